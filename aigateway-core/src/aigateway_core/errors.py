@@ -1,0 +1,267 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    GatewayError                        kind, message (safe to show to a client), retry_after
+    ├── ConfigurationError              at start only: exit code 78
+    │   ├── SettingsError               problems: one line each, with its path
+    │   └── PluginError                 a plugin that cannot be loaded or used
+    ├── ClientError                     the caller's to mend
+    │   ├── InvalidRequestError         problem at a path in the body
+    │   ├── UnsupportedFeatureError     understood, but this provider cannot do it
+    │   ├── UnauthorizedError           no or wrong key
+    │   ├── ForbiddenError              right key, not allowed
+    │   ├── UnknownModelError           no provider for this model
+    │   ├── NotFoundError               no such thing
+    │   ├── ConflictError               contradicts what is stored, or what the configuration file says
+    │   └── RequestTooLargeError        over the body cap
+    ├── NoAccountError                  no account that could serve it now
+    ├── UnavailableError                a part of the gateway is away (storage) or it is stopping
+    └── UpstreamError                   a provider's answer, or the lack of one: with its scope
+
+Text reaches a client only from these classes; any other exception is answered with a bare "internal error".
+A dialect maps :class:`ErrorKind` to its own status and words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import ClassVar, Literal, TypeAlias
+
+
+class ErrorKind(StrEnum):
+    """What happened, in the gateway's own terms: each dialect has a table from these to its statuses and types."""
+
+    INVALID_REQUEST = "invalid_request"
+    UNSUPPORTED = "unsupported"
+    CONTEXT_LENGTH = "context_length"
+    CONTENT_FILTER = "content_filter"
+    TOO_LARGE = "too_large"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    MODEL_NOT_FOUND = "model_not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    CONFLICT = "conflict"
+    REQUEST_TIMEOUT = "request_timeout"
+    RATE_LIMIT = "rate_limit"
+    QUOTA = "quota"
+    CREDENTIAL = "credential"
+    OVERLOADED = "overloaded"
+    SERVER = "server"
+    UNAVAILABLE = "unavailable"
+    TIMEOUT = "timeout"
+    PROTOCOL = "protocol"
+    INTERNAL = "internal"
+
+
+Scope: TypeAlias = Literal["request", "model", "account", "endpoint", "outbound_proxy", "provider"]
+"""What a failure speaks about. ``request``: this one call, nothing is held against anybody. ``model``: this account with
+this model (or its quota group). ``account``: the account whatever the model. ``endpoint``: this base URL.
+``outbound_proxy``: the way out. ``provider``: the vendor as a whole."""
+
+_RETRYABLE = frozenset(
+    {
+        ErrorKind.RATE_LIMIT,
+        ErrorKind.QUOTA,
+        ErrorKind.CREDENTIAL,
+        ErrorKind.OVERLOADED,
+        ErrorKind.SERVER,
+        ErrorKind.UNAVAILABLE,
+        ErrorKind.TIMEOUT,
+        ErrorKind.PROTOCOL,
+    }
+)
+
+
+class GatewayError(Exception):
+    """Root of the tree. ``message`` may be shown to a client; ``retry_after`` is in seconds."""
+
+    kind: ErrorKind = ErrorKind.INTERNAL
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+
+
+class ConfigurationError(GatewayError):
+    """The gateway cannot start as it is configured."""
+
+    exit_code: ClassVar[int] = 78
+
+
+class SettingsError(ConfigurationError):
+    """The configuration is wrong; ``problems`` has one line for each thing to mend, with its path."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class PluginError(ConfigurationError):
+    """A plugin cannot be loaded or used; the message names its distribution and the way out."""
+
+
+class ClientError(GatewayError):
+    """The caller has to change something."""
+
+    kind = ErrorKind.INVALID_REQUEST
+
+
+class InvalidRequestError(ClientError):
+    """The body is not what the dialect asks for; ``path`` says where (``messages[2].content[0].type``)."""
+
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.path = path
+
+
+class UnsupportedFeatureError(ClientError):
+    """A field that changes the meaning of the answer, and that the chosen provider cannot honour."""
+
+    kind = ErrorKind.UNSUPPORTED
+
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.path = path
+
+
+class UnauthorizedError(ClientError):
+    """No key, or one that is not known. The message is the same for both."""
+
+    kind = ErrorKind.UNAUTHORIZED
+
+
+class ForbiddenError(ClientError):
+    """The key is known, and does not open this."""
+
+    kind = ErrorKind.FORBIDDEN
+
+
+class UnknownModelError(ClientError):
+    """No provider serves this model."""
+
+    kind = ErrorKind.MODEL_NOT_FOUND
+
+
+class NotFoundError(ClientError):
+    """There is no such path or thing."""
+
+    kind = ErrorKind.NOT_FOUND
+
+
+class MethodNotAllowedError(ClientError):
+    """The path exists, but not for this method."""
+
+    kind = ErrorKind.METHOD_NOT_ALLOWED
+
+
+class ConflictError(ClientError):
+    """The change contradicts what is stored, or what the configuration file says."""
+
+    kind = ErrorKind.CONFLICT
+
+
+class RequestTooLargeError(ClientError):
+    """The body is over the cap (``server.max_body_bytes``)."""
+
+    kind = ErrorKind.TOO_LARGE
+
+
+class RequestTimeoutError(ClientError):
+    """The body did not arrive in time (``server.body_timeout``)."""
+
+    kind = ErrorKind.REQUEST_TIMEOUT
+
+
+class NoAccountError(GatewayError):
+    """The provider has no account that could take the call now."""
+
+    kind = ErrorKind.RATE_LIMIT
+
+    def __init__(self, message: str, *, kind: ErrorKind = ErrorKind.RATE_LIMIT, retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.kind = kind
+
+
+class UnavailableError(GatewayError):
+    """A part of the gateway is away, or it is shutting down."""
+
+    kind = ErrorKind.UNAVAILABLE
+
+
+class UpstreamError(GatewayError):
+    """A provider said no, said nonsense, or said nothing.
+
+    ``scope`` decides what is held against whom: the default, ``request``, holds nothing against anybody, so that a
+    plugin's mistake cannot punish an account. ``retry_after`` is in seconds. ``dispatched`` is false when it is certain
+    that the upstream never saw the request. ``status`` and ``code`` are the upstream's own, for the log.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        scope: Scope = "request",
+        retry_after: float | None = None,
+        dispatched: bool = True,
+        status: int | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.kind = kind
+        self.scope: Scope = scope
+        self.dispatched = dispatched
+        self.status = status
+        self.code = code
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed elsewhere: on another account, or a little later."""
+        return self.kind in _RETRYABLE
+
+
+class UpstreamFailure:
+    """A refusal as it came from an upstream: what a provider's ``classify_error`` turns into an :class:`UpstreamError`.
+
+    ``status`` is the HTTP status (200 for an error inside a stream or an answer), ``headers`` have lower-case names,
+    ``body`` is as received, cut after 64 KiB.
+    """
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"UpstreamFailure(status={self.status}, {len(self.body)} bytes)"
+
+
+def retry_after(headers: Mapping[str, str], *, most: float = 3600.0) -> float | None:
+    """Seconds to wait, from ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date): 0 to ``most``; None when absent or junk."""
+    try:
+        if "retry-after-ms" in headers:
+            seconds = float(headers["retry-after-ms"]) / 1000
+        elif "retry-after" in headers:
+            seconds = _seconds(headers["retry-after"])
+        else:
+            return None
+    except ValueError:
+        return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), most)
+
+
+def _seconds(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        when = parsedate_to_datetime(value)
+        return (when - datetime.now(UTC if when.tzinfo else None)).total_seconds()

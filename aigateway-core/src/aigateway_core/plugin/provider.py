@@ -1,0 +1,109 @@
+"""What a provider is, and the optional things that one may do besides."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+import attrs
+
+from aigateway_core.dialects.dialect import Dialect, Losses
+from aigateway_core.errors import UpstreamError, UpstreamFailure
+from aigateway_core.events import StreamEvent
+from aigateway_core.model import ChatRequest, ChatResponse, JsonObject, ModelInfo
+from aigateway_core.upstream import Upstream
+
+ConfigT = TypeVar("ConfigT")
+
+
+class Provider(Protocol):
+    """A vendor behind the gateway.
+
+    ``models`` are the models it is known to have, ``model_patterns`` further names it answers for: a name that ends in
+    ``*`` stands for every name that begins so (``glm-*``). Both are read once, at start.
+    """
+
+    @property
+    def models(self) -> Sequence[ModelInfo]:
+        """The known models."""
+
+    @property
+    def model_patterns(self) -> Sequence[str]:
+        """Patterns of model names that are routed here."""
+
+    async def complete(self, request: ChatRequest, upstream: Upstream) -> ChatResponse:
+        """The whole answer to ``request``, whose ``model`` is the vendor's name for it.
+
+        Raises :class:`UpstreamError`; those that ``upstream`` raises are passed on untouched. Never retries.
+        """
+
+    def stream(self, request: ChatRequest, upstream: Upstream) -> AsyncIterator[StreamEvent]:
+        """The events of a streamed answer: an async generator, so ``async def`` with ``yield``.
+
+        Errors as for :meth:`complete`. A stream that ends without ``StreamFinish`` counts as cut.
+        """
+
+
+@attrs.frozen
+class Endpoint:
+    """Where a vendor takes requests in a dialect of its own, so that they need no translation.
+
+    ``dialect`` is the codec with the vendor's profile; ``prepare`` is the vendor's last touch on the body (renaming a
+    field that it spells differently, say).
+    """
+
+    url: str
+    dialect: Dialect
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    prepare: Callable[[JsonObject], JsonObject] | None = None
+
+
+@runtime_checkable
+class SpeaksNatively(Protocol):
+    """A provider whose vendor understands a client dialect as it is."""
+
+    def endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:
+        """Where to send ``operation`` (``chat``) in this dialect; None when it has to be translated."""
+
+
+@runtime_checkable
+class ClassifiesErrors(Protocol):
+    """A provider that knows its vendor's error codes."""
+
+    def classify_error(self, failure: UpstreamFailure) -> UpstreamError:
+        """Kind and scope of a refusal. The scope must be no wider than what is certain."""
+
+
+@runtime_checkable
+class DeclaresLosses(Protocol):
+    """A provider that can say beforehand what of a request it cannot honour."""
+
+    def losses(self, request: ChatRequest) -> Losses:
+        """Fields that would be left out, and fields because of which it refuses."""
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A provider whose vendor counts the tokens of a prompt."""
+
+    async def count_tokens(self, request: ChatRequest, upstream: Upstream) -> int:
+        """The input tokens of ``request``."""
+
+
+@attrs.frozen(kw_only=True)
+class ProviderSpec(Generic[ConfigT]):
+    """A provider as a plugin offers it: nothing is built before the configuration has been read.
+
+    ``name`` is the key under ``providers`` in the configuration; ``config`` the attrs class that section is structured
+    into; ``build`` makes the provider from it. ``auth`` names the auth strategy (``api_key``, ``bearer``, ``none`` or a
+    plugin's own) and ``auth_options`` are options for it. ``risk`` is a sentence that the operator shall read before
+    using this provider.
+    """
+
+    name: str
+    config: type[ConfigT]
+    build: Callable[[ConfigT], Provider]
+    title: str = ""
+    auth: str = "api_key"
+    auth_options: Mapping[str, Any] = attrs.field(factory=dict)
+    risk: str | None = None

@@ -1,0 +1,85 @@
+"""Frozen values of the gateway's own that cross its layers: accounts, callers, and the record of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from aigateway_core.errors import Scope
+
+Outcome: TypeAlias = Literal["ok", "invalid_request", "gateway_error", "upstream_error", "client_gone", "truncated"]
+"""How a call ended: answered; refused as the caller's mistake; failed inside the gateway (no account, shutting down);
+failed upstream before anything was sent; left by its client; broken off after the answer had begun."""
+
+
+@attrs.frozen(kw_only=True)
+class Account:
+    """An account as the request path and the plugins see it.
+
+    ``credential`` is an instance of the auth strategy's own ``credential`` class; it never shows in a ``repr``.
+    ``proxy_url`` is the account's own outbound proxy, if it has one; it may hold a password and never shows either.
+    """
+
+    id: str
+    provider_id: str
+    label: str = ""
+    credential: Any = attrs.field(default=None, repr=False)
+    metadata: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    proxy_url: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Caller:
+    """Who calls: the key that was shown (``id`` is the key's public part, ``-`` when none was needed) and what it opens."""
+
+    id: str
+    role: Literal["client", "admin"]
+
+
+@attrs.frozen(kw_only=True)
+class Attempt:
+    """One try at an upstream. ``error_kind`` and ``scope`` are empty when it succeeded; times are in milliseconds."""
+
+    account_id: str
+    latency_ms: int
+    status_code: int | None = None
+    error_kind: str | None = None
+    scope: Scope | None = None
+    dispatched: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class CallRecord:
+    """What happened in one call to a client endpoint, once it is over.
+
+    Token fields follow OpenTelemetry's GenAI conventions (``gen_ai.usage.*``); they are None when nobody said.
+    ``usage_source`` tells who counted. Times are in milliseconds.
+    """
+
+    request_id: str
+    created_at: datetime
+    dialect: str
+    client_key_id: str
+    outcome: Outcome
+    status_code: int
+    latency_ms: int
+    model: str | None = None
+    upstream_model: str | None = None
+    provider_id: str | None = None
+    account_id: str | None = None
+    proxy_id: int | None = None
+    streamed: bool = False
+    native: bool = False
+    time_to_first_byte_ms: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    usage_source: Literal["upstream", "estimate"] | None = None
+    finish_reason: str | None = None
+    error_kind: str | None = None
+    error: str | None = None
+    attempts: tuple[Attempt, ...] = ()
