@@ -1,7 +1,7 @@
 """Server-sent events, read from bytes in any chunks and written as bytes.
 
-The format: https://html.spec.whatwg.org/multipage/server-sent-events.html. Lines end in LF, CRLF or CR; a blank line ends
-an event; ``data`` lines of one event are joined by LF; lines that start with a colon are comments.
+The format: https://html.spec.whatwg.org/multipage/server-sent-events.html. Lines end in LF, CRLF or CR; a blank line
+ends an event; ``data`` lines of one event are joined by LF; lines that start with a colon are comments.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import attrs
 from aigateway_core.errors import ErrorKind, UpstreamError
 
 MAX_EVENT_BYTES = 16 << 20
-"""An event that grows past this is refused: a stream without line ends must not fill the memory. One event may carry a whole picture."""
+"""An event that grows past this is refused: a stream without line ends must not fill the memory.
+
+One event may carry a whole picture."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -33,7 +35,7 @@ class BlockSplitter:
     __slots__ = ("_begun", "_rest", "_swallow_lf")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._begun = False
         self._swallow_lf = False
 
@@ -41,27 +43,29 @@ class BlockSplitter:
         """The whole events that are complete now, one after the other as they came; empty while none is."""
         if not chunk:
             return b""
-        data = self._rest + self._normal(chunk)
+        # The blank line may straddle the seam between the rest and the chunk; before that the rest holds none.
+        seam = max(len(self._rest) - 1, 0)
+        self._rest += self._normal(chunk)
         if not self._begun:
-            if len(data) < len(_BOM) and _BOM.startswith(data):
-                self._rest = data
+            if len(self._rest) < len(_BOM) and _BOM.startswith(self._rest):
                 return b""
             self._begun = True
-            data = data.removeprefix(_BOM)
-        # The blank line may straddle the seam between the rest and the chunk, so the search runs over both.
-        end = data.rfind(b"\n\n")
+            if self._rest.startswith(_BOM):
+                del self._rest[: len(_BOM)]
+                seam = 0
+        end = self._rest.rfind(b"\n\n", seam)
         if end < 0:
-            self._rest = data
-            if len(data) > MAX_EVENT_BYTES:
+            if len(self._rest) > MAX_EVENT_BYTES:
                 raise UpstreamError(ErrorKind.PROTOCOL, "the upstream sent an event without an end")
             return b""
-        self._rest = data[end + 2 :]
-        return data[: end + 2]
+        blocks = bytes(self._rest[: end + 2])
+        del self._rest[: end + 2]
+        return blocks
 
     def flush(self) -> bytes:
         """What is left when the stream has ended: an event whose blank line never came (or nothing)."""
-        rest, self._rest = self._rest, b""
-        return rest
+        rest, self._rest = self._rest, bytearray()
+        return bytes(rest)
 
     def _normal(self, chunk: bytes) -> bytes:
         if self._swallow_lf and chunk.startswith(b"\n"):
