@@ -35,7 +35,9 @@ def path_text(steps: tuple[str | int, ...]) -> str:
 
 def refuse(expected: str, value: Any, *path: str | int) -> NoReturn:
     """Raise :class:`InvalidRequestError`: ``expected`` something else at ``path``."""
-    raise InvalidRequestError(f"expected {expected}, got {_NAMES.get(type(value), type(value).__name__)}", path=path_text(path))
+    raise InvalidRequestError(
+        f"expected {expected}, got {_NAMES.get(type(value), type(value).__name__)}", path=path_text(path)
+    )
 
 
 def missing(*path: str | int) -> NoReturn:
@@ -55,11 +57,15 @@ def optional_string(value: Any, *path: str | int) -> str | None:
     return None if value is None else string(value, *path)
 
 
+_EXACT = 2**53
+"""Up to here a float is the integer that was written; JSON readers turn longer integers into floats."""
+
+
 def integer(value: Any, *path: str | int) -> int:
-    """``value``, which must be an integer (``5.0`` is one, ``true`` is not)."""
+    """``value``, which must be an integer (``5.0`` is one, ``true`` and ``1e300`` are not)."""
     if type(value) is int:
         return value
-    if type(value) is float and value.is_integer():
+    if type(value) is float and value.is_integer() and abs(value) <= _EXACT:
         return int(value)
     refuse("an integer", value, *path)
 
