@@ -13,8 +13,10 @@
     │   ├── ForbiddenError              right key, not allowed
     │   ├── UnknownModelError           no provider for this model
     │   ├── NotFoundError               no such thing
+    │   ├── MethodNotAllowedError       the path exists, but not for this method
     │   ├── ConflictError               contradicts what is stored, or what the configuration file says
-    │   └── RequestTooLargeError        over the body cap
+    │   ├── RequestTooLargeError        over the body cap
+    │   └── RequestTimeoutError         the body came too slowly
     ├── NoAccountError                  no account that could serve it now
     ├── UnavailableError                a part of the gateway is away (storage) or it is stopping
     └── UpstreamError                   a provider's answer, or the lack of one: with its scope
@@ -25,12 +27,14 @@ A dialect maps :class:`ErrorKind` to its own status and words.
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import ClassVar, Literal, TypeAlias
+
+from typing_extensions import override
 
 
 class ErrorKind(StrEnum):
@@ -60,8 +64,8 @@ class ErrorKind(StrEnum):
 
 
 Scope: TypeAlias = Literal["request", "model", "account", "endpoint", "outbound_proxy", "provider"]
-"""What a failure speaks about. ``request``: this one call, nothing is held against anybody. ``model``: this account with
-this model (or its quota group). ``account``: the account whatever the model. ``endpoint``: this base URL.
+"""What a failure speaks about. ``request``: this one call, nothing is held against anybody. ``model``: this account
+with this model (or its quota group). ``account``: the account whatever the model. ``endpoint``: this base URL.
 ``outbound_proxy``: the way out. ``provider``: the vendor as a whole."""
 
 _RETRYABLE = frozenset(
@@ -184,7 +188,9 @@ class NoAccountError(GatewayError):
 
     kind = ErrorKind.RATE_LIMIT
 
-    def __init__(self, message: str, *, kind: ErrorKind = ErrorKind.RATE_LIMIT, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, kind: ErrorKind = ErrorKind.RATE_LIMIT, retry_after: float | None = None
+    ) -> None:
         super().__init__(message, retry_after=retry_after)
         self.kind = kind
 
@@ -241,27 +247,38 @@ class UpstreamFailure:
         self.headers = headers
         self.body = body
 
+    @override
     def __repr__(self) -> str:
         return f"UpstreamFailure(status={self.status}, {len(self.body)} bytes)"
 
 
+_NUMBER = re.compile(r"[ \t]*[+-]?[0-9]+(?:\.[0-9]*)?[ \t]*")
+
+
 def retry_after(headers: Mapping[str, str], *, most: float = 3600.0) -> float | None:
-    """Seconds to wait, from ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date): 0 to ``most``; None when absent or junk."""
+    """Seconds to wait: ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date), held within 0 and ``most``.
+
+    None when neither is there, or both are junk.
+    """
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        seconds: float | None = milliseconds / 1000
+    else:
+        value = headers.get("retry-after", "")
+        seconds = _number(value)
+        if seconds is None:
+            seconds = _until(value)
+    return None if seconds is None else min(max(seconds, 0.0), most)
+
+
+def _number(value: str) -> float | None:
+    return float(value) if _NUMBER.fullmatch(value) else None
+
+
+def _until(date: str) -> float | None:
     try:
-        if "retry-after-ms" in headers:
-            seconds = float(headers["retry-after-ms"]) / 1000
-        elif "retry-after" in headers:
-            seconds = _seconds(headers["retry-after"])
-        else:
-            return None
+        when = parsedate_to_datetime(date)
     except ValueError:
         return None
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), most)
-
-
-def _seconds(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        when = parsedate_to_datetime(value)
-        return (when - datetime.now(UTC if when.tzinfo else None)).total_seconds()
+    # "-0000" says UTC of an unknown place, which the parser gives without a zone.
+    return (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
