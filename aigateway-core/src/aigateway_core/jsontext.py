@@ -37,7 +37,7 @@ def loads_object(body: bytes) -> JsonObject:
 
 
 def loads_upstream(body: bytes) -> JsonObject:
-    """The JSON object that an upstream answered with, not deeper than :data:`MAX_DEPTH`: orjson writes less than it reads.
+    """The JSON object that an upstream answered with, to :data:`MAX_DEPTH` levels: orjson reads more than it writes.
 
     Raises :class:`UpstreamError` (kind ``protocol``) for anything else.
     """
