@@ -1,0 +1,182 @@
+"""A vendor on a real socket, in a thread of its own, that writes down all it sees.
+
+It refuses what its vendor would refuse, in the vendor's words, and keeps every such refusal in
+:attr:`FakeVendor.violations`, so that a test can ask afterwards whether the gateway ever sent what it should not have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterable, Iterator
+
+import attrs
+from aiohttp import web
+from e2e.fakes.mind import think
+from e2e.fakes.vendor import Exchange, Problem, Refusal, Script, Wire
+
+_STREAM_HEADERS = {"content-type": "text/event-stream;charset=UTF-8", "cache-control": "no-cache"}
+
+
+class FakeVendor:
+    """A fake vendor. ``keys`` are the credentials it knows; :attr:`url` is set once it has been started."""
+
+    def __init__(self, wire: Wire, keys: Iterable[str]) -> None:
+        self.keys = set(keys)
+        self.exchanges: list[Exchange] = []
+        self.violations: list[str] = []
+        self.url = ""
+        self._wire = wire
+        self._scripts: dict[tuple[str, str], list[Script]] = {}
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+
+    def start(self) -> None:
+        """Listen on a free loopback port."""
+        self._thread.start()
+        assert self._ready.wait(10), "the fake vendor did not start"
+
+    def stop(self) -> None:
+        """Close every connection and end the thread."""
+        assert self._loop is not None
+        assert self._stop is not None
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    def script(self, script: Script, *, model: str = "", key: str = "") -> None:
+        """Play ``script`` for requests with this model or this key, until it has been played ``times`` times."""
+        self._scripts.setdefault(("model", model) if model else ("key", key), []).append(script)
+
+    def refuse(self, status: int, message: str, *, code: str | None = None, **headers: str) -> Script:
+        """A script that refuses in the vendor's shape; underscores in the names of headers stand for hyphens."""
+        body = json.dumps(self._wire.error(Problem(message, code=code, status=status))).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return Script(refusal=Refusal(status=status, body=body, headers=named))
+
+    def asked(self, *, model: str | None = None, key: str | None = None) -> list[Exchange]:
+        """The requests so far that had this model and this key."""
+        return [one for one in self.exchanges if model in (None, one.model) and key in (None, one.key)]
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        app = web.Application(client_max_size=128 << 20)
+        app.router.add_post(self._wire.path, self._handle)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        self._ready.set()
+        await self._stop.wait()
+        await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        exchange = Exchange(method=request.method, path=request.path_qs, headers=headers, body=body)
+        self.exchanges.append(exchange)
+        try:
+            response = await self._respond(request, exchange)
+        except (asyncio.CancelledError, ConnectionError):
+            exchange.left.set()
+            raise
+        exchange.complete = True
+        return response
+
+    async def _respond(self, request: web.Request, exchange: Exchange) -> web.StreamResponse:
+        script = self._next_script("key", exchange.key)
+        if script is None:
+            problem = self._wire.authenticate(exchange, self.keys) or self._checked(exchange)
+            if problem is not None:
+                body = json.dumps(self._wire.error(problem)).encode()
+                return self._refuse(exchange, Refusal(status=problem.status, body=body))
+        return await self._play(request, exchange, script or self._next_script("model", exchange.model) or Script())
+
+    def _checked(self, exchange: Exchange) -> Problem | None:
+        scripted = {name for kind, name in self._scripts if kind == "model"}
+        problems = list(self._wire.check(exchange, scripted))
+        self.violations.extend(f"{exchange.model} {one.where or ''}: {one.message}" for one in problems)
+        return problems[0] if problems else None
+
+    def _next_script(self, kind: str, name: str) -> Script | None:
+        waiting = self._scripts.get((kind, name), [])
+        while waiting:
+            script = waiting[0]
+            if script.times is None:
+                return script
+            if script.times > 0:
+                waiting[0] = attrs.evolve(script, times=script.times - 1)
+                return script
+            waiting.pop(0)
+        return None
+
+    async def _play(self, request: web.Request, exchange: Exchange, script: Script) -> web.StreamResponse:
+        if script.refusal is not None:
+            return self._refuse(exchange, script.refusal)
+        exchange.begun.set()
+        if script.mute:
+            await asyncio.Event().wait()
+        body = exchange.json
+        answer = think(self._wire.understand(body), instead=script.text)
+        exchange.answer = answer
+        exchange.status = 200
+        if body.get("stream"):
+            return await self._stream(request, script, list(self._wire.frames(body, answer)))
+        payload = json.dumps(self._wire.whole(body, answer), ensure_ascii=False).encode()
+        return await self._deliver(request, script, payload)
+
+    def _refuse(self, exchange: Exchange, refusal: Refusal) -> web.Response:
+        exchange.status = refusal.status
+        headers = {**self._wire.headers(), **refusal.headers, "content-type": refusal.content_type}
+        return web.Response(status=refusal.status, body=refusal.body, headers=headers)
+
+    async def _deliver(self, request: web.Request, script: Script, payload: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(headers={**self._wire.headers(), "content-type": "application/json"})
+        response.content_length = len(payload)
+        await response.prepare(request)
+        await asyncio.sleep(script.pause)
+        await response.write(payload if script.end == "clean" else payload[: len(payload) // 2])
+        await self._end(request, response, script)
+        await response.write_eof()
+        return response
+
+    async def _stream(self, request: web.Request, script: Script, frames: list[bytes]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={**self._wire.headers(), **_STREAM_HEADERS})
+        await response.prepare(request)
+        for piece in _ragged(frames[: script.after]):
+            await response.write(piece)
+            await asyncio.sleep(script.pause)
+        await self._end(request, response, script)
+        await response.write_eof()
+        return response
+
+    async def _end(self, request: web.Request, response: web.StreamResponse, script: Script) -> None:
+        if script.end == "error":
+            await response.write(self._wire.error_frame())
+        elif script.end == "silence":
+            await asyncio.Event().wait()
+        elif script.end == "cut":
+            # A moment, so that what was written has left before the connection is torn down.
+            await asyncio.sleep(0.05)
+            assert request.transport is not None
+            request.transport.abort()
+
+
+def _ragged(frames: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes cut as a network cuts them: some frames whole, some in two, some together with the next."""
+    held = b""
+    for number, frame in enumerate(frames):
+        match number % 3:
+            case 0:
+                yield held + frame
+                held = b""
+            case 1:
+                yield frame[: len(frame) // 2]
+                yield frame[len(frame) // 2 :]
+            case _:
+                held = frame
+    if held:
+        yield held
