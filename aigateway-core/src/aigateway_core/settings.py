@@ -1,0 +1,334 @@
+"""The settings: one frozen tree, loaded once at start and handed down in parts.
+
+Every key is described in ``docs/configuration.md``. :func:`load` looks for the file, lays the environment over it and
+structures the whole; what a plugin's own section means is settled later, in
+:func:`aigateway_core.plugin_settings.configure`, since the plugins are not known yet.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import attrs
+import platformdirs
+
+from aigateway_core import sources
+from aigateway_core.converter import EnvironmentText, Range, Reference
+from aigateway_core.errors import SettingsError
+from aigateway_core.secret import MASK, Secret, scrub
+from aigateway_core.structuring import Problem, StructuringError, near, structure
+
+Seconds = Annotated[float, Range(above=0)]
+Port = Annotated[int, Range(at_least=1, at_most=65535)]
+Count = Annotated[int, Range(at_least=1)]
+
+
+@attrs.frozen(kw_only=True)
+class ServerSettings:
+    """Where the gateway listens, and how long and how large a request may be. Times are in seconds."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8088
+    workers: Count = 1
+    client_auth: Literal["auto", "required", "open"] = "auto"
+    max_body_bytes: Count = 20 << 20
+    body_timeout: Seconds = 30.0
+    send_timeout: Seconds = 60.0
+    header_timeout: Seconds = 10.0
+    keepalive_interval: Seconds = 15.0
+    drain_timeout: Annotated[float, Range(at_least=0)] = 10.0
+    max_concurrency: Annotated[int, Range(at_least=0)] = 0
+    allowed_hosts: tuple[str, ...] = ()
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the gateway."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+
+def _default_database() -> Path:
+    return platformdirs.user_data_path(sources.APPLICATION, appauthor=False) / "aigateway.db"
+
+
+@attrs.frozen(kw_only=True)
+class DatabaseSettings:
+    """Where accounts, keys and logs are kept. ``path`` is for SQLite, everything below it for MySQL."""
+
+    engine: Literal["sqlite", "mysql"] = "sqlite"
+    path: Path = attrs.field(factory=_default_database)
+    host: str = "localhost"
+    port: Port = 3306
+    user: str = "aigateway"
+    password: Secret | None = None
+    database: str = "aigateway"
+
+
+@attrs.frozen(kw_only=True)
+class UpstreamSettings:
+    """Deadlines of a call in seconds, the size of a whole answer in bytes, and how often a request is tried."""
+
+    connect_timeout: Seconds = 10.0
+    first_byte_timeout: Seconds = 300.0
+    idle_timeout: Seconds = 300.0
+    total_timeout: Seconds = 3600.0
+    max_response_bytes: Count = 64 << 20
+    max_attempts: Count = 3
+
+
+@attrs.frozen(kw_only=True)
+class PluginsSettings:
+    """Which plugins are loaded, by the name of their entry point or of their distribution."""
+
+    disabled: frozenset[str] = frozenset()
+    allowed: frozenset[str] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ProviderSettings:
+    """One section of ``providers``: the keys that belong to the core, and the rest, which is the plugin's.
+
+    ``kind`` is the plugin's name for the provider; None when it is the section's own.
+    """
+
+    enabled: bool = True
+    kind: str | None = None
+    auth_strategy: str | None = None
+    api_key: Secret | None = None
+    priority: int = 0
+    options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class SinkSettings:
+    """One section of ``stats``: whether the sink runs (None: as its plugin says), and the plugin's own keys."""
+
+    enabled: bool | None = None
+    options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class SecuritySettings:
+    """What the guards let pass."""
+
+    allow_private_hosts: frozenset[str] = frozenset()
+
+
+@attrs.frozen(kw_only=True)
+class RecordingSettings:
+    """The queue between the request path and the stats sinks."""
+
+    queue_size: Count = 10_000
+    flush_interval: Seconds = 0.25
+    batch_size: Count = 500
+
+
+@attrs.frozen(kw_only=True)
+class LogSettings:
+    """What is logged to standard error, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "text", "json"] = "auto"
+
+
+@attrs.frozen(kw_only=True)
+class KeySettings:
+    """Keys that only the environment may give: ``AIGATEWAY_ADMIN_KEY`` and its like."""
+
+    admin: Secret | None = None
+    client: Secret | None = None
+    master: Secret | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Everything that was said, and the defaults for what was not. ``source`` is the file, if there was one."""
+
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = attrs.field(factory=DatabaseSettings)
+    upstream: UpstreamSettings = UpstreamSettings()
+    plugins: PluginsSettings = PluginsSettings()
+    providers: Mapping[str, ProviderSettings] = attrs.field(factory=dict)
+    security: SecuritySettings = SecuritySettings()
+    recording: RecordingSettings = RecordingSettings()
+    stats: Mapping[str, SinkSettings] = attrs.field(factory=dict)
+    log: LogSettings = LogSettings()
+    keys: KeySettings = KeySettings()
+    source: Path | None = None
+
+
+def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.
+
+    ``config`` is the file that the command line named; else the first of the usual places counts. Raises
+    :class:`SettingsError` with every problem there is.
+    """
+    environ = os.environ if environ is None else environ
+    source = sources.find(config, environ)
+    tree = sources.read(source) if source else {}
+    problems = sources.overlay(tree, environ)
+    problems += [str(problem) for problem in _unknown_sections(tree, source)]
+    keys, wrong_keys = _keys(environ)
+    problems += wrong_keys
+    try:
+        settings = structure(_divided(sources.referring(_known(tree), environ)), Settings)
+    except StructuringError as error:
+        raise SettingsError([*told(error.problems, source), *problems]) from error
+    problems += told(_refused(settings), source)
+    if problems:
+        raise SettingsError(problems)
+    return attrs.evolve(settings, keys=keys, source=source)
+
+
+def told(problems: Iterable[Problem], source: Path | None) -> list[str]:
+    """Problems as lines; those that no environment variable caused are the file's."""
+    named = str(source) if source else None
+    return [str(attrs.evolve(problem, source=problem.source or named)) for problem in problems]
+
+
+# -- from the untyped tree to the typed one
+
+_SECTIONS = tuple(field.name for field in attrs.fields(Settings) if field.name not in ("keys", "source"))
+CORE_KEYS: Mapping[str, frozenset[str]] = {
+    "providers": frozenset({"enabled", "kind", "auth_strategy", "api_key", "priority"}),
+    "stats": frozenset({"enabled"}),
+}
+_COMING = {
+    "redis": "shared state in Redis comes with a later version",
+    "proxy": "outbound proxies come with a later version",
+}
+
+
+_PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+def _unknown_sections(tree: Mapping[Any, Any], source: Path | None) -> list[Problem]:
+    strange = [key for key in tree if key not in _SECTIONS]
+    return [Problem(str(key), f"unknown key{_hint(str(key))}", _said(tree[key], source)) for key in strange]
+
+
+def _hint(key: str) -> str:
+    return f"; {_COMING[key]}" if key in _COMING else near(key, _SECTIONS)
+
+
+def _said(value: Any, source: Path | None) -> str | None:
+    while isinstance(value, dict) and value:
+        value = next(iter(value.values()))
+    if isinstance(value, EnvironmentText):
+        return value.variable
+    return str(source) if source else None
+
+
+def _known(tree: Mapping[Any, Any]) -> sources.Tree:
+    """The sections that exist; one with nothing in it (all of it commented out) is an empty one."""
+    return {key: {} if tree[key] is None else tree[key] for key in _SECTIONS if key in tree}
+
+
+def _divided(tree: sources.Tree) -> sources.Tree:
+    """The tree with the plugin's own keys of each provider and sink set apart, under ``options``."""
+    divided = dict(tree)
+    for name, core in CORE_KEYS.items():
+        if isinstance(tree.get(name), dict):
+            divided[name] = {key: _split(section, core) for key, section in tree[name].items()}
+    return divided
+
+
+def _split(section: Any, core: frozenset[str]) -> Any:
+    if section is None:
+        return {}
+    if not isinstance(section, dict) or isinstance(section, Reference):
+        return section
+    own = {key: value for key, value in section.items() if key in core}
+    return {**own, "options": {key: value for key, value in section.items() if key not in core}}
+
+
+def _refused(settings: Settings) -> list[Problem]:
+    """What has the right type and still cannot be."""
+    problems = [
+        Problem(f"providers.{name}", "a provider's name begins with a letter or digit and has only a-z 0-9 . _ -")
+        for name in settings.providers
+        if not _PROVIDER_NAME.fullmatch(name)
+    ]
+    if settings.server.workers > 1:
+        reason = "more than one worker needs shared state in Redis, which comes with a later version"
+        problems.append(Problem("server.workers", reason))
+    return problems
+
+
+# -- keys from the environment
+
+_MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+_MIN_KEY_LENGTH = 32
+_MIN_KEY_VARIETY = 8
+_PLACEHOLDER = re.compile(r"(?i)change[-_ ]?me|your[-_ ]|placeholder|replace[-_ ]|example|^sk-1234|password")
+
+
+def _keys(environ: Mapping[str, str]) -> tuple[KeySettings, list[str]]:
+    given = {role: _secret(environ.get(f"AIGATEWAY_{role}_KEY")) for role in ("ADMIN", "CLIENT", "MASTER")}
+    problems = [
+        f"AIGATEWAY_{role}_KEY: {trouble}; make one with: {_MAKE_KEY}"
+        for role in ("ADMIN", "CLIENT")
+        if (key := given[role]) and (trouble := _weakness(key.reveal()))
+    ]
+    if given["ADMIN"] and given["ADMIN"] == given["CLIENT"]:
+        problems.append("AIGATEWAY_CLIENT_KEY: is the admin key; the two must differ")
+    return KeySettings(admin=given["ADMIN"], client=given["CLIENT"], master=given["MASTER"]), problems
+
+
+def _secret(value: str | None) -> Secret | None:
+    return Secret(value) if value else None
+
+
+def _weakness(key: str) -> str | None:
+    if not key.isascii() or not key.isprintable() or " " in key:
+        return "has characters that no HTTP header can carry"
+    if _PLACEHOLDER.search(key) or len(set(key)) < min(_MIN_KEY_VARIETY, len(key)):
+        return "is a placeholder"
+    if len(key) < _MIN_KEY_LENGTH:
+        return f"is too short: at least {_MIN_KEY_LENGTH} characters"
+    return None
+
+
+# -- for people
+
+_SECRET_NAME = re.compile(r"(?i)secret|token|password|api[-_]?key|authorization|cookie|credential")
+
+
+def describe(settings: Settings) -> dict[str, Any]:
+    """The settings as plain data, in the shape of the file and with every secret masked."""
+    tree = {name: _plain(getattr(settings, name)) for name in (*_SECTIONS, "source")}
+    tree["keys"] = {name: "set" if getattr(settings.keys, name) else None for name in ("admin", "client", "master")}
+    return tree
+
+
+def _plain(value: Any, name: str = "") -> Any:
+    if isinstance(value, Secret):
+        return MASK
+    if attrs.has(type(value)):
+        section = {field.name: _plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
+        options = section.pop("options", {})
+        return {**section, **options}
+    if isinstance(value, Reference):
+        return dict(value)
+    if isinstance(value, EnvironmentText):
+        return f"(from {value.variable})"
+    if isinstance(value, Mapping):
+        return {key: _plain(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, list | tuple):
+        return [_plain(element, name) for element in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, str):
+        return MASK if _SECRET_NAME.search(name) else scrub(value)
+    return value
