@@ -262,9 +262,8 @@ log: {level: loud}
 
 def test_more_than_one_worker_is_refused_with_the_reason() -> None:
     (problem,) = problems("server: {workers: 2}")
-    assert problem == (
-        "config.yaml: server.workers: more than one worker needs shared state in Redis, which comes with a later version"
-    )
+    reason = "more than one worker needs shared state in Redis, which comes with a later version"
+    assert problem == f"config.yaml: server.workers: {reason}"
 
 
 def test_a_provider_needs_a_name_that_fits_into_a_model_name() -> None:
