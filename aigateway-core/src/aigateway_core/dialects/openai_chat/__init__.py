@@ -1,0 +1,13 @@
+"""OpenAI's Chat Completions, both directions: :class:`OpenAIChat` and the vendor facts that it takes.
+
+The request is read by ``request_reader`` and ``message_reader`` and written by their ``_writer`` twins; ``response``
+has whole answers, ``stream_encoder`` and ``stream_decoder`` streamed ones, ``tap`` the native path's streams,
+``errors`` the errors, ``outcome`` finish reasons and usage.
+"""
+
+from __future__ import annotations
+
+from aigateway_core.dialects.openai_chat.codec import OpenAIChat
+from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
+
+__all__ = ["OpenAIChat", "OpenAIChatProfile"]

@@ -1,0 +1,147 @@
+"""OpenAI's Chat Completions, the dialect that most vendors speak."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from typing_extensions import override
+
+from aigateway_core.dialects.checks import optional_mapping
+from aigateway_core.dialects.dialect import (
+    Classify,
+    Dialect,
+    ErrorReply,
+    Loss,
+    Losses,
+    NativeAnswer,
+    Peek,
+    StreamDecoder,
+    StreamEncoder,
+    StreamTap,
+)
+from aigateway_core.dialects.openai_chat import errors
+from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
+from aigateway_core.dialects.openai_chat.request_reader import read_messages, read_request
+from aigateway_core.dialects.openai_chat.request_writer import SERVICE_TIERS, keeps_tool_choice, write_request
+from aigateway_core.dialects.openai_chat.response import read_native, read_response, write_response
+from aigateway_core.dialects.openai_chat.stream_decoder import ChatStreamDecoder
+from aigateway_core.dialects.openai_chat.stream_encoder import ChatStreamEncoder
+from aigateway_core.dialects.openai_chat.tap import ChatStreamTap
+from aigateway_core.errors import GatewayError, UpstreamError, UpstreamFailure
+from aigateway_core.model import ChatRequest, ChatResponse, HostedTool, JsonObject
+
+_CANNOT_EXPRESS = {
+    "top_k": Loss(
+        "dropped",
+        "OpenAI API reference, create chat completion: temperature and top_p are the only sampling parameters",
+    ),
+    "n": Loss("refused", "ChatResponse holds one answer; several reach the client on the native path alone (case 135)"),
+    "logprobs": Loss(
+        "refused", "ChatResponse has no place for log probabilities; they reach the client on the native path alone"
+    ),
+    "top_logprobs": Loss("refused", "as logprobs, without which it has no meaning"),
+    "audio_output": Loss(
+        "refused", "ChatResponse has no place for sound; it reaches the client on the native path alone"
+    ),
+}
+
+
+_OPENAI = OpenAIChatProfile()
+
+
+class OpenAIChat(Dialect):
+    """The dialect ``openai-chat`` with one vendor's profile; without one it is OpenAI's own.
+
+    Besides the fields in ``cannot_express`` a translated request loses: tools that a vendor runs itself; the thinking
+    of earlier turns, unless the profile names a field for it; the boundaries between several system texts, or several
+    texts of one message without attachments (they become one text); the failure mark of a tool result (it becomes the
+    word ``Error:``).
+    """
+
+    name: ClassVar[str] = "openai-chat"
+
+    def __init__(self, profile: OpenAIChatProfile = _OPENAI) -> None:
+        self.profile = profile
+        self.cannot_express = {**_CANNOT_EXPRESS, **profile.cannot_express}
+
+    # -- the client's side
+
+    @override
+    def peek(self, body: JsonObject) -> Peek:
+        peeked = super().peek(body)
+        read_messages(body)
+        return peeked
+
+    @override
+    def decode_request(self, body: JsonObject) -> ChatRequest:
+        peeked = super().peek(body)
+        return read_request(body, model=peeked.model, stream=peeked.stream)
+
+    @override
+    def encode_response(self, response: ChatResponse, request: ChatRequest) -> JsonObject:
+        return write_response(response, request)
+
+    @override
+    def stream_encoder(self, request: ChatRequest) -> StreamEncoder:
+        return ChatStreamEncoder(request)
+
+    @override
+    def encode_error(self, error: GatewayError, request_id: str) -> ErrorReply:
+        return errors.write_error(error, request_id)
+
+    @override
+    def encode_stream_error(self, error: GatewayError, request_id: str) -> bytes:
+        return errors.write_stream_error(error)
+
+    # -- the upstream's side
+
+    @override
+    def losses(self, request: ChatRequest) -> Losses:
+        lost = super().losses(request)
+        more = [f"tools.{tool.type}" for tool in request.tools if isinstance(tool, HostedTool)]
+        if len(request.stop) > self.profile.max_stop:
+            more.append("stop")
+        if request.tool_choice is not None and not keeps_tool_choice(request.tool_choice, self.profile):
+            more.append("tool_choice")
+        if request.service_tier is not None and request.service_tier not in SERVICE_TIERS:
+            more.append("service_tier")
+        return Losses(tuple(dict.fromkeys((*lost.dropped, *more))), lost.refused)
+
+    @override
+    def encode_request(self, request: ChatRequest) -> JsonObject:
+        return write_request(request, self.profile)
+
+    @override
+    def decode_response(self, body: JsonObject, request: ChatRequest, classify: Classify | None = None) -> ChatResponse:
+        """The canonical answer; ``classify`` (default: :meth:`decode_error`) judges an error with status 200."""
+        return read_response(body, request, self.profile, classify or self.decode_error)
+
+    @override
+    def stream_decoder(self, request: ChatRequest, classify: Classify | None = None) -> StreamDecoder:
+        return ChatStreamDecoder(request, self.profile, classify or self.decode_error)
+
+    @override
+    def decode_error(self, failure: UpstreamFailure) -> UpstreamError:
+        return errors.read_error(failure, self.profile.error_codes)
+
+    # -- the native path
+
+    @override
+    def native_request(self, body: JsonObject, model: str) -> JsonObject:
+        native = {**body, "model": model}
+        if body.get("stream"):
+            options = optional_mapping(body.get("stream_options"), "stream_options") or {}
+            native["stream_options"] = {**options, "include_usage": True}
+        return native
+
+    @override
+    def native_response(self, body: bytes, client_model: str, classify: Classify | None = None) -> NativeAnswer:
+        return read_native(body, client_model, self.profile, classify or self.decode_error)
+
+    @override
+    def stream_tap(self, body: JsonObject, client_model: str, classify: Classify | None = None) -> StreamTap:
+        options = body.get("stream_options")
+        asked = type(options) is dict and options.get("include_usage") is True
+        return ChatStreamTap(
+            client_model, asked_for_usage=asked, profile=self.profile, classify=classify or self.decode_error
+        )

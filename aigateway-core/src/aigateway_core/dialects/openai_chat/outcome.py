@@ -1,0 +1,110 @@
+"""How an answer ended and what it used: OpenAI's words for it, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from aigateway_core.model import FinishReason, JsonObject, Usage
+
+_READ: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+_WRITTEN: dict[FinishReason, str] = {
+    "stop": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+    "context_window": "length",
+    "pause": "stop",
+}
+
+
+def read_finish(
+    word: Any, own_words: Mapping[str, FinishReason | Literal["error"]]
+) -> FinishReason | Literal["error"] | None:
+    """What ``finish_reason`` means, in the vendor's own words first; an unknown word is ``stop``, None no word at all.
+
+    Servers send null or an empty string for "not yet".
+    """
+    if type(word) is not str or not word:
+        return None
+    return own_words.get(word) or _READ.get(word, "stop")
+
+
+def settled(reason: FinishReason, *, called: bool, refused: bool = False) -> FinishReason:
+    """The reason that fits what was seen: servers say ``stop`` after tool calls, and ``tool_calls`` without any.
+
+    ``length`` and ``content_filter`` stand whatever was seen before: a call that was cut must not look whole.
+    """
+    if refused and reason == "stop":
+        return "content_filter"
+    if called and reason in ("stop", "stop_sequence", "pause"):
+        return "tool_calls"
+    if reason == "tool_calls" and not called:
+        return "stop"
+    return reason
+
+
+def finish_word(reason: FinishReason, *, called: bool) -> str:
+    """OpenAI's word for why the model stopped."""
+    return _WRITTEN[settled(reason, called=called)]
+
+
+def read_usage(value: Any) -> Usage | None:
+    """The tokens that an upstream reports; None when it reports none, or nothing that can be read.
+
+    ``prompt_tokens`` includes what was read from the cache and ``completion_tokens`` what was thought; counts that
+    contradict that are capped, as servers are known to send them.
+    """
+    if type(value) is not dict:
+        return None
+    prompt, completion = _count(value.get("prompt_tokens")), _count(value.get("completion_tokens"))
+    if prompt is None and completion is None:
+        return None
+    prompt = prompt or 0
+    read = min(_detail(value, "prompt_tokens_details", "cached_tokens"), prompt)
+    return Usage(
+        input_tokens=prompt,
+        output_tokens=completion or 0,
+        cache_read_tokens=read,
+        cache_write_tokens=min(_detail(value, "prompt_tokens_details", "cache_write_tokens"), prompt - read),
+        reasoning_tokens=_detail(value, "completion_tokens_details", "reasoning_tokens"),
+    )
+
+
+def write_usage(usage: Usage) -> JsonObject:
+    """The ``usage`` object of an answer."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "audio_tokens": 0,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_tokens,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def _count(value: Any) -> int | None:
+    if type(value) is int or (type(value) is float and value.is_integer()):
+        return max(int(value), 0)
+    return None
+
+
+def _detail(usage: JsonObject, group: str, name: str) -> int:
+    details = usage.get(group)
+    return (_count(details.get(name)) or 0) if type(details) is dict else 0

@@ -1,0 +1,180 @@
+"""The canonical request, written as the body of a Chat Completions request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import attrs
+
+from aigateway_core.dialects.identifiers import legal_tool_name
+from aigateway_core.dialects.openai_chat.message_writer import write_messages
+from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
+from aigateway_core.jsontext import dumps
+from aigateway_core.model import ChatRequest, Effort, JsonObject, Reasoning, ResponseFormat, Tool, ToolChoice
+
+_SAME = (
+    *("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "n", "logprobs", "top_logprobs"),
+    *("logit_bias", "verbosity", "metadata"),
+)
+"""Fields that have one name and one meaning here and there."""
+
+SERVICE_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
+"""OpenAI's words; other vendors have other ones under the same name, which it would refuse."""
+
+_EFFORT_OF_BUDGET: tuple[tuple[int, Effort], ...] = (
+    (0, "none"),
+    (1024, "minimal"),
+    (2048, "low"),
+    (8192, "medium"),
+    (24576, "high"),
+)
+"""Up to so many tokens of thinking, this word; ``xhigh`` beyond."""
+
+
+def write_request(request: ChatRequest, profile: OpenAIChatProfile) -> JsonObject:
+    """The body for the upstream; only what ``profile`` has a place for."""
+    if profile.cannot_express:
+        request = _without(request, profile.cannot_express)
+    system = list(request.system)
+    body: JsonObject = {"model": request.model, "messages": []}
+    for name in _SAME:
+        if (value := getattr(request, name)) is not None:
+            body[name] = dict(value) if isinstance(value, Mapping) else value
+    if request.max_tokens is not None:
+        body[profile.max_tokens_field] = request.max_tokens
+    if request.stop and profile.max_stop:
+        body["stop"] = list(request.stop[: profile.max_stop])
+    if request.service_tier in SERVICE_TIERS:
+        body["service_tier"] = request.service_tier
+    if request.user:
+        body[profile.user_field] = _user(request.user, *profile.user_length)
+    if request.audio_output is not None:
+        body |= {"modalities": ["text", "audio"], "audio": dict(request.audio_output)}
+    if request.reasoning is not None and (effort := _effort(request.reasoning, profile.efforts)) is not None:
+        body["reasoning_effort"] = effort
+    if request.response_format is not None:
+        body["response_format"] = _response_format(request.response_format, profile, system)
+    body |= _tools(request, profile)
+    body["messages"] = write_messages(system, request.messages, profile)
+    if request.stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return body
+
+
+def keeps_tool_choice(choice: ToolChoice, profile: OpenAIChatProfile) -> bool:
+    """Whether the vendor can be told this choice as it was meant."""
+    return _form(choice, choice.names) in profile.tool_choices
+
+
+def _without(request: ChatRequest, names: Iterable[str]) -> ChatRequest:
+    """The request as if the client had not said anything of these fields."""
+    fields = attrs.fields_dict(ChatRequest)
+    unsaid: dict[str, Any] = {name: fields[name].default for name in names}
+    return attrs.evolve(request, **unsaid)
+
+
+def _user(user: str, fewest: int, most: int) -> str:
+    if fewest <= len(user) <= most:
+        return user
+    return "user-" + blake2b(user.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _effort(reasoning: Reasoning, words: Mapping[Effort, str | None]) -> str | None:
+    effort = reasoning.effort
+    if effort is None and reasoning.budget is not None and reasoning.budget >= 0:
+        effort = next((word for most, word in _EFFORT_OF_BUDGET if reasoning.budget <= most), "xhigh")
+    return None if effort is None else words.get(effort, effort)
+
+
+def _response_format(wanted: ResponseFormat, profile: OpenAIChatProfile, system: list[str]) -> JsonObject:
+    if wanted.kind == "json_object":
+        return {"type": "json_object"}
+    if not profile.json_schema:
+        schema = dumps(dict(wanted.schema or {})).decode()
+        system.append(f"Answer with one JSON object that fits this JSON Schema, and with nothing else:\n{schema}")
+        return {"type": "json_object"}
+    schema_of: JsonObject = {"name": legal_tool_name(_schema_name(wanted))}
+    if wanted.description is not None:
+        schema_of["description"] = wanted.description
+    if wanted.schema is not None:
+        schema_of["schema"] = dict(wanted.schema)
+    if wanted.strict is not None:
+        schema_of["strict"] = wanted.strict
+    return {"type": "json_schema", "json_schema": schema_of}
+
+
+def _schema_name(wanted: ResponseFormat) -> str:
+    title = (wanted.schema or {}).get("title")
+    return wanted.name or (title if type(title) is str and title else "structured_output")
+
+
+def _tools(request: ChatRequest, profile: OpenAIChatProfile) -> JsonObject:
+    """``tools``, ``tool_choice`` and ``parallel_tool_calls``: the last two are refused where there are no tools.
+
+    A choice that the vendor cannot be told narrows the tools instead: what it forbade is not offered.
+    """
+    tools = [tool for tool in request.tools if isinstance(tool, Tool)]
+    choice = request.tool_choice
+    chosen: Any = None
+    if choice is not None:
+        names = tuple(name for name in choice.names if any(tool.name == name for tool in tools))
+        form = _form(choice, names)
+        if form not in profile.tool_choices:
+            tools = [tool for tool in tools if choice.mode != "none" and (not names or tool.name in names)]
+        if not choice.names or names:
+            chosen = _tool_choice(choice, names, profile)
+    if not tools:
+        return {}
+    body: JsonObject = {"tools": [_tool(tool) for tool in tools]}
+    if chosen is not None:
+        body["tool_choice"] = chosen
+    if request.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+    return body
+
+
+def _form(choice: ToolChoice, names: tuple[str, ...]) -> str:
+    if not names or choice.mode == "none":
+        return choice.mode
+    return "named" if choice.mode == "required" and len(names) == 1 else "allowed_tools"
+
+
+def _tool_choice(choice: ToolChoice, names: tuple[str, ...], profile: OpenAIChatProfile) -> Any:
+    form = _form(choice, names)
+    functions = [{"type": "function", "function": {"name": legal_tool_name(name)}} for name in names]
+    if form not in profile.tool_choices:
+        return next((mode for mode in (choice.mode, "auto") if mode in profile.tool_choices), None)
+    if form == "named":
+        return functions[0]
+    if form == "allowed_tools":
+        return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": functions}}
+    return choice.mode
+
+
+def _tool(tool: Tool) -> JsonObject:
+    function: JsonObject = {"name": legal_tool_name(tool.name)}
+    if tool.description is not None:
+        function["description"] = tool.description
+    function["parameters"] = (
+        _with_properties(tool.parameters) if tool.parameters else {"type": "object", "properties": {}}
+    )
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+_NO_SCHEMAS = frozenset({"enum", "const", "default", "examples", "example", "required"})
+
+
+def _with_properties(schema: Any) -> Any:
+    """The schema with ``properties`` on every node of type ``object``, which several servers insist on."""
+    if isinstance(schema, list):
+        return [_with_properties(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    nodes = {name: value if name in _NO_SCHEMAS else _with_properties(value) for name, value in schema.items()}
+    if nodes.get("type") == "object" and "properties" not in nodes:
+        nodes["properties"] = {}
+    return nodes

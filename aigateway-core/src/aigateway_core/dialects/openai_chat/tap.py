@@ -1,0 +1,145 @@
+"""A native stream, watched while it passes.
+
+Until something has passed that a client would show, every event is parsed. From then on the bytes are relayed as they
+come, and only what can hold a finish reason, the usage or an error is looked at: these three are told by the bytes that
+must stand before them, which a text inside JSON cannot contain, since its quotes are escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from typing_extensions import override
+
+from aigateway_core.dialects.dialect import Classify, StreamTap
+from aigateway_core.dialects.openai_chat.outcome import read_finish, read_usage
+from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
+from aigateway_core.dialects.openai_chat.response import failed_finish, text_in, thinking_in
+from aigateway_core.dialects.openai_chat.stream_decoder import DONE, cut, read_chunk
+from aigateway_core.dialects.sse import BlockSplitter, format_event, parse_block
+from aigateway_core.errors import UpstreamError
+from aigateway_core.jsontext import dumps
+from aigateway_core.model import JsonObject
+
+_TELLING = re.compile(rb'"(?:usage": ?\{|finish_reason": ?"|error")|\[DONE\]|event: ?error')
+_CONTENT = ("content", "refusal", "tool_calls", "function_call", "audio")
+
+
+class ChatStreamTap(StreamTap):
+    """One stream; ``asked_for_usage``: the client wants the usage chunk, which the upstream is always asked for."""
+
+    def __init__(
+        self, client_model: str, *, asked_for_usage: bool, profile: OpenAIChatProfile, classify: Classify
+    ) -> None:
+        self._splitter = BlockSplitter()
+        self._model = client_model
+        self._asked_for_usage = asked_for_usage
+        self._profile = profile
+        self._classify = classify
+        self._names: set[bytes] = set()
+        self._new_name = b'"model":' + dumps(client_model)
+        self._over = False
+
+    @override
+    def feed(self, chunk: bytes) -> bytes:
+        if self._over:
+            return b""
+        try:
+            blocks = self._splitter.feed(chunk)
+        except UpstreamError as error:
+            return self._fail(error)
+        return self._pass(blocks) if blocks else b""
+
+    @override
+    def end(self) -> bytes:
+        if self._over:
+            return b""
+        rest = self._splitter.flush()
+        relayed = self._pass(rest.rstrip(b"\n") + b"\n\n") if rest.strip() else b""
+        if self._cut_short():
+            self._fail(cut())
+        self._over = True
+        return relayed
+
+    def _cut_short(self) -> bool:
+        return not self._over and self.finish_reason is None
+
+    def _pass(self, blocks: bytes) -> bytes:
+        if self.committed and _TELLING.search(blocks) is None:
+            renamed = self._renamed(blocks)
+            if renamed is not None:
+                return renamed
+        return b"".join([self._block(block + b"\n\n") for block in blocks.split(b"\n\n") if block.strip(b"\n")])
+
+    def _block(self, block: bytes) -> bytes:
+        """One event, read; empty when it is not for the client."""
+        if self._over:
+            return b""
+        if (event := parse_block(block)) is None:
+            return block
+        if event.data.strip() == DONE:
+            return self._done(block)
+        try:
+            chunk = read_chunk(event, self._classify)
+            return block if chunk is None else self._read(chunk, block)
+        except UpstreamError as error:
+            return self._fail(error)
+
+    def _read(self, chunk: JsonObject, block: bytes) -> bytes:
+        choices = chunk.get("choices")
+        choices = [choice for choice in choices if type(choice) is dict] if type(choices) is list else []
+        for choice in choices:
+            self._choice(choice)
+        if (usage := read_usage(chunk.get("usage"))) is not None:
+            self.usage = usage
+            if not choices and not self._asked_for_usage:
+                return b""
+        return self._with_name(chunk, block)
+
+    def _choice(self, choice: JsonObject) -> None:
+        delta = choice.get("delta")
+        if type(delta) is dict:
+            text_in(delta.get("content"))
+            if not self.committed:
+                self.committed = bool(thinking_in(delta)) or any(delta.get(name) for name in _CONTENT)
+        reason = read_finish(choice.get("finish_reason"), self._profile.finish_reasons)
+        if reason == "error":
+            raise failed_finish(choice["finish_reason"])
+        if reason is not None:
+            self.finish_reason = reason
+            self.committed = True
+
+    def _done(self, block: bytes) -> bytes:
+        if not self.committed:
+            return self._fail(cut())
+        self._over = True
+        return block
+
+    def _fail(self, error: UpstreamError) -> bytes:
+        self.error = error
+        self._over = True
+        return b""
+
+    def _with_name(self, chunk: JsonObject, block: bytes) -> bytes:
+        """The event under the client's name for the model; learns how the upstream writes its own."""
+        name: Any = chunk.get("model")
+        if type(name) is not str or name == self._model:
+            return block
+        quoted = dumps(name)
+        for spelling in (b'"model":' + quoted, b'"model": ' + quoted):
+            if spelling in block:
+                self._names.add(spelling)
+                return block.replace(spelling, self._new_name)
+        return format_event(dumps({**chunk, "model": self._model}))
+
+    def _renamed(self, blocks: bytes) -> bytes | None:
+        """The bytes with every spelling learnt so far replaced; None when one occurs that was never seen."""
+        if b'"model":' not in blocks:
+            return blocks
+        if self._new_name in blocks:
+            return blocks
+        for name in self._names:
+            if name in blocks:
+                return blocks.replace(name, self._new_name)
+        return None
