@@ -1,0 +1,46 @@
+"""Provider kinds that are configuration alone: any vendor that speaks a known dialect, without a plugin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from aigateway_core.plugin import (
+    AnthropicCompatibleConfig,
+    AnthropicCompatibleProvider,
+    OpenAICompatibleConfig,
+    OpenAICompatibleProvider,
+    ProviderSpec,
+    hookimpl,
+)
+
+ANTHROPIC_VERSION = "2023-06-01"
+"""What the header ``anthropic-version`` says unless the configuration says otherwise: the API asks for it."""
+
+
+def _anthropic(config: AnthropicCompatibleConfig) -> AnthropicCompatibleProvider:
+    headers = {name.lower(): value for name, value in config.headers.items()}
+    return AnthropicCompatibleProvider(
+        attrs.evolve(config, headers={"anthropic-version": ANTHROPIC_VERSION, **headers})
+    )
+
+
+@hookimpl
+def aigateway_register_providers() -> tuple[ProviderSpec[Any], ...]:
+    """Offer ``openai-compatible`` and ``anthropic-compatible``."""
+    return (
+        ProviderSpec(
+            name="openai-compatible",
+            title="any vendor with an OpenAI-like API",
+            config=OpenAICompatibleConfig,
+            build=OpenAICompatibleProvider,
+        ),
+        ProviderSpec(
+            name="anthropic-compatible",
+            title="any vendor with an Anthropic-like API",
+            config=AnthropicCompatibleConfig,
+            build=_anthropic,
+            auth_options={"header": "x-api-key", "prefix": ""},
+        ),
+    )
