@@ -6,8 +6,10 @@ Nothing here knows a wire format. The normal form that decoders produce:
 * leading system and developer texts are in :attr:`ChatRequest.system`, later ones are ``system`` messages in place;
 * tool results stand in a message of role ``tool`` of their own, directly after the calls they answer, and two ``tool``
   messages never follow each other;
-* in an answer, neighbouring text parts are one part, and so are neighbouring thinking parts that no signature separates;
-* the arguments of a tool call are the JSON text of an object, exactly as the model wrote it, never parsed and rewritten.
+* in an answer, neighbouring text parts are one part, and so are neighbouring thinking parts that no signature
+separates;
+* the arguments of a tool call are the JSON text of an object, exactly as the model wrote it, never parsed and
+rewritten.
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ JsonObject: TypeAlias = dict[str, Any]
 
 Role: TypeAlias = Literal["user", "assistant", "tool", "system"]
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-FinishReason: TypeAlias = Literal["stop", "stop_sequence", "length", "tool_calls", "content_filter", "context_window", "pause"]
-"""Why a model stopped: by itself, at a stop text, at the output limit, to have tools called, by a safety filter or refusal,
-because the context is full, or because a long server-side turn is to be continued by sending it again."""
+FinishReason: TypeAlias = Literal[
+    "stop", "stop_sequence", "length", "tool_calls", "content_filter", "context_window", "pause"
+]
+"""Why a model stopped: by itself, at a stop text, at the output limit, to have tools called, by a safety filter or
+refusal, because the context is full, or because a long server-side turn is to be continued by sending it again."""
 
 
 def _frozen_mapping(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -76,7 +80,8 @@ class ThinkingPart:
     """Reasoning that the model showed.
 
     ``signature`` is the proof that its maker asks for when the part comes back, ``origin`` names that maker
-    (:attr:`Dialect.name`, or the name a provider's profile gives); ``redacted`` holds a block that only the maker can read.
+    (:attr:`Dialect.name`, or the name a provider's profile gives); ``redacted`` holds a block that only the maker can
+    read.
     """
 
     text: str
@@ -140,7 +145,7 @@ class HostedTool:
 
 @attrs.frozen
 class ToolChoice:
-    """Whether the model may, must or must not call tools; ``names`` narrows ``auto`` and ``required`` to these tools."""
+    """Whether the model may, must or must not call tools; ``names`` narrows ``auto`` and ``required`` to some."""
 
     mode: Literal["auto", "required", "none"]
     names: tuple[str, ...] = ()
@@ -242,7 +247,7 @@ class ChatResponse:
 
 @attrs.frozen(kw_only=True)
 class ModelInfo:
-    """What is known of a model: limits in tokens, capabilities (``tools``, ``images``, ``thinking``, ``json_schema``, …).
+    """What is known of a model: limits in tokens, and capabilities (``tools``, ``images``, ``thinking``, …).
 
     Models that draw on one quota share a ``quota_group``: a limit met by one of them holds for all.
     """

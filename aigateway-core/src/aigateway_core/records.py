@@ -33,7 +33,7 @@ class Account:
 
 @attrs.frozen(kw_only=True)
 class Caller:
-    """Who calls: the key that was shown (``id`` is the key's public part, ``-`` when none was needed) and what it opens."""
+    """Who calls, and what the key opens; ``id`` is the key's public part, ``-`` when none was needed."""
 
     id: str
     role: Literal["client", "admin"]
@@ -55,10 +55,13 @@ class Attempt:
 class CallRecord:
     """What happened in one call to a client endpoint, once it is over.
 
-    Token fields follow OpenTelemetry's GenAI conventions (``gen_ai.usage.*``); they are None when nobody said.
-    ``usage_source`` tells who counted. Times are in milliseconds.
+    ``id`` is the gateway's own and unique, so that a batch written twice is stored once; ``request_id`` is what stands
+    in the ``x-request-id`` header, which a client may choose (and repeat). Token fields follow OpenTelemetry's GenAI
+    conventions (``gen_ai.usage.*``); they are None when nobody said. ``usage_source`` tells who counted. Times are in
+    milliseconds.
     """
 
+    id: str
     request_id: str
     created_at: datetime
     dialect: str

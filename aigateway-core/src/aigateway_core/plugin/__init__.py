@@ -1,9 +1,10 @@
 """Everything a plugin needs, and all that it may import from the core.
 
-A plugin is a distribution with an entry point in the group ``aigateway``; the module it names implements any of the three
-hooks of :mod:`aigateway_core.plugin.hookspecs`. Start with ``docs/writing-a-provider.md``. The words:
+A plugin is a distribution with an entry point in the group ``aigateway``; the module it names implements any of the
+three hooks of :mod:`aigateway_core.plugin.hookspecs`. Start with ``docs/writing-a-provider.md``. The words:
 
-* a **provider** is a vendor behind the gateway; it turns a :class:`ChatRequest` into a :class:`ChatResponse` or a stream of
+* a **provider** is a vendor behind the gateway; it turns a :class:`ChatRequest` into a :class:`ChatResponse` or a
+stream of
   events, calling the vendor through the :class:`Upstream` it is handed;
 * a **dialect** is a wire format, read and written in both directions; most vendors speak a known one, and
   :class:`OpenAICompatibleProvider` or :class:`AnthropicCompatibleProvider` is then all it takes;
@@ -20,7 +21,15 @@ from aigateway_core.dialects.anthropic import Anthropic, AnthropicProfile
 from aigateway_core.dialects.dialect import Dialect, Loss, Losses, StreamDecoder, StreamEncoder, StreamTap
 from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIChatProfile
 from aigateway_core.dialects.sse import ServerSentEvent
-from aigateway_core.errors import ErrorKind, InvalidRequestError, Scope, UnsupportedFeatureError, UpstreamError, UpstreamFailure, retry_after
+from aigateway_core.errors import (
+    ErrorKind,
+    InvalidRequestError,
+    Scope,
+    UnsupportedFeatureError,
+    UpstreamError,
+    UpstreamFailure,
+    retry_after,
+)
 from aigateway_core.events import (
     RedactedThinking,
     SignatureDelta,
@@ -32,7 +41,10 @@ from aigateway_core.events import (
     ToolCallDelta,
     ToolCallStart,
     UsageUpdate,
+    fold,
+    unfold,
 )
+from aigateway_core.jsontext import loads_upstream
 from aigateway_core.model import (
     AudioPart,
     ChatRequest,
@@ -149,6 +161,9 @@ __all__ = [
     "Usage",
     "UsageUpdate",
     "classify_status",
+    "fold",
     "hookimpl",
+    "loads_upstream",
     "retry_after",
+    "unfold",
 ]

@@ -25,7 +25,7 @@ class AuthStrategy(Protocol):
         """The attrs class of a credential."""
 
     def auth(self, account: Account) -> httpx.Auth:
-        """The auth flow for requests of this account; built once for an account, and used by many requests at a time."""
+        """The auth flow for requests of this account: built once, and used by many requests at a time."""
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.dialect import Dialect, Losses
 from aigateway_core.dialects.openai_chat import OpenAIChat
 from aigateway_core.errors import UpstreamError, UpstreamFailure
-from aigateway_core.events import StreamEvent
+from aigateway_core.events import StreamEvent, unfold
 from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import ChatRequest, ChatResponse, JsonObject, ModelInfo
 from aigateway_core.plugin.provider import Endpoint
@@ -24,9 +24,9 @@ from aigateway_core.upstream import Upstream
 
 @attrs.frozen(kw_only=True)
 class OpenAICompatibleConfig:
-    """``base_url`` includes the version (``https://api.example.com/v1``); ``models`` are added to the ones the provider knows.
+    """``base_url`` includes the version (``https://api.example.com/v1``).
 
-    A model that ends in ``*`` is a pattern. ``headers`` are sent with every request.
+    ``models`` are added to the ones the provider knows. A model that ends in ``*`` is a pattern. ``headers`` are sent with every request.
     """
 
     base_url: str
@@ -57,10 +57,16 @@ class _Compatible:
         known = {model.id for model in self.known_models}
         added = [ModelInfo(id=name) for name in config.models if not name.endswith("*") and name not in known]
         self.models: Sequence[ModelInfo] = (*self.known_models, *added)
-        self.model_patterns: Sequence[str] = (*self.known_patterns, *(name for name in config.models if name.endswith("*")))
+        self.model_patterns: Sequence[str] = (
+            *self.known_patterns,
+            *(name for name in config.models if name.endswith("*")),
+        )
 
     def prepare(self, body: JsonObject) -> JsonObject:
-        """The vendor's last touch on a body, translated or native. Returns it, or another; the default changes nothing."""
+        """The vendor's last touch on a body, translated or native.
+
+        Returns it, or another; the default changes nothing.
+        """
         return body
 
     def classify_error(self, failure: UpstreamFailure) -> UpstreamError:
@@ -86,8 +92,13 @@ class _Compatible:
         """The answer as it comes."""
         decoder = self.dialect.stream_decoder(request, self.classify_error)
         async with upstream.stream(self._url, content=self._body(request), headers=self._headers) as reply:
-            async for event in reply.events():
-                for decoded in decoder.feed(event):
+            if reply.is_json:
+                # Some servers answer whole whatever they are asked for.
+                for event in unfold(self.dialect.decode_response(loads_upstream(await reply.read()), request)):
+                    yield event
+                return
+            async for received in reply.events():
+                for decoded in decoder.feed(received):
                     yield decoded
             for decoded in decoder.end():
                 yield decoded

@@ -1,0 +1,1 @@
+"""``/api/v1``: what an operator sees and changes, behind the admin key."""

@@ -1,0 +1,76 @@
+"""Who may come in: keys against the snapshot's hashes. An admin key is no client key, and the other way round."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, TypeAlias
+
+from aigateway_core.errors import UnauthorizedError
+from aigateway_core.records import Caller
+from aigateway_core.secret import Secret
+from aigateway_core.snapshot import CurrentSnapshot
+
+Role: TypeAlias = Literal["client", "admin"]
+ClientAuth: TypeAlias = Literal["auto", "required", "open"]
+
+_REFUSAL: Mapping[Role, str] = {
+    "client": "a valid client key is required: Authorization: Bearer <key>, or x-api-key: <key>",
+    "admin": "a valid admin key is required: Authorization: Bearer <key>",
+}
+"""The same words for a missing, a malformed, an unknown and a revoked key: nothing is to be learnt from them."""
+
+
+class Access:
+    """Decides on keys.
+
+    ``verify`` tells whether a key fits a stored hash, ``key_id`` gives the public part of a key (empty when it has
+    none).
+    ``fixed`` are the keys that the environment gives, by role; a fixed admin key is the only admin key. ``loopback``
+    tells whether only this machine can reach the gateway.
+    """
+
+    def __init__(
+        self,
+        snapshot: CurrentSnapshot,
+        *,
+        verify: Callable[[str, str], bool],
+        key_id: Callable[[str], str],
+        client_auth: ClientAuth,
+        loopback: bool,
+        fixed: Mapping[Role, Secret] | None = None,
+    ) -> None:
+        self._snapshot = snapshot
+        self._verify = verify
+        self._key_id = key_id
+        self._client_auth = client_auth
+        self._loopback = loopback
+        self._fixed = dict(fixed or {})
+
+    @property
+    def clients_need_a_key(self) -> bool:
+        """Whether client endpoints ask for a key now."""
+        if self._client_auth == "auto":
+            return not self._loopback or "client" in self._fixed or self._snapshot.value.has_client_keys
+        return self._client_auth == "required"
+
+    def admit(self, role: Role, presented: Iterable[str]) -> Caller:
+        """The caller that one of the presented keys belongs to. Raises :class:`UnauthorizedError`."""
+        for key in presented:
+            if (caller := self._known(role, key)) is not None:
+                return caller
+        if role == "client" and not self.clients_need_a_key:
+            return Caller(id="-", role="client")
+        raise UnauthorizedError(_REFUSAL[role])
+
+    def _known(self, role: Role, key: str) -> Caller | None:
+        fixed = self._fixed.get(role)
+        if fixed is not None:
+            if hmac.compare_digest(fixed.reveal().encode(), key.encode("utf-8", "surrogateescape")):
+                return Caller(id="environment", role=role)
+            if role == "admin":
+                return None
+        entry = self._snapshot.value.keys.get(self._key_id(key))
+        if entry is not None and entry.role == role and self._verify(key, entry.hash):
+            return Caller(id=entry.id, role=role)
+        return None

@@ -1,0 +1,62 @@
+"""The falcon app: routes, error handling, lifespan. Nothing else runs on the way to a responder."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import falcon.asgi
+
+from aigateway_core.access import Access
+from aigateway_core.administration import Administration
+from aigateway_core.catalogue import Catalogue
+from aigateway_core.dialects.anthropic import Anthropic
+from aigateway_core.dialects.openai_chat import OpenAIChat
+from aigateway_core.gateway import Gateway
+from aigateway_core.resources.admin.accounts import AccountResource
+from aigateway_core.resources.admin.providers import ProviderResource
+from aigateway_core.resources.chat import Chat
+from aigateway_core.resources.failures import Failures
+from aigateway_core.resources.health import Health
+from aigateway_core.resources.models import Models
+
+
+class Lifespan:
+    """What is begun before the first request and ended after the last one."""
+
+    def __init__(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
+        self._start = start
+        self._stop = stop
+
+    async def process_startup(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+        """The server is about to listen."""
+        await self._start()
+
+    async def process_shutdown(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+        """The server has stopped."""
+        await self._stop()
+
+
+def create_app(
+    gateway: Gateway,
+    access: Access,
+    catalogue: Catalogue,
+    administration: Callable[[], Administration],
+    lifespan: Lifespan,
+) -> falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]:
+    """The app over a gateway that is put together."""
+    openai, anthropic = OpenAIChat(), Anthropic()
+    app = falcon.asgi.App(middleware=[lifespan])
+    Failures(openai, anthropic).install(app)
+    health, models = Health(access), Models(access, catalogue)
+    accounts, providers = AccountResource(access, administration), ProviderResource(access, administration)
+    app.add_route("/", health)
+    app.add_route("/health", health)
+    app.add_route("/v1/chat/completions", Chat(access, gateway, openai))
+    app.add_route("/v1/messages", Chat(access, gateway, anthropic))
+    app.add_route("/v1/models", models)
+    app.add_route("/v1/models/{model_id:path}", models, suffix="one")
+    app.add_route("/api/v1/accounts", accounts)
+    app.add_route("/api/v1/accounts/{account_id}", accounts, suffix="one")
+    app.add_route("/api/v1/providers", providers)
+    return app

@@ -1,0 +1,302 @@
+"""The composition root: puts the gateway together from its settings. The one file that may import everything.
+
+Three steps, since each can fail for reasons of its own and the command line wants to tell them apart: :func:`assemble`
+loads the plugins and builds the providers (no I/O), :func:`open_storage` opens the database and brings its tables up to
+date, :class:`House` is the running gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from aigateway_core.access import Access, Role
+from aigateway_core.accounts import AccountSelector
+from aigateway_core.addresses import Destinations
+from aigateway_core.administration import Administration
+from aigateway_core.app import Lifespan, create_app
+from aigateway_core.builtin.stats import DatabaseSinkPlugin
+from aigateway_core.catalogue import Catalogue
+from aigateway_core.credentials import Credentials
+from aigateway_core.egress import Egress
+from aigateway_core.engine import Transports
+from aigateway_core.errors import ConfigurationError, PluginError, UnavailableError
+from aigateway_core.gateway import Gateway
+from aigateway_core.live import LiveSnapshot
+from aigateway_core.plugin import StatsSink
+from aigateway_core.plugin_settings import Configured, ConfiguredProvider, configure
+from aigateway_core.plugins import LoadedPlugins, PluginLoader
+from aigateway_core.recording import Recorder, RecorderLimits
+from aigateway_core.records import Account, CallRecord
+from aigateway_core.routing import Router
+from aigateway_core.secret import Secret
+from aigateway_core.settings import DatabaseSettings, Settings, UpstreamSettings
+from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry
+from aigateway_core.state.memory import MemoryState
+from aigateway_core.storage import SYSTEM, DatabaseLocation, MySQLServer, SQLiteFile, Storage
+from aigateway_core.structuring import StructuringError, structure
+from aigateway_core.upstream import Limits
+from aigateway_core.vault import KeyRing, key_id, load_key_ring
+
+
+class CallLedger:
+    """The database sink's store: writes records to whatever storage is open, and counts the use of accounts."""
+
+    def __init__(self) -> None:
+        self.storage: Storage | None = None
+
+    async def insert_many(self, records: Sequence[CallRecord]) -> None:
+        """Keep these records. Raises :class:`UnavailableError` when the database is away."""
+        if self.storage is None:
+            raise ConfigurationError("the storage is not open")
+        await self.storage.calls.insert_many(records)
+
+
+@attrs.frozen(kw_only=True)
+class Assembly:
+    """What is known before anything is opened: plugins loaded, sections structured, providers built."""
+
+    settings: Settings
+    plugins: LoadedPlugins
+    configured: Configured
+    providers: tuple[ProviderEntry, ...]
+    accounts: tuple[Account, ...]
+    sinks: tuple[StatsSink, ...]
+    ledger: CallLedger
+
+
+def assemble(settings: Settings) -> Assembly:
+    """Load the plugins and build what the settings ask for.
+
+    Raises :class:`PluginError` and :class:`SettingsError`; does no I/O but importing.
+    """
+    ledger = CallLedger()
+    loader = PluginLoader(settings.plugins)
+    loader.register(DatabaseSinkPlugin(ledger), "builtin-database")
+    plugins = loader.load()
+    configured = configure(settings, plugins)
+    providers = tuple(_provider(each) for each in configured.providers)
+    accounts = (_account(each, entry) for each, entry in zip(configured.providers, providers, strict=True))
+    return Assembly(
+        settings=settings,
+        plugins=plugins,
+        configured=configured,
+        providers=providers,
+        accounts=tuple(account for account in accounts if account is not None),
+        sinks=tuple(
+            _built(f"the stats sink {each.spec.name!r}", each.spec.build, each.config) for each in configured.sinks
+        ),
+        ledger=ledger,
+    )
+
+
+def _provider(configured: ConfiguredProvider) -> ProviderEntry:
+    spec = configured.spec
+    who = f"the provider {configured.id!r}"
+    return ProviderEntry(
+        id=configured.id,
+        kind=spec.name,
+        title=spec.title,
+        provider=_built(who, spec.build, configured.config),
+        strategy=_built(f"the auth strategy of {who}", configured.strategy.build, configured.strategy_config),
+        strategy_name=configured.strategy.name,
+        priority=configured.priority,
+        risk=spec.risk,
+    )
+
+
+def _built(what: str, build: Any, config: Any) -> Any:
+    """What a plugin's constructor makes. It may raise anything, and the start shall still end in one line."""
+    try:
+        return build(config)
+    except Exception as error:
+        raise PluginError(f"{what} cannot be built: {type(error).__name__}: {error}") from error
+
+
+def _account(configured: ConfiguredProvider, entry: ProviderEntry) -> Account | None:
+    """The account that the configuration brings: its ``api_key``, or an empty one where no credential is needed."""
+    if configured.api_key is not None:
+        data = _single_secret(entry, configured.api_key)
+    elif configured.strategy.name == "none":
+        data = {}
+    else:
+        return None
+    try:
+        credential = structure(data, entry.strategy.credential, f"providers.{entry.id}.api_key")
+    except StructuringError as error:
+        raise ConfigurationError(str(error)) from error
+    return Account(id=f"config:{entry.id}", provider_id=entry.id, label="config", credential=credential)
+
+
+def _single_secret(entry: ProviderEntry, value: Secret) -> dict[str, str]:
+    """``api_key`` in the configuration is the one secret that the strategy asks for, whatever it calls it."""
+    fields = [field for field in attrs.fields(entry.strategy.credential) if field.default is attrs.NOTHING]
+    if len(fields) != 1:
+        raise ConfigurationError(
+            f"providers.{entry.id}.api_key: the auth strategy {entry.strategy_name!r} asks for more than a key; "
+            f"add an account instead: aigateway-core accounts add {entry.id}"
+        )
+    return {fields[0].name: value.reveal()}
+
+
+def location(settings: DatabaseSettings) -> DatabaseLocation:
+    """Where the database is."""
+    if settings.engine == "sqlite":
+        return SQLiteFile(settings.path)
+    return MySQLServer(
+        host=settings.host,
+        port=settings.port,
+        user=settings.user,
+        password=settings.password or Secret(""),
+        database=settings.database,
+    )
+
+
+async def open_storage(settings: Settings) -> Storage:
+    """Open the database, its tables brought up to date.
+
+    Raises :class:`ConfigurationError` when the master key is missing or does not fit, :class:`UnavailableError` when
+    the database is away.
+    """
+    return await Storage.open(location(settings.database), key_ring(settings))
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """The master keys. Raises :class:`ConfigurationError`."""
+    where = location(settings.database)
+    return load_key_ring(settings.keys.master, where.path if isinstance(where, SQLiteFile) else None)
+
+
+def limits(settings: UpstreamSettings) -> Limits:
+    """The deadlines of a call."""
+    return Limits(
+        connect=settings.connect_timeout,
+        first_byte=settings.first_byte_timeout,
+        idle=settings.idle_timeout,
+        total=settings.total_timeout,
+        max_response_bytes=settings.max_response_bytes,
+    )
+
+
+class House:
+    """The gateway, put together; :attr:`app` serves it. Its lifespan opens and closes what it needs."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        settings = assembly.settings
+        self._assembly = assembly
+        self._storage: Storage | None = None
+        self._live: LiveSnapshot | None = None
+        self._snapshot = CurrentSnapshot()
+        self._state = MemoryState()
+        self._credentials = Credentials()
+        self._transports = Transports(Destinations.allowing(settings.security.allow_private_hosts))
+        self._recorder = Recorder(
+            assembly.sinks,
+            RecorderLimits(
+                queue_size=settings.recording.queue_size,
+                flush_interval=settings.recording.flush_interval,
+                batch_size=settings.recording.batch_size,
+            ),
+        )
+        router = Router(assembly.providers)
+        gateway = Gateway(
+            router=router,
+            selector=AccountSelector(self._snapshot, self._state),
+            egress=Egress(self._transports),
+            credentials=self._credentials,
+            recorder=self._recorder,
+            limits=limits(settings.upstream),
+            max_attempts=settings.upstream.max_attempts,
+        )
+        self.app = create_app(
+            gateway,
+            access(settings, self._snapshot, key_ring(settings)),
+            Catalogue(router, self._snapshot),
+            self._administration,
+            Lifespan(self.start, self.stop),
+        )
+
+    async def start(self) -> None:
+        """Open the storage and begin to record; the snapshot is loaded before the first request."""
+        assembly = self._assembly
+        self._storage = assembly.ledger.storage = await open_storage(assembly.settings)
+        await self._storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
+        self._live = LiveSnapshot(
+            self._snapshot,
+            self._storage,
+            assembly.providers,
+            assembly.accounts,
+            state=self._state,
+            credentials=self._credentials,
+        )
+        await self._live.start()
+        self._recorder.start()
+
+    async def stop(self) -> None:
+        """Write what is left, then let go of everything, in the reverse order."""
+        await self._recorder.aclose()
+        if self._live is not None:
+            await self._live.aclose()
+        await self._transports.aclose()
+        if self._storage is not None:
+            await self._storage.aclose()
+
+    def _administration(self) -> Administration:
+        """The administration of the storage that is open now."""
+        if self._storage is None or self._live is None:
+            raise UnavailableError("the gateway is starting")
+        return Administration(
+            self._storage.accounts, self._assembly.providers, self._assembly.accounts, self._live.reload
+        )
+
+
+def access(settings: Settings, snapshot: CurrentSnapshot, ring: KeyRing) -> Access:
+    """The door, as the settings want it."""
+    given: dict[Role, Secret | None] = {"admin": settings.keys.admin, "client": settings.keys.client}
+    return Access(
+        snapshot,
+        verify=ring.verify,
+        key_id=key_id,
+        client_auth=settings.server.client_auth,
+        loopback=settings.server.is_loopback,
+        fixed={role: key for role, key in given.items() if key is not None},
+    )
+
+
+@attrs.frozen(kw_only=True)
+class FirstLook:
+    """What the start finds: the admin key if it was made just now, whether clients have keys, and how many accounts."""
+
+    admin_key: Secret | None
+    has_client_keys: bool
+    accounts: int
+
+
+async def first_look(assembly: Assembly) -> FirstLook:
+    """Make ready what the server needs: tables, a row for each provider, an admin key.
+
+    Raises what :func:`open_storage` raises, and :class:`ConfigurationError` when anybody could call.
+    """
+    settings = assembly.settings
+    async with await open_storage(settings) as storage:
+        await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
+        made = None if settings.keys.admin else await storage.keys.create_first("admin", "first start", SYSTEM)
+        keys = await storage.keys.all_active()
+        accounts = await storage.accounts.list(is_active=True, limit=1)
+    has_client_keys = settings.keys.client is not None or any(key.role == "client" for key in keys)
+    _refuse_open_door(settings, has_client_keys=has_client_keys)
+    return FirstLook(
+        admin_key=made[1] if made else None,
+        has_client_keys=has_client_keys,
+        accounts=accounts.total + len(assembly.accounts),
+    )
+
+
+def _refuse_open_door(settings: Settings, *, has_client_keys: bool) -> None:
+    if settings.server.client_auth != "open" and not settings.server.is_loopback and not has_client_keys:
+        raise ConfigurationError(
+            f"server.host: {settings.server.host} can be reached from other machines, and there is no client key; "
+            "set AIGATEWAY_CLIENT_KEY, or say server.client_auth: open if everybody may spend your accounts"
+        )

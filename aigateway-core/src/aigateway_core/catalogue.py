@@ -1,0 +1,37 @@
+"""The models that can be asked now: those of providers that have an account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from aigateway_core.model import ModelInfo
+from aigateway_core.routing import Router
+from aigateway_core.snapshot import CurrentSnapshot
+
+
+@attrs.frozen
+class ListedModel:
+    """A model and the provider that serves it."""
+
+    info: ModelInfo
+    provider_id: str
+
+
+class Catalogue:
+    """Lists models as the router would serve them: a name that two providers have is listed once."""
+
+    def __init__(self, router: Router, snapshot: CurrentSnapshot) -> None:
+        self._router = router
+        self._snapshot = snapshot
+
+    def models(self) -> Sequence[ListedModel]:
+        """The models, sorted by id."""
+        accounts = self._snapshot.value.accounts
+        found: dict[str, ListedModel] = {}
+        for entry in self._router.providers:
+            if accounts.get(entry.id):
+                for info in entry.provider.models:
+                    found.setdefault(info.id, ListedModel(info, entry.id))
+        return [found[name] for name in sorted(found)]

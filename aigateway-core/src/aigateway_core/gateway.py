@@ -1,0 +1,242 @@
+"""THE REQUEST PATH: from the bytes of a request to the bytes of its answer, top to bottom.
+
+::
+
+    decode ─▶ route ─▶ account ─▶ way out ─▶ credential ─▶ call ─▶ encode ─▶ record
+
+:meth:`Gateway.chat` is the whole of it. What goes wrong before the commit point (the first real content of an answer)
+may be tried again on another account; after it, never: it is told in-band, in the client's dialect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from contextlib import AsyncExitStack
+from typing import TypeAlias
+
+import attrs
+
+from aigateway_core.accounts import AccountSelector
+from aigateway_core.credentials import Credentials
+from aigateway_core.dialects.dialect import Dialect
+from aigateway_core.egress import Egress
+from aigateway_core.errors import ErrorKind, GatewayError, NoAccountError, UnsupportedFeatureError, UpstreamError
+from aigateway_core.exchange import Exchange, NativeExchange, Stream, TranslatedExchange, Whole
+from aigateway_core.jsontext import loads_object
+from aigateway_core.model import JsonObject
+from aigateway_core.recording import Call, Recorder
+from aigateway_core.records import Account, Caller
+from aigateway_core.routing import Route, Router
+from aigateway_core.upstream import Limits, Upstream
+
+log = logging.getLogger(__name__)
+
+
+@attrs.frozen(eq=False)
+class Incoming:
+    """A request to a client endpoint, its caller known and its body not yet read.
+
+    ``exits`` is closed when the request is over, whatever its end: what an answer holds open is registered there.
+    """
+
+    dialect: Dialect
+    caller: Caller
+    request_id: str
+    body: Awaitable[bytes]
+    exits: AsyncExitStack
+
+
+@attrs.frozen(eq=False)
+class WholeAnswer:
+    """An answer that is complete."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class StreamAnswer:
+    """An answer that is still coming: iterate it for bytes.
+
+    An error on the way is already put into the client's dialect.
+    """
+
+    def __init__(self, stream: Stream, call: Call, dialect: Dialect) -> None:
+        self.headers = stream.headers
+        self._stream = stream
+        self._call = call
+        self._dialect = dialect
+        self._chunks = self._run()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._chunks.__anext__()
+
+    async def close(self) -> None:
+        """End it here; a server calls this whether or not the stream has ended."""
+        await self._chunks.aclose()
+
+    async def _run(self) -> AsyncGenerator[bytes, None]:
+        try:
+            async for chunk in self._stream.chunks:
+                yield chunk
+            self._end()
+        except GatewayError as error:
+            self._end(error)
+            yield self._dialect.encode_stream_error(error, self._call.request_id)
+        except Exception as error:
+            log.exception("a stream failed inside the gateway (request %s)", self._call.request_id)
+            self._end(error)
+            yield self._dialect.encode_stream_error(GatewayError("internal error"), self._call.request_id)
+        except BaseException as error:
+            self._end(error)
+            raise
+        finally:
+            await self._stream.chunks.aclose()
+
+    def _end(self, error: BaseException | None = None) -> None:
+        self._call.usage = self._stream.outcome.usage
+        self._call.finish_reason = self._stream.outcome.finish_reason
+        self._call.end(error)
+
+
+Answer: TypeAlias = WholeAnswer | StreamAnswer
+
+
+class Gateway:
+    """The request path. Holds the steps; each is a module of its own."""
+
+    def __init__(
+        self,
+        *,
+        router: Router,
+        selector: AccountSelector,
+        egress: Egress,
+        credentials: Credentials,
+        recorder: Recorder,
+        limits: Limits,
+        max_attempts: int,
+    ) -> None:
+        self.router = router
+        self._selector = selector
+        self._egress = egress
+        self._credentials = credentials
+        self._recorder = recorder
+        self._limits = limits
+        self._max_attempts = max_attempts
+
+    async def chat(self, incoming: Incoming) -> Answer:
+        """Answer a chat request. Raises :class:`GatewayError`; whatever happens, one record of it is kept."""
+        call = self._begin(incoming)
+        try:
+            body = loads_object(await incoming.body)
+            asked = incoming.dialect.peek(body)
+            call.model, call.streamed = asked.model, asked.stream
+            route = call.route = self.router.route(asked.model)
+            exchange = self._exchange(incoming.dialect, body, route, call)
+            answer = await self._answer(route, exchange, call, incoming.exits)
+        except GatewayError as error:
+            call.end(error, status=incoming.dialect.encode_error(error, call.request_id).status)
+            raise
+        except BaseException as error:
+            call.end(error, status=500)
+            raise
+        call.answered()
+        if isinstance(answer, Stream):
+            return StreamAnswer(answer, call, incoming.dialect)
+        call.usage, call.finish_reason = answer.outcome.usage, answer.outcome.finish_reason
+        call.end()
+        return WholeAnswer(answer.body, answer.headers)
+
+    def _begin(self, incoming: Incoming) -> Call:
+        call = Call(
+            self._recorder,
+            request_id=incoming.request_id,
+            dialect=incoming.dialect.name,
+            client_key_id=incoming.caller.id,
+        )
+        # A stream whose client left before its first byte is never iterated: this still ends its record.
+        incoming.exits.callback(call.end, asyncio.CancelledError())
+        return call
+
+    def _exchange(self, dialect: Dialect, body: JsonObject, route: Route, call: Call) -> Exchange:
+        """What to send: the client's own body where the provider speaks its dialect, else a translation."""
+        entry = route.provider
+        endpoint = entry.native.endpoint(dialect.name, "chat", route.model) if entry.native else None
+        if endpoint is not None:
+            call.native = True
+            return NativeExchange(
+                endpoint, dialect, body, route.model, client_model=call.model or route.model, classify=entry.classify
+            )
+        request = dialect.decode_request(body)
+        dropped: tuple[str, ...] = ()
+        if entry.declares is not None:
+            losses = entry.declares.losses(request)
+            if losses.refused:
+                raise UnsupportedFeatureError(
+                    f"the provider {entry.id!r} cannot honour: {', '.join(losses.refused)}", path=losses.refused[0]
+                )
+            dropped = losses.dropped
+        return TranslatedExchange(entry.provider, dialect, request, route.model, dropped)
+
+    async def _answer(self, route: Route, exchange: Exchange, call: Call, exits: AsyncExitStack) -> Whole | Stream:
+        """Try one account after the other until one answers, or the failure is not one that another could mend."""
+        tried: set[str] = set()
+        failure: UpstreamError | None = None
+        while failure is None or len(tried) < self._max_attempts:
+            try:
+                account = await self._selector.select(route, tried)
+            except NoAccountError as nobody:
+                raise failure or nobody from None
+            tried.add(account.id)
+            try:
+                return await self._attempt(route, account, exchange, call, exits)
+            except UpstreamError as error:
+                self._selector.punish(route, account, error)
+                if not error.retryable:
+                    raise
+                failure = error
+        raise failure
+
+    async def _attempt(
+        self, route: Route, account: Account, exchange: Exchange, call: Call, exits: AsyncExitStack
+    ) -> Whole | Stream:
+        """One account's try, written down whatever comes of it; a stream is open up to its commit point."""
+        upstream = self._upstream(route, account)
+        attempt = call.attempt(account)
+        try:
+            if not call.streamed:
+                answer: Whole | Stream = await exchange.complete(upstream)
+            else:
+                async with AsyncExitStack() as held:
+                    answer = await exchange.open(upstream, held)
+                    await exits.enter_async_context(held.pop_all())
+        except GatewayError as error:
+            attempt.failed(error)
+            raise
+        except Exception as error:
+            log.exception("the provider %s failed (request %s)", route.provider.id, call.request_id)
+            failure = UpstreamError(ErrorKind.INTERNAL, f"the provider {route.provider.id!r} failed inside the gateway")
+            attempt.failed(failure)
+            raise failure from error
+        except BaseException:
+            attempt.abandoned()
+            raise
+        attempt.succeeded()
+        return answer
+
+    def _upstream(self, route: Route, account: Account) -> Upstream:
+        """An upstream bound to the account's way out and credential."""
+        way_out = self._egress.way_out(account)
+        credential = self._credentials.get(route.provider, account)
+        return Upstream(
+            way_out.transport,
+            credential.auth,
+            limits=self._limits,
+            classify=route.provider.classify,
+            secrets=credential.secrets,
+            proxied=way_out.proxied,
+        )

@@ -1,0 +1,86 @@
+"""Which provider serves a model."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import attrs
+
+from aigateway_core.errors import UnknownModelError
+from aigateway_core.snapshot import ProviderEntry
+
+_REMEMBERED = 4096
+"""Distinct model names to remember a decision for; callers choose these names, so it is bounded."""
+
+
+@attrs.frozen(eq=False)
+class Route:
+    """A provider, its own name for the model, and the quota that the model draws on."""
+
+    provider: ProviderEntry
+    model: str
+    quota_group: str
+
+
+class Router:
+    """Decides by the name of a model: an exact known one, then ``provider/model``, then the longest pattern that fits.
+
+    Where two providers are equal in that, the higher ``priority`` wins, then the name that sorts first.
+    """
+
+    def __init__(self, providers: Sequence[ProviderEntry]) -> None:
+        self._providers = sorted(providers, key=lambda entry: (-entry.priority, entry.id))
+        self._by_id = {entry.id: entry for entry in self._providers}
+        self._known: dict[str, ProviderEntry] = {}
+        patterns: list[tuple[str, ProviderEntry]] = []
+        for entry in self._providers:
+            for model in entry.provider.models:
+                self._known.setdefault(model.id, entry)
+            for pattern in entry.provider.model_patterns:
+                if pattern.endswith("*"):
+                    patterns.append((pattern[:-1], entry))
+                else:
+                    self._known.setdefault(pattern, entry)
+        # Sorting is stable, so among equal lengths the order of priority stands.
+        self._patterns = sorted(patterns, key=lambda pair: -len(pair[0]))
+        self._decided: dict[str, Route] = {}
+
+    @property
+    def providers(self) -> Sequence[ProviderEntry]:
+        """All providers, the preferred first."""
+        return self._providers
+
+    def route(self, model: str) -> Route:
+        """Where this model is served. Raises :class:`UnknownModelError`, with near names."""
+        decided = self._decided.get(model)
+        if decided is None:
+            decided = self._decide(model)
+            if len(self._decided) < _REMEMBERED:
+                self._decided[model] = decided
+        return decided
+
+    def _decide(self, model: str) -> Route:
+        if (entry := self._known.get(model)) is not None:
+            return self._to(entry, model)
+        prefix, slash, rest = model.partition("/")
+        if slash and rest and (entry := self._by_id.get(prefix)) is not None:
+            return self._to(entry, rest)
+        for start, entry in self._patterns:
+            if model.startswith(start):
+                return self._to(entry, model)
+        raise UnknownModelError(self._unknown(model))
+
+    @staticmethod
+    def _to(entry: ProviderEntry, model: str) -> Route:
+        groups = (known.quota_group for known in entry.provider.models if known.id == model)
+        return Route(entry, model, next(groups, None) or model)
+
+    def _unknown(self, model: str) -> str:
+        shown = model if len(model) <= 100 else model[:100] + "…"
+        text = f"no provider serves the model {shown!r}"
+        near = difflib.get_close_matches(model[:100], list(self._known), n=3)
+        if near:
+            text += f"; did you mean {' or '.join(near)}?"
+        installed = ", ".join(sorted(self._by_id)) or "none"
+        return f"{text} (installed providers: {installed})"

@@ -1,0 +1,81 @@
+"""The hot path's view of what is stored: immutable, in memory, swapped as a whole when something changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import attrs
+
+from aigateway_core.dialects.dialect import Classify
+from aigateway_core.plugin.auth import AuthStrategy
+from aigateway_core.plugin.provider import ClassifiesErrors, DeclaresLosses, Provider, SpeaksNatively
+from aigateway_core.records import Account
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class ProviderEntry:
+    """A provider as configured and built: ``id`` is its name in the configuration, ``kind`` the plugin's name."""
+
+    id: str
+    kind: str
+    title: str
+    provider: Provider
+    strategy: AuthStrategy
+    strategy_name: str
+    priority: int = 0
+    risk: str | None = None
+    # What the provider can do besides is asked once here: an isinstance check against a Protocol is slow.
+    native: SpeaksNatively | None = attrs.field(init=False)
+    errors: ClassifiesErrors | None = attrs.field(init=False)
+    declares: DeclaresLosses | None = attrs.field(init=False)
+
+    @native.default
+    def _native(self) -> SpeaksNatively | None:
+        return self.provider if isinstance(self.provider, SpeaksNatively) else None
+
+    @errors.default
+    def _errors(self) -> ClassifiesErrors | None:
+        return self.provider if isinstance(self.provider, ClassifiesErrors) else None
+
+    @declares.default
+    def _declares(self) -> DeclaresLosses | None:
+        return self.provider if isinstance(self.provider, DeclaresLosses) else None
+
+    @property
+    def classify(self) -> Classify | None:
+        """How the provider judges a refusal, if it does."""
+        return self.errors.classify_error if self.errors else None
+
+
+@attrs.frozen(kw_only=True)
+class KeyEntry:
+    """A key that opens the gateway: its public part, its hash, and what it opens."""
+
+    id: str
+    hash: str
+    role: str
+
+
+Accounts: TypeAlias = Mapping[str, tuple[Account, ...]]
+
+
+@attrs.frozen(kw_only=True)
+class Snapshot:
+    """Accounts that are active, by provider, and keys that are valid, by their public part."""
+
+    version: int = -1
+    accounts: Accounts = attrs.field(factory=dict)
+    keys: Mapping[str, KeyEntry] = attrs.field(factory=dict)
+
+    @property
+    def has_client_keys(self) -> bool:
+        """Whether any client key exists."""
+        return any(key.role == "client" for key in self.keys.values())
+
+
+class CurrentSnapshot:
+    """Holds the one snapshot that counts now."""
+
+    def __init__(self) -> None:
+        self.value = Snapshot()

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from aigateway_core.access import Access, ClientAuth, Role
+from aigateway_core.errors import UnauthorizedError
+from aigateway_core.secret import Secret
+from aigateway_core.snapshot import CurrentSnapshot, KeyEntry, Snapshot
+
+CLIENT, ADMIN = "gwcli_client01_secretpart", "gwadm_admin001_secretpart"
+
+
+def digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def entry(key: str, role: str) -> KeyEntry:
+    return KeyEntry(id=key.split("_")[1], hash=digest(key), role=role)
+
+
+def access(
+    *stored: KeyEntry, client_auth: ClientAuth = "auto", loopback: bool = True, fixed: dict[Role, Secret] | None = None
+) -> Access:
+    snapshot = CurrentSnapshot()
+    snapshot.value = Snapshot(version=1, keys={key.id: key for key in stored})
+    return Access(
+        snapshot,
+        verify=lambda key, stored_hash: digest(key) == stored_hash,
+        key_id=lambda key: key.split("_")[1] if key.count("_") == 2 else "",
+        client_auth=client_auth,
+        loopback=loopback,
+        fixed=fixed,
+    )
+
+
+def test_on_loopback_without_any_client_key_nobody_is_asked() -> None:
+    caller = access(entry(ADMIN, "admin")).admit("client", [])
+    assert (caller.id, caller.role) == ("-", "client")
+
+
+def test_what_an_sdk_sends_for_want_of_a_key_does_no_harm_while_none_is_needed() -> None:
+    assert access().admit("client", ["sk-unused"]).id == "-"
+
+
+def test_the_first_client_key_closes_the_door() -> None:
+    with pytest.raises(UnauthorizedError):
+        access(entry(CLIENT, "client")).admit("client", [])
+    with pytest.raises(UnauthorizedError):
+        access(fixed={"client": Secret("k" * 40)}).admit("client", [])
+
+
+def test_beyond_loopback_a_key_is_needed_unless_the_setting_says_open() -> None:
+    with pytest.raises(UnauthorizedError):
+        access(loopback=False).admit("client", [])
+    assert access(loopback=False, client_auth="open").admit("client", []).id == "-"
+
+
+def test_required_means_required_even_on_loopback() -> None:
+    with pytest.raises(UnauthorizedError):
+        access(client_auth="required").admit("client", [])
+
+
+def test_a_stored_key_is_known_by_its_public_part() -> None:
+    assert access(entry(CLIENT, "client")).admit("client", [CLIENT]).id == "client01"
+
+
+def test_of_two_keys_the_valid_one_counts() -> None:
+    assert access(entry(CLIENT, "client")).admit("client", ["sk-other", CLIENT]).id == "client01"
+
+
+def test_an_admin_key_is_no_client_key_and_the_other_way_round() -> None:
+    both = access(entry(CLIENT, "client"), entry(ADMIN, "admin"))
+    assert both.admit("admin", [ADMIN]).role == "admin"
+    for role, key in (("client", ADMIN), ("admin", CLIENT)):
+        with pytest.raises(UnauthorizedError):
+            both.admit(role, [key])  # type: ignore[arg-type]
+
+
+def test_the_admin_always_has_to_show_a_key() -> None:
+    with pytest.raises(UnauthorizedError):
+        access(client_auth="open").admit("admin", [])
+
+
+def test_an_admin_key_in_the_environment_is_the_only_one() -> None:
+    fixed = access(entry(ADMIN, "admin"), fixed={"admin": Secret("e" * 40)})
+    assert fixed.admit("admin", ["e" * 40]).id == "environment"
+    with pytest.raises(UnauthorizedError):
+        fixed.admit("admin", [ADMIN])
+
+
+def test_a_client_key_in_the_environment_is_one_more() -> None:
+    fixed = access(entry(CLIENT, "client"), fixed={"client": Secret("e" * 40)})
+    assert fixed.admit("client", ["e" * 40]).id == "environment"
+    assert fixed.admit("client", [CLIENT]).id == "client01"
+
+
+@pytest.mark.parametrize(
+    "key", ["", "x", "gwcli_client01_wrongsecret", "gwcli_nobody01_x", "ключ_ключ_ключ", "a" * 70000, "\udcff"]
+)
+def test_every_wrong_key_is_refused_with_the_same_words(key: str) -> None:
+    door = access(entry(CLIENT, "client"), fixed={"client": Secret("e" * 40)})
+    with pytest.raises(UnauthorizedError) as none:
+        door.admit("client", [])
+    with pytest.raises(UnauthorizedError) as wrong:
+        door.admit("client", [key])
+    assert wrong.value.message == none.value.message

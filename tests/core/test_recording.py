@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from aigateway_core.errors import ErrorKind, InvalidRequestError, NoAccountError, UpstreamError
+from aigateway_core.model import Usage
+from aigateway_core.recording import Call, Recorder, RecorderLimits
+from aigateway_core.records import Account, CallRecord
+from aigateway_core.routing import Router
+from aigateway_core.snapshot import ProviderEntry
+
+pytestmark = pytest.mark.anyio
+SOON = RecorderLimits(flush_interval=0.01, batch_size=10, queue_size=100)
+
+
+class Sink:
+    """Keeps what it is given; fails while it is told to."""
+
+    def __init__(self) -> None:
+        self.records: list[CallRecord] = []
+        self.batches: list[int] = []
+        self.fails = False
+        self.closed = False
+
+    async def write(self, records: Sequence[CallRecord]) -> None:
+        if self.fails:
+            raise OSError("away")
+        self.records.extend(records)
+        self.batches.append(len(records))
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def call(recorder: Recorder) -> Call:
+    return Call(recorder, request_id="r", dialect="openai-chat", client_key_id="-")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the condition is a list that somebody else fills
+            await asyncio.sleep(0.005)
+
+
+async def test_a_record_reaches_every_sink_soon() -> None:
+    one, two = Sink(), Sink()
+    recorder = Recorder([one, two], SOON)
+    recorder.start()
+    call(recorder).end()
+    await until(lambda: len(one.records) == len(two.records) == 1)
+    await recorder.aclose()
+    assert one.closed
+    assert two.closed
+
+
+async def test_what_still_waits_at_the_end_is_written() -> None:
+    sink = Sink()
+    recorder = Recorder([sink], RecorderLimits(flush_interval=60, batch_size=10))
+    recorder.start()
+    for _ in range(25):
+        call(recorder).end()
+    await recorder.aclose()
+    assert len(sink.records) == 25
+    assert max(sink.batches) <= 10
+
+
+async def test_a_full_batch_does_not_wait_for_the_interval() -> None:
+    sink = Sink()
+    recorder = Recorder([sink], RecorderLimits(flush_interval=60, batch_size=3))
+    recorder.start()
+    for _ in range(3):
+        call(recorder).end()
+    await until(lambda: len(sink.records) == 3)
+    await recorder.aclose()
+
+
+async def test_a_sink_that_is_away_gets_everything_in_order_once_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    sink = Sink()
+    sink.fails = True
+    recorder = Recorder([sink], SOON)
+    recorder.start()
+    for number in range(5):
+        Call(recorder, request_id=str(number), dialect="d", client_key_id="-").end()
+    await until(lambda: "fails" in caplog.text)
+    sink.fails = False
+    await until(lambda: len(sink.records) == 5)
+    await recorder.aclose()
+    assert [record.request_id for record in sink.records] == list("01234")
+    assert sum("fails" in record.message for record in caplog.records) == 1
+    assert recorder.dropped == 0
+
+
+async def test_one_bad_sink_does_not_hold_up_the_others() -> None:
+    bad, good = Sink(), Sink()
+    bad.fails = True
+    recorder = Recorder([bad, good], SOON)
+    recorder.start()
+    call(recorder).end()
+    await until(lambda: len(good.records) == 1)
+    await recorder.aclose()
+    assert recorder.dropped == 1
+
+
+async def test_a_full_queue_drops_and_counts_and_never_waits() -> None:
+    sink = Sink()
+    recorder = Recorder([sink], RecorderLimits(queue_size=2, flush_interval=60, batch_size=100))
+    for _ in range(5):
+        call(recorder).end()
+    assert recorder.dropped == 3
+    await recorder.aclose()
+    assert len(sink.records) == 2
+
+
+async def ended(error: BaseException | None, *, first_byte: bool = False, status: int = 200) -> CallRecord:
+    sink = Sink()
+    recorder = Recorder([sink], SOON)
+    one = call(recorder)
+    if first_byte:
+        one.answered()
+    one.end(error, status=status)
+    one.end(RuntimeError("a second end counts for nothing"))
+    await recorder.aclose()
+    (record,) = sink.records
+    return record
+
+
+@pytest.mark.parametrize(
+    ("error", "first_byte", "outcome"),
+    [
+        (None, True, "ok"),
+        (InvalidRequestError("wrong"), False, "invalid_request"),
+        (NoAccountError("none"), False, "gateway_error"),
+        (UpstreamError(ErrorKind.SERVER, "broken"), False, "upstream_error"),
+        (UpstreamError(ErrorKind.PROTOCOL, "cut"), True, "truncated"),
+        (asyncio.CancelledError(), False, "client_gone"),
+        (asyncio.CancelledError(), True, "client_gone"),
+        (RuntimeError("a bug"), False, "gateway_error"),
+    ],
+)
+async def test_every_end_has_its_outcome(error: BaseException | None, first_byte: bool, outcome: str) -> None:
+    assert (await ended(error, first_byte=first_byte)).outcome == outcome
+
+
+async def test_a_client_that_left_before_the_answer_is_a_499() -> None:
+    assert (await ended(asyncio.CancelledError())).status_code == 499
+    assert (await ended(asyncio.CancelledError(), first_byte=True)).status_code == 200
+
+
+async def test_the_text_of_an_unforeseen_error_is_not_kept() -> None:
+    record = await ended(RuntimeError("user:password@host"))
+    assert (record.error_kind, record.error) == ("internal", "RuntimeError")
+
+
+async def test_a_record_tells_the_whole_story(entry: Callable[..., ProviderEntry]) -> None:
+    sink = Sink()
+    recorder = Recorder([sink], SOON)
+    one = call(recorder)
+    one.model, one.route = "alias", Router([entry("acme", models=["m"])]).route("m")
+    one.attempt(Account(id="a", provider_id="acme")).failed(
+        UpstreamError(ErrorKind.RATE_LIMIT, "slow down", scope="model", status=429)
+    )
+    one.attempt(Account(id="b", provider_id="acme")).succeeded()
+    one.usage = Usage(input_tokens=10, output_tokens=5, cache_read_tokens=4, reasoning_tokens=2)
+    one.finish_reason = "stop"
+    one.end()
+    await recorder.aclose()
+    (record,) = sink.records
+    assert (record.provider_id, record.account_id, record.model, record.upstream_model) == ("acme", "b", "alias", "m")
+    assert (record.input_tokens, record.output_tokens, record.cached_tokens, record.reasoning_tokens) == (10, 5, 4, 2)
+    assert record.usage_source == "upstream"
+    assert [(each.account_id, each.status_code, each.error_kind, each.scope) for each in record.attempts] == [
+        ("a", 429, "rate_limit", "model"),
+        ("b", 200, None, None),
+    ]
+
+
+async def test_records_have_ids_of_their_own_whatever_the_client_calls_its_request() -> None:
+    sink = Sink()
+    recorder = Recorder([sink], SOON)
+    for _ in range(2):
+        call(recorder).end()
+    await recorder.aclose()
+    assert sink.records[0].request_id == sink.records[1].request_id
+    assert sink.records[0].id != sink.records[1].id
