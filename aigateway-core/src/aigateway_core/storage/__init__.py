@@ -1,0 +1,52 @@
+"""All that is stored, on SQLite or on MySQL and MariaDB: the only package that knows Pony and PyMySQL.
+
+:class:`Storage` is the way in; what it takes and gives are frozen values. Read ``storage.py``, then ``accounts.py``
+for a noun, then ``database.py`` for how a unit of work runs.
+"""
+
+from __future__ import annotations
+
+from aigateway_core.storage.locations import DatabaseLocation, MySQLServer, SQLiteFile
+from aigateway_core.storage.migrations import MigrationError, migrate
+from aigateway_core.storage.rows import (
+    SYSTEM,
+    UNSET,
+    AccountPatch,
+    Actor,
+    AuditEntry,
+    NewAccount,
+    Page,
+    Problem,
+    ProviderPatch,
+    Role,
+    SnapshotRows,
+    StoredAccount,
+    StoredKey,
+    StoredProvider,
+    Unset,
+)
+from aigateway_core.storage.storage import Storage
+
+__all__ = [
+    "SYSTEM",
+    "UNSET",
+    "AccountPatch",
+    "Actor",
+    "AuditEntry",
+    "DatabaseLocation",
+    "MigrationError",
+    "MySQLServer",
+    "NewAccount",
+    "Page",
+    "Problem",
+    "ProviderPatch",
+    "Role",
+    "SQLiteFile",
+    "SnapshotRows",
+    "Storage",
+    "StoredAccount",
+    "StoredKey",
+    "StoredProvider",
+    "Unset",
+    "migrate",
+]

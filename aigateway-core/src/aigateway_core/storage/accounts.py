@@ -1,0 +1,186 @@
+"""Accounts, their secrets sealed before they reach the database and opened after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import attrs
+
+from aigateway_core.errors import ConflictError, InvalidRequestError, NotFoundError
+from aigateway_core.storage import columns
+from aigateway_core.storage.columns import from_column, from_json, from_optional, now, to_column, to_json, to_naive
+from aigateway_core.storage.database import Change, Database, Session
+from aigateway_core.storage.rows import UNSET, AccountPatch, Actor, NewAccount, Page, StoredAccount
+from aigateway_core.vault import KeyRing, Place, VaultError
+
+_SEALED = frozenset({"auth_data", "proxy_url"})
+_USED = (
+    "UPDATE accounts SET usage_count = usage_count + ?, last_used_at ="
+    " CASE WHEN last_used_at IS NULL OR last_used_at < ? THEN ? ELSE last_used_at END WHERE id = ?"
+)
+
+
+class Accounts:
+    """Reads and changes accounts."""
+
+    def __init__(self, database: Database, keyring: KeyRing) -> None:
+        self._database = database
+        self._keyring = keyring
+
+    async def list(
+        self, *, provider_id: str | None = None, is_active: bool | None = None, limit: int = 20, offset: int = 0
+    ) -> Page[StoredAccount]:
+        """Accounts in the order of their making, of one provider or of all, active or not or either."""
+        if provider_id is not None and not (provider_id and columns.storable(provider_id, 64)):
+            return Page(rows=(), total=0)
+        wanted = {"provider_id": provider_id, "is_active": is_active}
+
+        def unit(session: Session) -> Page[StoredAccount]:
+            table = session.entities.account
+            rows = table.select().filter(**{name: value for name, value in wanted.items() if value is not None})
+            total = rows.count()
+            page = rows.order_by(table.created_at, table.id).limit(limit, offset=offset)
+            return Page(rows=tuple(account_value(row, self._keyring) for row in page), total=total)
+
+        return await self._database.read(unit)
+
+    async def get(self, account_id: str) -> StoredAccount:
+        """One of them. Raises :class:`NotFoundError`."""
+        return await self._database.read(lambda session: account_value(_find(session, account_id), self._keyring))
+
+    async def create(self, new: NewAccount, actor: Actor) -> StoredAccount:
+        """Store an account. Raises :class:`InvalidRequestError`, for instance for a provider that nobody knows."""
+        account_id = str(uuid4())
+        given = attrs.asdict(new, recurse=False)
+
+        def unit(session: Session) -> tuple[StoredAccount, tuple[Change, ...]]:
+            _require_provider(session, new.provider_id)
+            moment = to_naive(now())
+            values = {name: self._column(account_id, name, value) for name, value in given.items()}
+            row = session.entities.account(id=account_id, created_at=moment, updated_at=moment, **values)
+            detail = {name: self._told(name, value) for name, value in given.items()}
+            made = Change(action="account.create", entity="account", entity_id=account_id, detail=detail)
+            return account_value(row, self._keyring), (made,)
+
+        return await self._database.change(actor, unit)
+
+    async def update(
+        self, account_id: str, patch: AccountPatch, actor: Actor, *, expected_updated_at: datetime | None = None
+    ) -> StoredAccount:
+        """Change the given fields.
+
+        Raises :class:`NotFoundError`, :class:`InvalidRequestError`, and :class:`ConflictError` when the account was
+        changed since ``expected_updated_at``.
+        """
+        given = {name: value for name, value in attrs.asdict(patch, recurse=False).items() if value is not UNSET}
+
+        def unit(session: Session) -> tuple[StoredAccount, tuple[Change, ...]]:
+            row = _find(session, account_id)
+            before = account_value(row, self._keyring)
+            if not given:
+                return before, ()
+            if expected_updated_at is not None and before.updated_at != expected_updated_at:
+                raise ConflictError("the account was changed meanwhile: read it again, then repeat the change")
+            detail = {name: self._difference(before, name, value) for name, value in given.items()}
+            for name, value in given.items():
+                setattr(row, name, self._column(account_id, name, value))
+            # Later than before even when the clock is not: the time tells the states of an account apart.
+            row.updated_at = max(to_naive(now()), row.updated_at + timedelta(microseconds=1))
+            changed = Change(action="account.update", entity="account", entity_id=account_id, detail=detail)
+            return account_value(row, self._keyring), (changed,)
+
+        return await self._database.change(actor, unit)
+
+    async def delete(self, account_id: str, actor: Actor) -> None:
+        """Remove an account. Raises :class:`NotFoundError`."""
+
+        def unit(session: Session) -> tuple[None, tuple[Change, ...]]:
+            row = _find(session, account_id)
+            detail = {"provider_id": row.provider_id, "label": row.label}
+            row.delete()
+            return None, (Change(action="account.delete", entity="account", entity_id=account_id, detail=detail),)
+
+        await self._database.change(actor, unit)
+
+    async def note_use(self, counts: Mapping[str, int], when: datetime) -> None:
+        """Add to the usage counts; the accounts were last used at ``when``. No change that anybody is told of."""
+        moment = columns.to_text(when)
+        # In one order for everybody, so that two batches cannot wait for each other's rows.
+        rows = [(count, moment, moment, account_id) for account_id, count in sorted(counts.items())]
+        if rows:
+            await self._database.transaction(lambda session: session.execute_many(_USED, rows))
+
+    def _column(self, account_id: str, name: str, value: Any) -> Any:
+        """What is stored of a field."""
+        if value is not None and name in _SEALED:
+            text = to_json(value) if name == "auth_data" else value
+            return self._keyring.seal(text, _place(account_id, name))
+        if name == "label":
+            return columns.checked(value, name, 255)
+        if name == "metadata":
+            return to_json(value)
+        return to_column(value) if name == "expires_at" else value
+
+    def _difference(self, before: StoredAccount, name: str, value: Any) -> dict[str, Any]:
+        unreadable = before.problem is not None and name in _SEALED
+        old = "unreadable" if unreadable else self._told(name, getattr(before, name))
+        return {"from": old, "to": self._told(name, value)}
+
+    def _told(self, name: str, value: Any) -> Any:
+        """What the audit log says of a field. Metadata may be anything, so it is treated like a secret."""
+        if value is None:
+            return None
+        if name in {"auth_data", "metadata"}:
+            return self._keyring.fingerprint(to_json(value))
+        if name == "proxy_url":
+            return self._keyring.fingerprint(value)
+        return value.isoformat() if isinstance(value, datetime) else value
+
+
+def all_accounts(session: Session, keyring: KeyRing) -> tuple[StoredAccount, ...]:
+    """All rows as values, in the order of their making."""
+    table = session.entities.account
+    return tuple(account_value(row, keyring) for row in table.select().order_by(table.created_at, table.id))
+
+
+def account_value(row: Any, keyring: KeyRing) -> StoredAccount:
+    """A row as a value, its secrets opened if they open."""
+    account = StoredAccount(
+        id=row.id,
+        provider_id=row.provider_id,
+        label=row.label,
+        auth_data=None,
+        metadata=from_json(row.metadata),
+        is_active=row.is_active,
+        proxy_url=None,
+        proxy_id=row.proxy_id,
+        expires_at=from_optional(row.expires_at),
+        last_used_at=from_optional(row.last_used_at),
+        usage_count=row.usage_count,
+        created_at=from_column(row.created_at),
+        updated_at=from_column(row.updated_at),
+    )
+    try:
+        auth_data = from_json(keyring.open(row.auth_data, _place(row.id, "auth_data")))
+        proxy_url = None if row.proxy_url is None else keyring.open(row.proxy_url, _place(row.id, "proxy_url"))
+    except VaultError:
+        return attrs.evolve(account, problem="crypto_error")
+    return attrs.evolve(account, auth_data=auth_data, proxy_url=proxy_url)
+
+
+def _require_provider(session: Session, provider_id: str) -> None:
+    try:
+        session.find(session.entities.provider, "provider", provider_id)
+    except NotFoundError as error:
+        raise InvalidRequestError(error.message, path="provider_id") from None
+
+
+def _find(session: Session, account_id: str) -> Any:
+    return session.find(session.entities.account, "account", account_id)
+
+
+def _place(account_id: str, column: str) -> Place:
+    return Place("accounts", column, account_id)

@@ -1,0 +1,224 @@
+"""Pony behind a thread boundary.
+
+Pony is synchronous, and its session belongs to a thread: two coroutines that share one share a transaction, with no
+error said. So a unit of work is a plain function that runs in one session on one of a few threads of its own, begins
+and ends there, and returns plain values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+from pony.orm import Database as PonyDatabase
+from pony.orm import db_session
+
+from aigateway_core.errors import ConflictError, GatewayError, NotFoundError, UnavailableError
+from aigateway_core.storage.columns import now, to_json, to_naive
+from aigateway_core.storage.entities import Entities, define_entities
+from aigateway_core.storage.failures import Trouble, diagnose
+from aigateway_core.storage.locations import DatabaseLocation, SQLiteFile
+from aigateway_core.storage.mysql_provider import HardenedMySQLProvider, arguments
+from aigateway_core.storage.rows import Actor
+
+T = TypeVar("T")
+
+_TRIES = 6
+_SQLITE_LOCK_TIMEOUT = 5.0
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """What a change did, for the audit log; ``detail`` holds fingerprints where a secret was."""
+
+    action: str
+    entity: str
+    entity_id: str
+    detail: dict[str, Any] = attrs.field(factory=dict)
+
+
+class Session:
+    """What a unit of work works with: the entities, and raw SQL where Pony would be in the way."""
+
+    __slots__ = ("_db", "entities", "is_sqlite")
+
+    def __init__(self, db: Any, entities: Entities, *, is_sqlite: bool) -> None:
+        self._db = db
+        self.entities = entities
+        self.is_sqlite = is_sqlite
+
+    def select(self, sql: str, **values: object) -> Sequence[Any]:
+        """Rows (bare values for a single column). A ``$name`` in the statement stands for the value of that name."""
+        # Without a dictionary of its own Pony would look for names in the caller's frame, and miss closures.
+        rows: Sequence[Any] = self._db.select(sql, values, {})
+        return rows
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        """Run the statement once for each row; its ``?`` stand for the row's values."""
+        cursor = self._db.get_connection().cursor()
+        cursor.executemany(sql if self.is_sqlite else sql.replace("?", "%s"), rows)
+
+    def find(self, entity: Any, noun: str, key: str) -> Any:
+        """The row with this key. Raises :class:`NotFoundError`."""
+        try:
+            row = entity.get(id=key)
+        except ValueError:  # too long for the column, or no text at all: there is no such row either
+            row = None
+        if row is None:
+            raise NotFoundError(f"there is no {noun} {key[:64]!r}")
+        return row
+
+    def wait_for_turn(self) -> None:
+        """Hold up every other audited change until this transaction ends."""
+        self.entities.fact.get_for_update(name="writer")
+
+    def record(self, change: Change, actor: Actor) -> None:
+        """Add to the audit log, in this transaction."""
+        self.entities.audit(
+            created_at=to_naive(now()),
+            actor=actor.id,
+            action=change.action,
+            entity=change.entity,
+            entity_id=change.entity_id,
+            detail=to_json(change.detail),
+            request_id=actor.request_id,
+        )
+
+
+Unit: TypeAlias = Callable[[Session], T]
+
+
+class Database:
+    """Runs units of work. Everything it raises is a :class:`GatewayError`, or a bug.
+
+    ``patience`` bounds in seconds how long a caller waits. A caller who gives up (or is cancelled) does not stop the
+    thread: what it was doing may still happen.
+    """
+
+    def __init__(self, location: DatabaseLocation, *, threads: int = 4, patience: float = 15.0) -> None:
+        self._db: Any = PonyDatabase()
+        self._entities = define_entities(self._db)
+        self._location = location
+        self._is_sqlite = isinstance(location, SQLiteFile)
+        self._threads = threads
+        self._patience = patience
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="storage")
+        self._closed = False
+
+    def bind(self) -> None:
+        """Connect Pony to the tables, on the calling thread. Raises the driver's errors."""
+        if isinstance(self._location, SQLiteFile):
+            self._db.on_connect(provider="sqlite")(_prepare_sqlite)
+            self._db.bind(provider="sqlite", filename=str(self._location.path), timeout=_SQLITE_LOCK_TIMEOUT)
+        else:
+            self._db.bind(provider=HardenedMySQLProvider, **arguments(self._location))
+        try:
+            self._db.generate_mapping(check_tables=True)
+        finally:
+            self._db.disconnect()
+
+    async def read(self, unit: Unit[T]) -> T:
+        """Run a unit that only reads, each of its statements on its own."""
+        return await self._run(functools.partial(self._attempt, unit, transaction=False))
+
+    async def transaction(self, unit: Unit[T]) -> T:
+        """Run a unit as one transaction: all of it or nothing, and all of its reads at one moment."""
+        return await self._run(functools.partial(self._attempt, unit, transaction=True))
+
+    async def change(self, actor: Actor, unit: Unit[tuple[T, Sequence[Change]]]) -> T:
+        """Run a unit as one transaction and write down its changes in the same: no audit row, no change.
+
+        Such transactions happen one after the other, so that audit ids come in the order of commits: a reader who has
+        seen an id has seen every change below it.
+        """
+
+        def audited(session: Session) -> T:
+            session.wait_for_turn()
+            result, changes = unit(session)
+            for change in changes:
+                session.record(change, actor)
+            return result
+
+        return await self.transaction(audited)
+
+    async def aclose(self) -> None:
+        """Let each thread close its own connection, as SQLite asks for, then end the threads."""
+        if self._closed:
+            return
+        self._closed = True
+        together = threading.Barrier(self._threads)
+        closing = [self._pool.submit(self._disconnect, together) for _ in range(self._threads)]
+        await asyncio.gather(*(asyncio.wrap_future(future) for future in closing))
+        self._pool.shutdown(wait=False)
+
+    def _disconnect(self, together: threading.Barrier) -> None:
+        # Each must meet the others, or one thread would take the turns of all.
+        try:
+            together.wait(2.0)
+        except threading.BrokenBarrierError:
+            pass
+        finally:
+            self._db.disconnect()
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise UnavailableError("the storage is closed")
+        future = self._pool.submit(contextvars.copy_context().run, work)
+        try:
+            async with asyncio.timeout(self._patience):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise UnavailableError("the database does not answer") from None
+
+    def _attempt(self, unit: Unit[T], *, transaction: bool) -> T:
+        """Run the unit, and run it again as a whole where that is certain to do it once."""
+        losses = 0
+        for attempt in range(1, _TRIES + 1):
+            session = _Once(self._db, self._entities, is_sqlite=self._is_sqlite)
+            try:
+                return session.run(unit, transaction=transaction)
+            except GatewayError:
+                raise
+            except Exception as error:  # noqa: BLE001 - each is either repeated or raised
+                trouble = diagnose(error)
+                losses += trouble is Trouble.LOST
+                again = trouble is Trouble.BUSY or (trouble is Trouble.LOST and losses == 1 and not session.committing)
+                if not again or attempt == _TRIES:
+                    _give_up(trouble, error)
+            time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - spreads the tries, hides nothing
+        raise AssertionError("the last try returns or raises")
+
+
+class _Once(Session):
+    """A session for one try, which knows whether its commit has begun: after that a broken connection tells nothing."""
+
+    __slots__ = ("committing",)
+
+    def run(self, unit: Unit[T], *, transaction: bool) -> T:
+        self.committing = False
+        with db_session(immediate=transaction, optimistic=not transaction):
+            result = unit(self)
+            self._db.flush()
+            self.committing = transaction
+        return result
+
+
+def _give_up(trouble: Trouble, error: Exception) -> None:
+    if trouble is Trouble.CONFLICT:
+        raise ConflictError("the change contradicts what is stored") from error
+    if trouble is Trouble.BUG:
+        raise error
+    raise UnavailableError("the database does not answer") from error
+
+
+def _prepare_sqlite(_db: Any, connection: Any) -> None:
+    # Full: a refresh token that was just rotated must outlive a power cut. Commits are few, since the log is batched.
+    connection.execute("PRAGMA synchronous = FULL")

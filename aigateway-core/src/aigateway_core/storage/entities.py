@@ -1,0 +1,110 @@
+"""The tables as Pony sees them. They are made by the migrations; a test compares the two."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import attrs
+from pony.orm import LongStr, Optional, PrimaryKey, Required
+
+
+@attrs.frozen(eq=False)
+class Entities:
+    """The entity classes of one database; Pony has no types, so that they have none either."""
+
+    provider: Any
+    account: Any
+    key: Any
+    audit: Any
+    fact: Any
+
+
+def define_entities(db: Any) -> Entities:
+    """The entities, bound to ``db``.
+
+    Text is never stripped (Pony's default would change labels), JSON is text that only we read (Pony's own JSON type
+    asks MariaDB for a cast that it does not have), and long text comes with its row rather than by a query of its own.
+    """
+
+    def identifier(width: int) -> Any:
+        return PrimaryKey(str, width, autostrip=False)
+
+    def text(width: int) -> Any:
+        return Required(str, width, autostrip=False)
+
+    def text_or_empty(width: int) -> Any:
+        return Optional(str, width, autostrip=False)
+
+    def text_or_none(width: int) -> Any:
+        return Optional(str, width, autostrip=False, nullable=True)
+
+    def long_text() -> Any:
+        return Required(LongStr, autostrip=False, lazy=False)
+
+    def long_text_or_none() -> Any:
+        return Optional(LongStr, autostrip=False, lazy=False, nullable=True)
+
+    def time() -> Any:
+        return Required(datetime, 6)
+
+    def time_or_none() -> Any:
+        return Optional(datetime, 6)
+
+    class Provider(db.Entity):  # type: ignore[misc]
+        _table_ = "providers"
+        id = identifier(64)
+        name = text_or_empty(255)
+        base_url = text_or_none(2048)
+        auth_type = text_or_none(16)
+        auth_strategy = text_or_none(64)
+        supported_models = long_text()
+        is_active = Required(bool)
+        config = long_text()
+        created_at = time()
+        updated_at = time()
+
+    class Account(db.Entity):  # type: ignore[misc]
+        _table_ = "accounts"
+        id = identifier(36)
+        provider_id = text(64)
+        label = text_or_empty(255)
+        auth_data = long_text()
+        metadata = long_text()
+        is_active = Required(bool)
+        proxy_url = long_text_or_none()
+        proxy_id = Optional(int, size=64)
+        expires_at = time_or_none()
+        last_used_at = time_or_none()
+        usage_count = Required(int, size=64, default=0)
+        created_at = time()
+        updated_at = time()
+
+    class Key(db.Entity):  # type: ignore[misc]
+        _table_ = "api_keys"
+        id = identifier(16)
+        name = text_or_empty(255)
+        role = text(16)
+        hash = text(255)
+        created_at = time()
+        last_used_at = time_or_none()
+        revoked_at = time_or_none()
+        expires_at = time_or_none()
+
+    class Audit(db.Entity):  # type: ignore[misc]
+        _table_ = "audit_log"
+        id = PrimaryKey(int, size=64, auto=True)
+        created_at = time()
+        actor = text(64)
+        action = text(64)
+        entity = text(64)
+        entity_id = text(64)
+        detail = long_text()
+        request_id = text_or_none(128)
+
+    class Fact(db.Entity):  # type: ignore[misc]
+        _table_ = "storage_facts"
+        name = identifier(32)
+        value = text_or_empty(255)
+
+    return Entities(provider=Provider, account=Account, key=Key, audit=Audit, fact=Fact)

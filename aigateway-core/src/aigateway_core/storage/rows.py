@@ -1,0 +1,167 @@
+"""What storage takes and gives: frozen values. No database object ever leaves the package, and every time is aware."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+
+import attrs
+
+RowT = TypeVar("RowT")
+
+
+class Unset(Enum):
+    """The type of :data:`UNSET`."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+"""Stands in a patch for a field that stays as it is; None is a value there."""
+
+Role: TypeAlias = Literal["client", "admin"]
+
+Problem: TypeAlias = Literal["crypto_error"]
+"""Why a row cannot be used: ``crypto_error``, its secrets do not open with this master key in this row."""
+
+
+@attrs.frozen(kw_only=True)
+class Actor:
+    """Who makes a change, for the audit log: the public part of a key, ``cli`` or ``system``; and in which request."""
+
+    id: str
+    request_id: str | None = None
+
+
+SYSTEM: Final = Actor(id="system")
+"""The gateway itself."""
+
+
+@attrs.frozen(kw_only=True)
+class Page(Generic[RowT]):
+    """Some of the rows that were asked for; ``total`` counts all of them."""
+
+    rows: tuple[RowT, ...]
+    total: int
+
+
+@attrs.frozen(kw_only=True)
+class StoredProvider:
+    """What an operator stored about a provider. None and empty mean: as its plugin has it."""
+
+    id: str
+    name: str
+    base_url: str | None
+    auth_type: str | None
+    auth_strategy: str | None
+    supported_models: tuple[str, ...]
+    is_active: bool
+    config: Mapping[str, Any] = attrs.field(repr=False)
+    created_at: datetime
+    updated_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class ProviderPatch:
+    """The fields of a provider to change."""
+
+    name: str | Unset = UNSET
+    base_url: str | Unset | None = UNSET
+    auth_type: str | Unset | None = UNSET
+    auth_strategy: str | Unset | None = UNSET
+    supported_models: tuple[str, ...] | Unset = UNSET
+    is_active: bool | Unset = UNSET
+    config: Mapping[str, Any] | Unset = attrs.field(default=UNSET, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class StoredAccount:
+    """An account with its secrets opened.
+
+    When they do not open, ``problem`` says so, ``auth_data`` and ``proxy_url`` are None, and the account must not be
+    used: it may have been bound to an outbound proxy that cannot be read any more.
+    """
+
+    id: str
+    provider_id: str
+    label: str
+    auth_data: Mapping[str, Any] | None = attrs.field(repr=False)
+    metadata: Mapping[str, Any] = attrs.field(repr=False)
+    is_active: bool
+    proxy_url: str | None = attrs.field(repr=False)
+    proxy_id: int | None
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    usage_count: int
+    created_at: datetime
+    updated_at: datetime
+    problem: Problem | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NewAccount:
+    """An account to be stored."""
+
+    provider_id: str
+    auth_data: Mapping[str, Any] = attrs.field(repr=False)
+    label: str = ""
+    metadata: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    is_active: bool = True
+    proxy_url: str | None = attrs.field(default=None, repr=False)
+    expires_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class AccountPatch:
+    """The fields of an account to change."""
+
+    label: str | Unset = UNSET
+    auth_data: Mapping[str, Any] | Unset = attrs.field(default=UNSET, repr=False)
+    metadata: Mapping[str, Any] | Unset = attrs.field(default=UNSET, repr=False)
+    is_active: bool | Unset = UNSET
+    proxy_url: str | Unset | None = attrs.field(default=UNSET, repr=False)
+    expires_at: datetime | Unset | None = UNSET
+
+
+@attrs.frozen(kw_only=True)
+class StoredKey:
+    """A key of the gateway's own. ``id`` is its public part; the key itself is not stored, only ``hash``."""
+
+    id: str
+    name: str
+    role: Role
+    hash: str = attrs.field(repr=False)
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    expires_at: datetime | None
+
+    def is_valid(self, at: datetime) -> bool:
+        """Whether the key opens anything at this time: neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
+
+
+@attrs.frozen(kw_only=True)
+class AuditEntry:
+    """One change: who did what to which thing. ``detail`` shows secrets as fingerprints only."""
+
+    id: int
+    created_at: datetime
+    actor: str
+    action: str
+    entity: str
+    entity_id: str
+    detail: Mapping[str, Any]
+    request_id: str | None
+
+
+@attrs.frozen(kw_only=True)
+class SnapshotRows:
+    """All that the request path needs to know, as it stood at one moment; ``keys`` are those valid at that moment."""
+
+    version: int
+    providers: tuple[StoredProvider, ...]
+    accounts: tuple[StoredAccount, ...]
+    keys: tuple[StoredKey, ...]
