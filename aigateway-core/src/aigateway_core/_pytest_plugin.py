@@ -1,0 +1,34 @@
+"""The pytest plugin that comes with the core: one fixture, nothing by itself.
+
+It stands outside :mod:`aigateway_core.testing` so that pytest can load it without loading the gateway: everything is
+imported when the fixture is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from aigateway_core.plugin import Provider
+    from aigateway_core.testing import FakeUpstream, Reply
+
+# The suite's assertions shall explain themselves in the tests of strangers too.
+pytest.register_assert_rewrite("aigateway_core.testing")
+
+
+@pytest.fixture
+def fake_upstream() -> Iterator[Callable[..., FakeUpstream]]:
+    """Makes a :class:`aigateway_core.testing.FakeUpstream`; fails the test when an answer of one is left open."""
+    from aigateway_core.testing import FakeUpstream
+
+    made: list[FakeUpstream] = []
+
+    def make(*replies: Reply | Exception, provider: Provider | None = None) -> FakeUpstream:
+        made.append(FakeUpstream(*replies, provider=provider))
+        return made[-1]
+
+    yield make
+    assert not any(upstream.open_answers for upstream in made), "an answer of the upstream was left open"

@@ -1,0 +1,28 @@
+"""Tests for plugins, to inherit: no network, no account.
+
+A provider subclasses :class:`ProviderConformance` and gives two fixtures, ``provider`` and ``vendor``; an auth
+strategy subclasses :class:`AuthStrategyConformance`, a stats sink :class:`StatsSinkConformance`. For the tests that are
+a plugin's own there are :class:`FakeUpstream`, which plays what a vendor answers and remembers what it was asked, and
+the fixture ``fake_upstream``, which makes one and looks after it. ``pip install aigateway-core[testing]`` brings all.
+
+This module follows semantic versioning. A new required test comes with a minor release, never with a patch.
+"""
+
+from __future__ import annotations
+
+from aigateway_core.testing.auth import AuthStrategyConformance
+from aigateway_core.testing.conformance import ProviderConformance
+from aigateway_core.testing.fakes import FakeUpstream, FakeVendor, Reply
+from aigateway_core.testing.stats import StatsSinkConformance
+from aigateway_core.testing.vendors import anthropic_vendor, openai_chat_vendor
+
+__all__ = [
+    "AuthStrategyConformance",
+    "FakeUpstream",
+    "FakeVendor",
+    "ProviderConformance",
+    "Reply",
+    "StatsSinkConformance",
+    "anthropic_vendor",
+    "openai_chat_vendor",
+]

@@ -1,0 +1,138 @@
+"""Fake vendors that speak a known dialect, for providers that are a table of facts over one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from aigateway_core.plugin import JsonObject
+from aigateway_core.testing.fakes import FakeVendor
+
+_STATUSES = (400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502, 503, 529)
+_ARGUMENTS = '{"city":"Riga"}'
+
+
+def openai_chat_vendor(*, model: str | None = None) -> FakeVendor:
+    """A vendor with OpenAI's Chat Completions.
+
+    Shapes: https://platform.openai.com/docs/api-reference/chat
+    """
+    text: JsonObject = {"role": "assistant", "content": "Hello there"}
+    call: JsonObject = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": _ARGUMENTS}}
+    begun: JsonObject = {"index": 0, **call, "function": {"name": "weather", "arguments": ""}}
+    return FakeVendor(
+        text=_json(_completion(text, "stop")),
+        text_stream=_chat_stream(
+            [{"role": "assistant", "content": "Hel"}, {"content": "lo "}, {"content": "there"}], "stop"
+        ),
+        tool_call=_json(_completion({"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls")),
+        tool_call_stream=_chat_stream(
+            [
+                {"role": "assistant", "content": None, "tool_calls": [begun]},
+                {"tool_calls": [{"index": 0, "function": {"arguments": _ARGUMENTS[:6]}}]},
+                {"tool_calls": [{"index": 0, "function": {"arguments": _ARGUMENTS[6:]}}]},
+            ],
+            "tool_calls",
+        ),
+        errors={
+            status: _json({"error": {"message": "no", "type": "error", "param": None, "code": None}})
+            for status in _STATUSES
+        },
+        model=model,
+    )
+
+
+def anthropic_vendor(*, model: str | None = None) -> FakeVendor:
+    """A vendor with Anthropic's Messages.
+
+    Shapes: https://docs.anthropic.com/en/api/messages
+    """
+    call: JsonObject = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": json.loads(_ARGUMENTS)}
+    return FakeVendor(
+        text=_json(_message([{"type": "text", "text": "Hello there"}], "end_turn", _TOKENS)),
+        text_stream=_message_stream(
+            {"type": "text", "text": ""},
+            [{"type": "text_delta", "text": "Hello "}, {"type": "text_delta", "text": "there"}],
+            "end_turn",
+        ),
+        tool_call=_json(_message([call], "tool_use", _TOKENS)),
+        tool_call_stream=_message_stream(
+            {**call, "input": {}},
+            [{"type": "input_json_delta", "partial_json": part} for part in (_ARGUMENTS[:6], _ARGUMENTS[6:])],
+            "tool_use",
+        ),
+        errors={
+            status: _json({"type": "error", "error": {"type": "api_error", "message": "no"}}) for status in _STATUSES
+        },
+        model=model,
+    )
+
+
+def _json(value: JsonObject) -> bytes:
+    # Compact, as the vendors send it: arguments that a dialect writes anew must come out the same.
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _sse(payloads: Iterable[JsonObject], *, named: bool = False) -> list[bytes]:
+    return [
+        (f"event: {payload['type']}\n".encode() if named else b"") + b"data: " + _json(payload) + b"\n\n"
+        for payload in payloads
+    ]
+
+
+_CHAT_USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
+
+
+def _completion(message: JsonObject, finish: str) -> JsonObject:
+    choice = {"index": 0, "message": message, "finish_reason": finish}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1790000000,
+        "model": "m",
+        "choices": [choice],
+        "usage": _CHAT_USAGE,
+    }
+
+
+def _chat_stream(deltas: Sequence[JsonObject], finish: str) -> list[bytes]:
+    frame: JsonObject = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1790000000, "model": "m"}
+    choices: list[JsonObject] = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": finish})
+    payloads = [{**frame, "choices": [choice], "usage": None} for choice in choices]
+    payloads.append({**frame, "choices": [], "usage": _CHAT_USAGE})
+    return [*_sse(payloads), b"data: [DONE]\n\n"]
+
+
+_TOKENS = {"input_tokens": 9, "output_tokens": 4}
+
+
+def _message(content: Sequence[JsonObject], stop: str | None, usage: JsonObject) -> JsonObject:
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": content,
+        "stop_reason": stop,
+        "stop_sequence": None,
+        "usage": usage,
+    }
+
+
+def _message_stream(block: JsonObject, deltas: Sequence[JsonObject], stop: str) -> list[bytes]:
+    return _sse(
+        [
+            {"type": "message_start", "message": _message([], None, {"input_tokens": 9, "output_tokens": 1})},
+            {"type": "content_block_start", "index": 0, "content_block": block},
+            *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
+            {"type": "content_block_stop", "index": 0},
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": stop, "stop_sequence": None},
+                "usage": {"output_tokens": 4},
+            },
+            {"type": "message_stop"},
+        ],
+        named=True,
+    )
