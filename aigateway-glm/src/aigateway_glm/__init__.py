@@ -1,0 +1,17 @@
+"""GLM (Zhipu, Z.ai) as a provider of aigateway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aigateway_core.plugin import ProviderSpec, hookimpl
+from aigateway_glm.provider import GLMConfig, GLMProvider
+
+__version__ = "0.1.0"
+__all__ = ["GLMConfig", "GLMProvider"]
+
+
+@hookimpl
+def aigateway_register_providers() -> Iterable[ProviderSpec[GLMConfig]]:
+    """Offer GLM."""
+    yield ProviderSpec(name="glm", title="GLM (Zhipu, Z.ai)", config=GLMConfig, build=GLMProvider, auth="bearer")
