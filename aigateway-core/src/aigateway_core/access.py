@@ -21,6 +21,13 @@ _REFUSAL: Mapping[Role, str] = {
 """The same words for a missing, a malformed, an unknown and a revoked key: nothing is to be learnt from them."""
 
 
+def clients_need_a_key(client_auth: ClientAuth, *, loopback: bool, has_keys: bool) -> bool:
+    """The rule of ``server.client_auth``: ``auto`` asks for no key only on loopback, and while none exists."""
+    if client_auth == "auto":
+        return not loopback or has_keys
+    return client_auth == "required"
+
+
 class Access:
     """Decides on keys.
 
@@ -50,9 +57,8 @@ class Access:
     @property
     def clients_need_a_key(self) -> bool:
         """Whether client endpoints ask for a key now."""
-        if self._client_auth == "auto":
-            return not self._loopback or "client" in self._fixed or self._snapshot.value.has_client_keys
-        return self._client_auth == "required"
+        has_keys = "client" in self._fixed or self._snapshot.value.has_client_keys
+        return clients_need_a_key(self._client_auth, loopback=self._loopback, has_keys=has_keys)
 
     def admit(self, role: Role, presented: Iterable[str]) -> Caller:
         """The caller that one of the presented keys belongs to. Raises :class:`UnauthorizedError`."""

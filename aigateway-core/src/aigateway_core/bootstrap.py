@@ -7,19 +7,20 @@ date, :class:`House` is the running gateway.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
 
-from aigateway_core.access import Access, Role
+from aigateway_core.access import Access, Role, clients_need_a_key
 from aigateway_core.accounts import AccountSelector
 from aigateway_core.addresses import Destinations
 from aigateway_core.administration import Administration
 from aigateway_core.app import Lifespan, create_app
 from aigateway_core.builtin.stats import DatabaseSinkPlugin
 from aigateway_core.catalogue import Catalogue
-from aigateway_core.credentials import Credentials
+from aigateway_core.credentials import Credentials, secrets_of
 from aigateway_core.egress import Egress
 from aigateway_core.engine import Transports
 from aigateway_core.errors import ConfigurationError, PluginError, UnavailableError
@@ -33,9 +34,9 @@ from aigateway_core.records import Account, CallRecord
 from aigateway_core.routing import Router
 from aigateway_core.secret import Secret
 from aigateway_core.settings import DatabaseSettings, Settings, UpstreamSettings
-from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry
+from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry, Snapshot
 from aigateway_core.state.memory import MemoryState
-from aigateway_core.storage import SYSTEM, DatabaseLocation, MySQLServer, SQLiteFile, Storage
+from aigateway_core.storage import SYSTEM, Actor, DatabaseLocation, MySQLServer, SQLiteFile, Storage
 from aigateway_core.structuring import StructuringError, structure
 from aigateway_core.upstream import Limits
 from aigateway_core.vault import KeyRing, key_id, load_key_ring
@@ -189,6 +190,7 @@ class House:
         self._storage: Storage | None = None
         self._live: LiveSnapshot | None = None
         self._snapshot = CurrentSnapshot()
+        self._secrets: tuple[Snapshot | None, tuple[Secret, ...]] = (None, ())
         self._state = MemoryState()
         self._credentials = Credentials()
         self._transports = Transports(Destinations.allowing(settings.security.allow_private_hosts))
@@ -243,6 +245,17 @@ class House:
         if self._storage is not None:
             await self._storage.aclose()
 
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every secret that is in use now, for the log to leave out; the same tuple while they are the same."""
+        snapshot = self._snapshot.value
+        if self._secrets[0] is not snapshot:
+            keys = self._assembly.settings.keys
+            accounts = (account for group in snapshot.accounts.values() for account in group)
+            found = [key for key in (keys.admin, keys.client, keys.master) if key is not None]
+            found += [secret for account in accounts for secret in secrets_of(account.credential)]
+            self._secrets = (snapshot, tuple(found))
+        return self._secrets[1]
+
     def _administration(self) -> Administration:
         """The administration of the storage that is open now."""
         if self._storage is None or self._live is None:
@@ -267,30 +280,35 @@ def access(settings: Settings, snapshot: CurrentSnapshot, ring: KeyRing) -> Acce
 
 @attrs.frozen(kw_only=True)
 class FirstLook:
-    """What the start finds: the admin key if it was made just now, whether clients have keys, and how many accounts."""
+    """What the start finds: the admin key if it was made just now, whether clients need a key, who has accounts.
+
+    ``ready`` are the ids of the providers that have an account to spend.
+    """
 
     admin_key: Secret | None
-    has_client_keys: bool
-    accounts: int
+    clients_need_a_key: bool
+    ready: frozenset[str]
 
 
 async def first_look(assembly: Assembly) -> FirstLook:
     """Make ready what the server needs: tables, a row for each provider, an admin key.
 
-    Raises what :func:`open_storage` raises, and :class:`ConfigurationError` when anybody could call.
+    Raises what :func:`open_storage` raises, and :class:`ConfigurationError` when anybody could call: no key then.
     """
     settings = assembly.settings
     async with await open_storage(settings) as storage:
         await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
+        rows = await storage.load_snapshot()
+        has_client_keys = settings.keys.client is not None or any(key.role == "client" for key in rows.keys)
+        _refuse_open_door(settings, has_client_keys=has_client_keys)
         made = None if settings.keys.admin else await storage.keys.create_first("admin", "first start", SYSTEM)
-        keys = await storage.keys.all_active()
-        accounts = await storage.accounts.list(is_active=True, limit=1)
-    has_client_keys = settings.keys.client is not None or any(key.role == "client" for key in keys)
-    _refuse_open_door(settings, has_client_keys=has_client_keys)
+    stored = (row.provider_id for row in rows.accounts if row.is_active and row.problem is None)
     return FirstLook(
         admin_key=made[1] if made else None,
-        has_client_keys=has_client_keys,
-        accounts=accounts.total + len(assembly.accounts),
+        clients_need_a_key=clients_need_a_key(
+            settings.server.client_auth, loopback=settings.server.is_loopback, has_keys=has_client_keys
+        ),
+        ready=frozenset({*stored, *(account.provider_id for account in assembly.accounts)}),
     )
 
 
@@ -300,3 +318,29 @@ def _refuse_open_door(settings: Settings, *, has_client_keys: bool) -> None:
             f"server.host: {settings.server.host} can be reached from other machines, and there is no client key; "
             "set AIGATEWAY_CLIENT_KEY, or say server.client_auth: open if everybody may spend your accounts"
         )
+
+
+COMMAND_LINE = Actor(id="cli")
+"""Who the audit log names for what was typed."""
+
+
+@asynccontextmanager
+async def administration(assembly: Assembly) -> AsyncIterator[Administration]:
+    """What the command line changes accounts with: the same rules and the same store as a running gateway's own.
+
+    Raises what :func:`open_storage` raises. A running gateway sees each change by its version.
+    """
+    async with await open_storage(assembly.settings) as storage:
+        await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
+        yield Administration(storage.accounts, assembly.providers, assembly.accounts, _tell_nobody)
+
+
+async def _tell_nobody() -> None:
+    """There is no snapshot in this process."""
+
+
+async def reset_admin_key(settings: Settings) -> Secret:
+    """Revoke every stored admin key and make a new one. Raises what :func:`open_storage` raises."""
+    async with await open_storage(settings) as storage:
+        _, key = await storage.keys.replace("admin", "admin-key reset", COMMAND_LINE)
+    return key

@@ -9,18 +9,18 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
 from typing_extensions import override
 
-from aigateway_core.secret import Secret, scrub
+from aigateway_core.secret import Scrubber, Secret
 from aigateway_core.settings import LogSettings
 
 KnownSecrets = Callable[[], Iterable[Secret]]
-"""The secrets that are in use now: they are scrubbed whatever their shape."""
+"""The secrets that are in use now: they are scrubbed whatever their shape. The same object while they are the same."""
 
 _LOUD = ("aiohttp", "asyncio", "httpcore", "httpx", "pony", "uvicorn")
 """Loggers of libraries that have nothing to tell below a warning."""
@@ -60,15 +60,15 @@ class TextFormatter(logging.Formatter):
 
     def __init__(self, known: KnownSecrets = tuple) -> None:
         super().__init__()
-        self._known = known
+        self._scrubbers = _Scrubbers(known)
 
     @override
     def format(self, record: logging.LogRecord) -> str:
+        scrub = self._scrubbers.current()
         time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
         fields = "".join(f"  {key}={value}" for key, value in _fields(record).items())
-        known = tuple(self._known())
-        line = scrub(f"{time} {record.levelname} {record.name}: {_message(record)}{fields}", known)
-        trace = scrub(_trace(record), known)
+        line = scrub(f"{time} {record.levelname} {record.name}: {_message(record)}{fields}")
+        trace = scrub(_trace(record))
         return "\n".join([escape(line), *(f"  | {escape(text)}" for text in trace.split("\n") if text)])
 
 
@@ -77,7 +77,7 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self, known: KnownSecrets = tuple) -> None:
         super().__init__()
-        self._known = known
+        self._scrubbers = _Scrubbers(known)
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -90,18 +90,33 @@ class JsonFormatter(logging.Formatter):
         }
         if trace := _trace(record):
             line["traceback"] = trace
-        return orjson.dumps(_scrubbed(line, tuple(self._known()))).decode()
+        return orjson.dumps(_scrubbed(line, self._scrubbers.current())).decode()
 
 
-def _scrubbed(value: Any, known: Collection[Secret]) -> Any:
+class _Scrubbers:
+    """The scrubber for the secrets that are in use now, made again only when they are others."""
+
+    def __init__(self, known: KnownSecrets) -> None:
+        self._known = known
+        self._secrets: Iterable[Secret] = ()
+        self._scrubber = Scrubber()
+
+    def current(self) -> Scrubber:
+        secrets = self._known()
+        if secrets is not self._secrets:
+            self._secrets, self._scrubber = secrets, Scrubber(secrets)
+        return self._scrubber
+
+
+def _scrubbed(value: Any, scrub: Scrubber) -> Any:
     # Before encoding: a secret with a quote in it would not be found in the JSON text, and a mask could break it.
     if isinstance(value, Mapping):
-        return {_scrubbed(str(key), known): _scrubbed(inner, known) for key, inner in value.items()}
+        return {_scrubbed(str(key), scrub): _scrubbed(inner, scrub) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_scrubbed(inner, known) for inner in value]
+        return [_scrubbed(inner, scrub) for inner in value]
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 1 << 53):
         return value
-    return _CONTROL_IN_JSON.sub(_spelled, scrub(str(value).encode("utf-8", "replace").decode(), known))
+    return _CONTROL_IN_JSON.sub(_spelled, scrub(str(value).encode("utf-8", "replace").decode()))
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -31,6 +31,7 @@ GROUP = hookspecs.PROJECT
 BUILTIN = {"builtin-auth": auth, "builtin-providers": providers, "builtin-stats": stats}
 """The plugins that the core brings, by name."""
 
+_CORE = "aigateway-core"
 _WAY_OUT = "mend or uninstall it, or list it under plugins.disabled"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -45,6 +46,11 @@ class PluginInfo:
     distribution: str
     version: str
     offers: tuple[str, ...] = ()
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether the core brings it."""
+        return self.distribution == _CORE
 
     @property
     def title(self) -> str:
@@ -75,7 +81,7 @@ class PluginLoader:
 
     def register(self, plugin: object, name: str) -> None:
         """Add a plugin of the core's own: an object, or a module, with hook implementations."""
-        self._register(plugin, PluginInfo(name=name, distribution="aigateway-core", version=__version__))
+        self._register(plugin, PluginInfo(name=name, distribution=_CORE, version=__version__))
 
     def load(self) -> LoadedPlugins:
         """Import what is installed and ask every plugin. Raises :class:`PluginError` for the first that fails."""
