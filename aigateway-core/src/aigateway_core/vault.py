@@ -204,18 +204,24 @@ def _decode(word: str, source: str) -> bytes:
 
 def _read_key_file(path: Path) -> str | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # Without waiting for a writer, should it be a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigurationError(f"the key file {path} is not a plain file")
-        if status.st_uid != os.geteuid():
-            raise ConfigurationError(f"the key file {path} belongs to user {status.st_uid}: run as that user")
-        if status.st_mode & 0o077:
-            raise ConfigurationError(f"the key file {path} can be read by others: chmod 600 {path}")
-        return file.read(65536).decode("ascii", "replace")
+    try:
+        _check_key_file(path, os.fstat(descriptor))
+        return os.read(descriptor, 65536).decode("ascii", "replace")
+    finally:
+        os.close(descriptor)
+
+
+def _check_key_file(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigurationError(f"the key file {path} is not a plain file")
+    if status.st_uid != os.geteuid():
+        raise ConfigurationError(f"the key file {path} belongs to user {status.st_uid}: run as that user")
+    if status.st_mode & 0o077:
+        raise ConfigurationError(f"the key file {path} can be read by others: chmod 600 {path}")
 
 
 def _make_key_file(path: Path, database: Path) -> str:
