@@ -86,7 +86,17 @@ def provide(*, unpack: bool = False) -> str:
         raise ProvideError(
             f"{', '.join(missing())} not found, and there is no apt-get: install MariaDB and Redis by hand"
         )
-    done = install() if not unpack and os.geteuid() == 0 else download()
+    if unpack or os.geteuid() != 0:
+        return checked(download())
+    try:
+        return checked(install())
+    except ProvideError as error:
+        sys.stderr.write(f"test servers: {error}\n")
+        return checked(download())
+
+
+def checked(done: str) -> str:
+    """What was done, if it has helped. Raises :class:`ProvideError`."""
     if lacking := missing():
         raise ProvideError(f"{done}, but {', '.join(lacking)} cannot be found even so")
     return done

@@ -111,7 +111,7 @@ def test_a_frozen_server_accepts_and_does_not_answer(own_redis: Redis) -> None:
 def test_the_servers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
         stdout=subprocess.PIPE,
         text=True,
     )
