@@ -28,6 +28,7 @@ from aigateway_core.errors import (
 )
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import JsonObject
+from aigateway_core.secret import scrub
 
 MAX_MESSAGE = 2000
 
@@ -167,7 +168,9 @@ def read_error(failure: UpstreamFailure, own_codes: Mapping[str, _Judgement]) ->
     wait = retry_after(failure.headers)
     if wait is None and kind in (ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED):
         wait = _wait_in(message)
-    return UpstreamError(kind, message, scope=scope, retry_after=wait, status=status, code=words.code or words.type)
+    return UpstreamError(
+        kind, scrub(message), scope=scope, retry_after=wait, status=status, code=words.code or words.type
+    )
 
 
 def _judge(words: _Words, status: int, own_codes: Mapping[str, _Judgement]) -> _Judgement:

@@ -165,16 +165,18 @@ def _tool(tool: Tool) -> JsonObject:
     return {"type": "function", "function": function}
 
 
+_NODES = (dict, list)
 _NO_SCHEMAS = frozenset({"enum", "const", "default", "examples", "example", "required"})
 
 
 def _with_properties(schema: Any) -> Any:
     """The schema with ``properties`` on every node of type ``object``, which several servers insist on."""
     if isinstance(schema, list):
-        return [_with_properties(item) for item in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    nodes = {name: value if name in _NO_SCHEMAS else _with_properties(value) for name, value in schema.items()}
+        return [_with_properties(item) if isinstance(item, _NODES) else item for item in schema]
+    nodes = {
+        name: _with_properties(value) if isinstance(value, _NODES) and name not in _NO_SCHEMAS else value
+        for name, value in schema.items()
+    }
     if nodes.get("type") == "object" and "properties" not in nodes:
         nodes["properties"] = {}
     return nodes

@@ -55,8 +55,9 @@ class ChatStreamTap(StreamTap):
     def end(self) -> bytes:
         if self._over:
             return b""
+        # A server may forget the last blank line, or be cut in the middle of an event: only reading it tells.
         rest = self._splitter.flush()
-        relayed = self._pass(rest.rstrip(b"\n") + b"\n\n") if rest.strip() else b""
+        relayed = self._inspected(rest.rstrip(b"\n") + b"\n\n") if rest.strip() else b""
         if self._cut_short():
             self._fail(cut())
         self._over = True
@@ -66,16 +67,26 @@ class ChatStreamTap(StreamTap):
         return not self._over and self.finish_reason is None
 
     def _pass(self, blocks: bytes) -> bytes:
-        if self.committed and _TELLING.search(blocks) is None:
-            renamed = self._renamed(blocks)
-            if renamed is not None:
-                return renamed
+        unread = self._unread(blocks)
+        if unread is not None:
+            return unread
         return b"".join([self._block(block + b"\n\n") for block in blocks.split(b"\n\n") if block.strip(b"\n")])
 
+    def _unread(self, blocks: bytes) -> bytes | None:
+        """The events as they are to be relayed, if none of them, be it one or many, has to be read for that."""
+        if self.committed and _TELLING.search(blocks) is None:
+            return self._renamed(blocks)
+        return None
+
     def _block(self, block: bytes) -> bytes:
-        """One event, read; empty when it is not for the client."""
+        """One event, read where needed."""
         if self._over:
             return b""
+        unread = self._unread(block)
+        return self._inspected(block) if unread is None else unread
+
+    def _inspected(self, block: bytes) -> bytes:
+        """One event, after it was read; empty when it is not for the client."""
         if (event := parse_block(block)) is None:
             return block
         if event.data.strip() == DONE:
@@ -137,9 +148,6 @@ class ChatStreamTap(StreamTap):
         """The bytes with every spelling learnt so far replaced; None when one occurs that was never seen."""
         if b'"model":' not in blocks:
             return blocks
-        if self._new_name in blocks:
-            return blocks
         for name in self._names:
-            if name in blocks:
-                return blocks.replace(name, self._new_name)
-        return None
+            blocks = blocks.replace(name, self._new_name)
+        return blocks if blocks.count(b'"model":') == blocks.count(self._new_name) else None
