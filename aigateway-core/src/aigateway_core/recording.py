@@ -28,7 +28,7 @@ CLIENT_GONE_STATUS = 499
 
 @attrs.frozen(kw_only=True)
 class RecorderLimits:
-    """``queue_size`` records wait at most; a batch goes out after ``flush_interval`` seconds or ``batch_size`` records."""
+    """At most ``queue_size`` records wait; they go out every ``flush_interval`` seconds, ``batch_size`` at a time."""
 
     queue_size: int = 10_000
     flush_interval: float = 0.25

@@ -1,1 +1,1 @@
-"""Wire formats. Each module is one dialect, both directions; see :mod:`aigateway_core.dialects.dialect` for what that means."""
+"""Wire formats, each in both directions; :mod:`aigateway_core.dialects.dialect` says what that means."""

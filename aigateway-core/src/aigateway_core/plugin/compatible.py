@@ -26,7 +26,8 @@ from aigateway_core.upstream import Upstream
 class OpenAICompatibleConfig:
     """``base_url`` includes the version (``https://api.example.com/v1``).
 
-    ``models`` are added to the ones the provider knows. A model that ends in ``*`` is a pattern. ``headers`` are sent with every request.
+    ``models`` are added to the ones the provider knows; one that ends in ``*`` is a pattern. ``headers`` are sent with
+    every request.
     """
 
     base_url: str
@@ -77,7 +78,7 @@ class _Compatible:
         """What the dialect cannot express."""
         return self.dialect.losses(request)
 
-    def endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:
+    def endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:  # noqa: ARG002 - the Protocol
         """The native path, for clients of the same dialect."""
         if dialect != self.dialect.name or operation != "chat":
             return None

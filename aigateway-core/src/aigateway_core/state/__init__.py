@@ -25,7 +25,7 @@ class State(Protocol):
     """Turns and cooldowns. Reading is immediate; only taking a turn may have to ask someone else."""
 
     async def take_turn(self, provider_id: str, model: str) -> int:
-        """The next number of the round-robin of this provider and model: 0, 1, 2, …"""
+        """The next number of the round-robin of this provider and model, from 0 on."""
 
     def cooldown(self, account_id: str, model: str) -> Cooldown | None:
         """What keeps this account from being asked for this model now."""

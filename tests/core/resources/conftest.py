@@ -1,0 +1,85 @@
+"""A whole gateway over a database of its own, asked in-process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from aigateway_core.bootstrap import House, assemble, first_look
+from aigateway_core.secret import Secret
+from aigateway_core.settings import (
+    DatabaseSettings,
+    KeySettings,
+    PluginsSettings,
+    ProviderSettings,
+    RecordingSettings,
+    Settings,
+)
+
+ADMIN_KEY = "a" * 20 + "dmin-key-of-the-tests"
+Scope = MutableMapping[str, Any]
+
+
+class Guarded:
+    """What the guard does for the app in each request, and nothing of what it defends against."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        async with AsyncExitStack() as exits:
+            scope["state"] = {"request_id": "req-test", "exits": exits}
+            await self._app(scope, receive, send)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Two providers without any network behind them; one has an account in the configuration."""
+    nowhere = {"base_url": "http://127.0.0.1:9", "models": ["m-1"]}
+    return Settings(
+        database=DatabaseSettings(path=tmp_path / "gateway.db"),
+        keys=KeySettings(admin=Secret(ADMIN_KEY)),
+        plugins=PluginsSettings(allowed=frozenset()),
+        recording=RecordingSettings(flush_interval=0.01),
+        providers={
+            "acme": ProviderSettings(kind="openai-compatible", options=nowhere),
+            "config-only": ProviderSettings(
+                kind="anthropic-compatible",
+                api_key=Secret("key-in-the-file-0001"),
+                options={**nowhere, "models": ["m-2"]},
+            ),
+        },
+    )
+
+
+@pytest.fixture
+async def house(settings: Settings) -> AsyncIterator[House]:
+    """The gateway, running."""
+    assembly = assemble(settings)
+    await first_look(assembly)
+    house = House(assembly)
+    await house.start()
+    yield house
+    await house.stop()
+
+
+@pytest.fixture
+async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
+    """Asks it without any key."""
+    transport = httpx.ASGITransport(Guarded(house.app))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        yield client
+
+
+@pytest.fixture
+async def admin(house: House) -> AsyncIterator[httpx.AsyncClient]:
+    """Asks it with the admin key."""
+    transport = httpx.ASGITransport(Guarded(house.app))
+    headers = {"authorization": f"Bearer {ADMIN_KEY}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
+        yield client

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+import httpx
+import pytest
+
+from aigateway_core.resources.resource import Policy, Resource
+
+pytestmark = pytest.mark.anyio
+CHAT = {"model": "m-2", "messages": [{"role": "user", "content": "hi"}]}
+
+
+async def test_health_is_open_and_tells_nothing(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "service": "aigateway"})
+    for path in ("/", "/health"):
+        head = await client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_models_come_in_the_shape_of_the_client_that_asks(client: httpx.AsyncClient) -> None:
+    openai = (await client.get("/v1/models")).json()
+    assert openai == {
+        "object": "list",
+        "data": [{"id": "m-2", "object": "model", "created": 0, "owned_by": "config-only"}],
+    }
+    anthropic = (await client.get("/v1/models", headers={"anthropic-version": "2023-06-01"})).json()
+    assert anthropic["has_more"] is False
+    assert anthropic["first_id"] == anthropic["last_id"] == "m-2"
+    assert anthropic["data"][0]["type"] == "model"
+
+
+async def test_one_model_is_found_by_its_id(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v1/models/m-2")).json()["id"] == "m-2"
+    assert (await client.get("/v1/models/vendor/nobody")).status_code == 404
+
+
+async def test_an_unknown_model_is_a_404_in_the_clients_dialect_with_the_installed_providers(
+    client: httpx.AsyncClient,
+) -> None:
+    body = {**CHAT, "model": "gpt-unheard-of", "max_tokens": 5}
+    openai = await client.post("/v1/chat/completions", json=body)
+    assert (openai.status_code, openai.json()["error"]["code"]) == (404, "model_not_found")
+    anthropic = await client.post("/v1/messages", json=body)
+    assert (anthropic.status_code, anthropic.json()["error"]["type"]) == (404, "not_found_error")
+    for answer in (openai, anthropic):
+        assert "acme, config-only" in answer.json()["error"]["message"]
+
+
+async def test_errors_carry_the_request_id(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/messages", json={**CHAT, "model": "nobody", "max_tokens": 5})
+    assert answer.json()["request_id"] == "req-test"
+
+
+async def test_an_unreachable_vendor_is_an_error_in_the_clients_dialect(client: httpx.AsyncClient) -> None:
+    openai = await client.post("/v1/chat/completions", json=CHAT)
+    anthropic = await client.post("/v1/messages", json={**CHAT, "max_tokens": 5})
+    assert openai.status_code >= 500
+    assert set(openai.json()["error"]) == {"message", "type", "param", "code"}
+    assert anthropic.status_code >= 500
+    assert anthropic.json()["type"] == "error"
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/v1/messages/nothing"])
+async def test_an_unknown_path_is_a_404_in_a_shape_that_clients_know(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 404
+    assert "message" in answer.json()["error"]
+
+
+async def test_a_wrong_method_says_which_are_right(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/chat/completions")
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["allow"]
+    assert "message" in answer.json()["error"]
+
+
+async def test_an_admin_404_is_in_the_admin_shape(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/api/v1/nothing")).json()["error"]["code"] == "not_found"
+
+
+def test_a_resource_without_a_policy_cannot_be_defined() -> None:
+    with pytest.raises(TypeError, match="declares no policy"):
+
+        class Forgotten(Resource):
+            async def on_get(self) -> None: ...
+
+    class Remembered(Resource):
+        policy: ClassVar[Policy] = "open"
