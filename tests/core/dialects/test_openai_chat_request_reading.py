@@ -368,6 +368,7 @@ WRONG: list[tuple[JsonObject, str]] = [
     ({"response_format": {"type": "xml"}}, "response_format.type"),
     ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
     ({"modalities": "audio"}, "modalities"),
+    ({"modalities": ["text", "audio"]}, "audio"),
     ({"tools": {}}, "tools"),
     ({"tools": [{}]}, "tools[0].type"),
     ({"tools": [{"type": "function"}]}, "tools[0].function"),

@@ -150,7 +150,9 @@ def _audio_output(extra: JsonObject) -> JsonObject | None:
     ]
     if "audio" in modalities:
         del extra["modalities"]
-        return mapping(extra.pop("audio", {}), "audio")
+        if "audio" not in extra:
+            missing("audio")
+        return mapping(extra.pop("audio"), "audio")
     if modalities == ["text"]:
         del extra["modalities"]
     return None

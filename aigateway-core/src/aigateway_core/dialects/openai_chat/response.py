@@ -39,7 +39,7 @@ def answer_seed(response_id: str, request: ChatRequest) -> str:
     The id of the answer alone would not do: servers that forget the ids of calls often give every answer the same one.
     """
     last = request.messages[-1] if request.messages else None
-    return digest(response_id, request.model, len(request.messages), repr(last))
+    return digest(response_id, request.model, len(request.messages), last.text[-500:] if last else "")
 
 
 def write_response(response: ChatResponse, request: ChatRequest) -> JsonObject:
