@@ -223,6 +223,12 @@ def test_the_same_name_on_both_sides_changes_nothing() -> None:
     assert watching.feed(wire[:50]) + watching.feed(wire[50:]) == wire
 
 
+def test_the_same_name_in_json_with_spaces_is_learnt_as_well() -> None:
+    watching = tap(model="up")
+    spaced = data(dumps(chunk(content="a")).replace(b'"model":"up"', b'"model": "up"'))
+    assert watching.feed(spaced) + watching.feed(spaced) == data(chunk(content="a")) * 2
+
+
 def test_a_chunk_without_a_model_is_relayed_as_it_is() -> None:
     watching = tap()
     bare = data({"choices": [{"delta": {"content": "x"}}]})

@@ -388,6 +388,12 @@ def test_what_the_vendor_has_no_place_for_is_left_out_and_named() -> None:
     assert losses.refused == ()
 
 
+@pytest.mark.parametrize("name", ["sed", "model", "extra"])
+def test_a_profile_names_only_fields_that_can_be_left_out(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        OpenAIChatProfile(cannot_express={name: Loss("dropped", "the vendor's page")})
+
+
 def test_what_would_change_the_answer_is_refused() -> None:
     dialect = OpenAIChat()
     assert dialect.losses(ChatRequest(model="m", n=2, logprobs=True, audio_output={"voice": "alloy"})).refused == (

@@ -249,6 +249,23 @@ def test_two_calls_with_neither_index_nor_id_are_told_apart_by_their_names() -> 
     assert [call.arguments for call in calls_of(*items, STOP, DONE)] == ['{"x":1}', '{"x":2}']
 
 
+@pytest.mark.parametrize("index", [None, 0])
+def test_a_name_without_arguments_after_the_end_of_a_call_is_no_other_call(index: int | None) -> None:
+    items = [
+        fragment(index, "c1", "clock", '{"a":1}'),
+        fragment(index, None, "clock", ""),
+        fragment(index, None, "clock", " "),
+    ]
+    assert [call.name for call in calls_of(*items, STOP, DONE)] == ["clock"]
+
+
+def test_calls_without_arguments_are_told_apart_by_their_names() -> None:
+    bare = [fragment(None, None, "a", ""), fragment(None, None, "b", "")]
+    assert [call.name for call in calls_of(*bare, STOP, DONE)] == ["a", "b"]
+    numbered_alike = [fragment(0, "c1", "a", ""), fragment(0, "c2", "b", "")]
+    assert [(call.id, call.name) for call in calls_of(*numbered_alike, STOP, DONE)] == [("c1", "a"), ("c2", "b")]
+
+
 def test_a_call_without_a_name_is_named_after_its_index() -> None:
     assert calls_of(fragment(1, "c1", "", '{"a":1}'), CALLS, DONE) == [ToolCallPart("c1", "tool_1", '{"a":1}')]
 

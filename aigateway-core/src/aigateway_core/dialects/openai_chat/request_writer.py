@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -10,7 +10,7 @@ import attrs
 
 from aigateway_core.dialects.identifiers import legal_tool_name
 from aigateway_core.dialects.openai_chat.message_writer import write_messages
-from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
+from aigateway_core.dialects.openai_chat.profile import UNSAID, OpenAIChatProfile
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import ChatRequest, Effort, JsonObject, Reasoning, ResponseFormat, Tool, ToolChoice
 
@@ -36,7 +36,8 @@ _EFFORT_OF_BUDGET: tuple[tuple[int, Effort], ...] = (
 def write_request(request: ChatRequest, profile: OpenAIChatProfile) -> JsonObject:
     """The body for the upstream; only what ``profile`` has a place for."""
     if profile.cannot_express:
-        request = _without(request, profile.cannot_express)
+        unsaid: dict[str, Any] = {name: UNSAID[name] for name in profile.cannot_express}
+        request = attrs.evolve(request, **unsaid)
     system = list(request.system)
     body: JsonObject = {"model": request.model, "messages": []}
     for name in _SAME:
@@ -66,13 +67,6 @@ def write_request(request: ChatRequest, profile: OpenAIChatProfile) -> JsonObjec
 def keeps_tool_choice(choice: ToolChoice, profile: OpenAIChatProfile) -> bool:
     """Whether the vendor can be told this choice as it was meant."""
     return _form(choice, choice.names) in profile.tool_choices
-
-
-def _without(request: ChatRequest, names: Iterable[str]) -> ChatRequest:
-    """The request as if the client had not said anything of these fields."""
-    fields = attrs.fields_dict(ChatRequest)
-    unsaid: dict[str, Any] = {name: fields[name].default for name in names}
-    return attrs.evolve(request, **unsaid)
 
 
 def _user(user: str, fewest: int, most: int) -> str:

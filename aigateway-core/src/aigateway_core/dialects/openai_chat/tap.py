@@ -135,7 +135,7 @@ class ChatStreamTap(StreamTap):
     def _with_name(self, chunk: JsonObject, block: bytes) -> bytes:
         """The event under the client's name for the model; learns how the upstream writes its own."""
         name: Any = chunk.get("model")
-        if type(name) is not str or name == self._model:
+        if type(name) is not str:
             return block
         quoted = dumps(name)
         for spelling in (b'"model":' + quoted, b'"model": ' + quoted):

@@ -52,7 +52,7 @@ class ToolFragments:
         if type(function) is not dict:
             function = {}
         call_id, name, arguments = _word(fragment, "id"), _word(function, "name"), arguments_in(function)
-        call = self._call(fragment.get("index"), call_id, name)
+        call = self._call(fragment.get("index"), call_id, name, arguments)
         call.id = call.id or call_id
         call.name = call.name or name
         if call.ordinal is None and call.id and call.name:
@@ -89,18 +89,17 @@ class ToolFragments:
         if held := "".join(call.arguments):
             yield ToolCallDelta(call.ordinal, held)
 
-    def _call(self, index: Any, call_id: str, name: str) -> _Call:
+    def _call(self, index: Any, call_id: str, name: str, arguments: str) -> _Call:
         """The call that a fragment belongs to: by index, else by id, else the last one."""
         if type(index) is int:
             call = self._by_index.get(index)
-            if call is None or (call_id and call.id and call_id != call.id and _begins_anew(call, name)):
-                # Some servers number every call 0 and tell them apart by id alone.
+            if call is None or _shares_its_index(call, call_id, name, arguments):
                 call = self._by_index[index] = self._new(index)
             return call
         if call_id and (known := next((call for call in self._calls if call.id == call_id), None)):
             return known
         last = self._calls[-1] if self._calls else None
-        if last is None or (call_id and last.id) or _begins_anew(last, name):
+        if last is None or (call_id and last.id) or _comes_after(last, name, arguments):
             return self._new(None)
         return last
 
@@ -110,9 +109,25 @@ class ToolFragments:
         return call
 
 
-def _begins_anew(call: _Call, name: str) -> bool:
-    """Whether a fragment with this name cannot be more of ``call``: a name again, after the arguments are whole."""
-    return bool(name and call.name) and call.is_complete()
+def _shares_its_index(call: _Call, call_id: str, name: str, arguments: str) -> bool:
+    """Whether a fragment with the index of ``call`` is another call all the same: some servers number every call 0.
+
+    An id of its own does not tell, since some servers make up one for each fragment; a name beside it does.
+    """
+    if not (name and call.name):
+        return False
+    if call_id and call_id != call.id:
+        return bool(call.id) and (name != call.name or call.is_complete())
+    return not call_id and bool(arguments.strip()) and call.is_complete()
+
+
+def _comes_after(call: _Call, name: str, arguments: str) -> bool:
+    """Whether a fragment with neither index nor id begins another call: one with a name, when ``call`` can be whole."""
+    if not (name and call.name):
+        return False
+    if name != call.name and not call.arguments:
+        return True
+    return (name != call.name or bool(arguments.strip())) and call.is_complete()
 
 
 def _word(owner: JsonObject, name: str) -> str:
