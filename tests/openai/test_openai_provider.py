@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 import aigateway_openai
-from aigateway_core.plugin import ChatRequest, ErrorKind, Message, ProviderSpec, TextPart, UpstreamError
+from aigateway_core.plugin import ChatRequest, ErrorKind, Message, ProviderSpec, Reasoning, TextPart, UpstreamError
 from aigateway_core.testing import FakeUpstream, Reply, openai_chat_vendor
 from aigateway_openai import OpenAIConfig, OpenAIProvider
 from aigateway_openai.models import MODELS, reasons
@@ -77,6 +77,17 @@ async def test_a_temperature_of_one_is_kept(answering: FakeUpstream) -> None:
 async def test_other_models_are_sent_their_sampling(answering: FakeUpstream) -> None:
     body = await sent(attrs.evolve(HELLO, temperature=0.2, top_p=0.9, stop=("END",)), answering)
     assert (body["temperature"], body["top_p"], body["stop"]) == (0.2, 0.9, ["END"])
+
+
+async def test_only_models_that_reason_are_sent_an_effort(answering: FakeUpstream) -> None:
+    asked = attrs.evolve(HELLO, reasoning=Reasoning(effort="low"))
+    assert "reasoning_effort" not in await sent(asked, answering)
+    assert "reasoning" in OpenAIProvider(OpenAIConfig()).losses(asked).dropped
+
+
+async def test_a_model_that_reasons_is_sent_the_effort(answering: FakeUpstream) -> None:
+    body = await sent(attrs.evolve(HELLO, model="gpt-5", reasoning=Reasoning(effort="low")), answering)
+    assert body["reasoning_effort"] == "low"
 
 
 def test_what_is_lost_is_declared() -> None:

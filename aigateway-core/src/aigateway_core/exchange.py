@@ -160,16 +160,21 @@ async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
 class TranslatedExchange(Exchange):
     """The client's request in canonical form goes to the provider; its answer is put into the client's dialect.
 
-    ``request.model`` is the name that the client used, ``model`` the provider's own.
+    ``request`` has the client's name for the model, ``sent`` the provider's own.
     """
 
     def __init__(
-        self, provider: Provider, client: Dialect, request: ChatRequest, model: str, dropped: tuple[str, ...] = ()
+        self,
+        provider: Provider,
+        client: Dialect,
+        request: ChatRequest,
+        sent: ChatRequest,
+        dropped: tuple[str, ...] = (),
     ) -> None:
         self._provider = provider
         self._client = client
         self._request = request
-        self._sent = attrs.evolve(request, model=model)
+        self._sent = sent
         self.headers = {"x-aigateway-dropped": ", ".join(dropped)} if dropped else {}
 
     @override

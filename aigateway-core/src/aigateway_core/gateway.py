@@ -172,15 +172,16 @@ class Gateway:
                 endpoint, dialect, body, route.model, client_model=call.model or route.model, classify=entry.classify
             )
         request = dialect.decode_request(body)
+        sent = attrs.evolve(request, model=route.model)
         dropped: tuple[str, ...] = ()
         if entry.declares is not None:
-            losses = entry.declares.losses(request)
+            losses = entry.declares.losses(sent)
             if losses.refused:
                 raise UnsupportedFeatureError(
                     f"the provider {entry.id!r} cannot honour: {', '.join(losses.refused)}", path=losses.refused[0]
                 )
             dropped = losses.dropped
-        return TranslatedExchange(entry.provider, dialect, request, route.model, dropped)
+        return TranslatedExchange(entry.provider, dialect, request, sent, dropped)
 
     async def _answer(self, route: Route, exchange: Exchange, call: Call, exits: AsyncExitStack) -> Whole | Stream:
         """Try one account after the other until one answers, or the failure is not one that another could mend."""

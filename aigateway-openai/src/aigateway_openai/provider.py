@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import attrs
 from typing_extensions import override
 
-from aigateway_core.plugin import (
-    ChatRequest,
-    ChatResponse,
-    Losses,
-    OpenAICompatibleConfig,
-    OpenAICompatibleProvider,
-    StreamEvent,
-    Upstream,
-)
+from aigateway_core.plugin import ChatRequest, Losses, OpenAICompatibleConfig, OpenAICompatibleProvider
 from aigateway_openai.models import MODELS, PATTERNS, reasons
 
 
@@ -30,8 +20,8 @@ class OpenAIProvider(OpenAICompatibleProvider):
     """OpenAI itself; the dialect's defaults are its own habits.
 
     What is left to know is that models that reason take no stop texts, and no temperature or top_p but 1
-    (https://platform.openai.com/docs/guides/reasoning). A client of OpenAI's own dialect hears that from OpenAI; for
-    clients of other dialects, who cannot know it, the sampling is left out.
+    (https://platform.openai.com/docs/guides/reasoning), and that the others take no effort. A client of OpenAI's own
+    dialect hears that from OpenAI; for clients of other dialects, who cannot know it, these are left out.
     """
 
     known_models = MODELS
@@ -41,27 +31,16 @@ class OpenAIProvider(OpenAICompatibleProvider):
     def losses(self, request: ChatRequest) -> Losses:
         """What the dialect cannot express, and what the model does not take."""
         losses = super().losses(request)
-        if not reasons(request.model):
-            return losses
-        refused = ("stop",) if request.stop else ()
-        return Losses((*losses.dropped, *_sampling(request)), (*losses.refused, *refused))
+        refused = ("stop",) if request.stop and reasons(request.model) else ()
+        return Losses((*losses.dropped, *_not_taken(request)), (*losses.refused, *refused))
 
     @override
-    async def complete(self, request: ChatRequest, upstream: Upstream) -> ChatResponse:
-        """The whole answer."""
-        return await super().complete(_without_sampling(request), upstream)
-
-    @override
-    def stream(self, request: ChatRequest, upstream: Upstream) -> AsyncIterator[StreamEvent]:
-        """The answer as it comes."""
-        return super().stream(_without_sampling(request), upstream)
+    def adapt(self, request: ChatRequest) -> ChatRequest:
+        """Without the settings that the model does not take."""
+        return attrs.evolve(request, **dict.fromkeys(_not_taken(request)))
 
 
-def _sampling(request: ChatRequest) -> tuple[str, ...]:
-    return tuple(name for name in ("temperature", "top_p") if getattr(request, name) not in (None, 1))
-
-
-def _without_sampling(request: ChatRequest) -> ChatRequest:
-    if reasons(request.model) and _sampling(request):
-        return attrs.evolve(request, temperature=None, top_p=None)
-    return request
+def _not_taken(request: ChatRequest) -> tuple[str, ...]:
+    if reasons(request.model):
+        return tuple(name for name in ("temperature", "top_p") if getattr(request, name) not in (None, 1))
+    return ("reasoning",) if request.reasoning is not None else ()

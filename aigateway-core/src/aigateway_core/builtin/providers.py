@@ -9,6 +9,8 @@ import attrs
 from aigateway_core.plugin import (
     AnthropicCompatibleConfig,
     AnthropicCompatibleProvider,
+    OpenAIChat,
+    OpenAIChatProfile,
     OpenAICompatibleConfig,
     OpenAICompatibleProvider,
     ProviderSpec,
@@ -26,6 +28,12 @@ def _anthropic(config: AnthropicCompatibleConfig) -> AnthropicCompatibleProvider
     )
 
 
+class _OpenAICompatible(OpenAICompatibleProvider):
+    """Any server of this wire: it is asked in the words that all of them know, old ones included."""
+
+    dialect = OpenAIChat(OpenAIChatProfile(max_tokens_field="max_tokens"))
+
+
 @hookimpl
 def aigateway_register_providers() -> tuple[ProviderSpec[Any], ...]:
     """Offer ``openai-compatible`` and ``anthropic-compatible``."""
@@ -34,7 +42,7 @@ def aigateway_register_providers() -> tuple[ProviderSpec[Any], ...]:
             name="openai-compatible",
             title="any vendor with an OpenAI-like API",
             config=OpenAICompatibleConfig,
-            build=OpenAICompatibleProvider,
+            build=_OpenAICompatible,
         ),
         ProviderSpec(
             name="anthropic-compatible",

@@ -188,8 +188,12 @@ class Dialect(ABC):
         """The body for an upstream that speaks this dialect; ``request.model`` is the upstream's name for the model."""
 
     @abstractmethod
-    def decode_response(self, body: JsonObject, request: ChatRequest) -> ChatResponse:
-        """The canonical answer. Raises :class:`UpstreamError` (kind ``protocol``) when it cannot be one."""
+    def decode_response(self, body: JsonObject, request: ChatRequest, classify: Classify | None = None) -> ChatResponse:
+        """The canonical answer.
+
+        Raises :class:`UpstreamError`: what ``classify`` (default: :meth:`decode_error`) makes of an error that came with
+        status 200, or one of kind ``protocol`` when the body cannot be an answer.
+        """
 
     @abstractmethod
     def stream_decoder(self, request: ChatRequest, classify: Classify | None = None) -> StreamDecoder:
@@ -221,7 +225,8 @@ def _is_set(request: ChatRequest, name: str) -> bool:
     value = getattr(request, name)
     if name == "n":
         return value is not None and value > 1
-    return value is not None and value is not False and value != () and value != {}
+    # False says nothing more than silence does, but for this one field, whose silence means yes.
+    return value not in (None, (), {}) and (value is not False or name == "parallel_tool_calls")
 
 
 def decode_events(decoder: StreamDecoder, events: Iterable[ServerSentEvent]) -> list[StreamEvent]:

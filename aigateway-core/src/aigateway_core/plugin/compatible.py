@@ -63,6 +63,14 @@ class _Compatible:
             *(name for name in config.models if name.endswith("*")),
         )
 
+    def adapt(self, request: ChatRequest) -> ChatRequest:
+        """A request that is to be translated, without what this vendor's model would refuse.
+
+        Returns it, or another; the default changes nothing. Requests on the native path do not come by here: their
+        clients speak the vendor's own dialect and mean what they say.
+        """
+        return request
+
     def prepare(self, body: JsonObject) -> JsonObject:
         """The vendor's last touch on a body, translated or native.
 
@@ -87,7 +95,7 @@ class _Compatible:
     async def complete(self, request: ChatRequest, upstream: Upstream) -> ChatResponse:
         """The whole answer."""
         response = await upstream.post(self._url, content=self._body(request), headers=self._headers)
-        return self.dialect.decode_response(loads_upstream(response.content), request)
+        return self.dialect.decode_response(loads_upstream(response.content), request, self.classify_error)
 
     async def stream(self, request: ChatRequest, upstream: Upstream) -> AsyncIterator[StreamEvent]:
         """The answer as it comes."""
@@ -95,7 +103,8 @@ class _Compatible:
         async with upstream.stream(self._url, content=self._body(request), headers=self._headers) as reply:
             if reply.is_json:
                 # Some servers answer whole whatever they are asked for.
-                for event in unfold(self.dialect.decode_response(loads_upstream(await reply.read()), request)):
+                body = loads_upstream(await reply.read())
+                for event in unfold(self.dialect.decode_response(body, request, self.classify_error)):
                     yield event
                 return
             async for received in reply.events():
@@ -105,7 +114,7 @@ class _Compatible:
                 yield decoded
 
     def _body(self, request: ChatRequest) -> bytes:
-        return dumps(self.prepare(self.dialect.encode_request(request)))
+        return dumps(self.prepare(self.dialect.encode_request(self.adapt(request))))
 
 
 class OpenAICompatibleProvider(_Compatible):

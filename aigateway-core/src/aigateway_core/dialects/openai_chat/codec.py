@@ -113,7 +113,6 @@ class OpenAIChat(Dialect):
 
     @override
     def decode_response(self, body: JsonObject, request: ChatRequest, classify: Classify | None = None) -> ChatResponse:
-        """The canonical answer; ``classify`` (default: :meth:`decode_error`) judges an error with status 200."""
         return read_response(body, request, self.profile, classify or self.decode_error)
 
     @override
