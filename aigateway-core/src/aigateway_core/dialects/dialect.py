@@ -1,19 +1,19 @@
 """What a dialect is: a wire format turned into the canonical form and back, in both directions.
 
-================  =======================  ===========================
-\\                 the client's side        the upstream's side
-================  =======================  ===========================
-request           ``decode_request``       ``encode_request``
-whole answer      ``encode_response``      ``decode_response``
-stream            ``stream_encoder``       ``stream_decoder``
-error             ``encode_error``         ``decode_error``
-================  =======================  ===========================
+================  ==================  ===================
+of                the client's side   the upstream's side
+================  ==================  ===================
+a request         ``decode_request``  ``encode_request``
+a whole answer    ``encode_response`` ``decode_response``
+a stream          ``stream_encoder``  ``stream_decoder``
+an error          ``encode_error``    ``decode_error``
+================  ==================  ===================
 
 ``native_request``, ``native_response`` and ``stream_tap`` serve the native path, on which the client and the upstream
 speak the same dialect and nothing is translated.
 
-Dialects do no I/O. An instance is stateless; what a stream needs to remember lives in the encoder, decoder or tap that it
-hands out for that stream.
+Dialects do no I/O. An instance is stateless; what a stream needs to remember lives in the encoder, decoder or tap that
+it hands out for that stream.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from aigateway_core.events import StreamEvent
 from aigateway_core.model import ChatRequest, ChatResponse, FinishReason, JsonObject, Usage
 
 Classify = Callable[[UpstreamFailure], UpstreamError]
-"""Turns an upstream's refusal into an error with kind and scope: a provider's ``classify_error``, or ``decode_error``."""
+"""Turns an upstream's refusal into an error with kind and scope: a provider's ``classify_error``, say."""
 
 
 @attrs.frozen
@@ -143,7 +143,7 @@ class Dialect(ABC):
     # -- the client's side
 
     def peek(self, body: JsonObject) -> Peek:
-        """Model and stream flag of a request body. Raises :class:`InvalidRequestError` when they, or messages, are unusable."""
+        """Model and stream flag of a request body. Raises :class:`InvalidRequestError` when they are unusable."""
         if "model" not in body:
             missing("model")
         model = body["model"]
@@ -191,7 +191,7 @@ class Dialect(ABC):
     def decode_response(self, body: JsonObject, request: ChatRequest, classify: Classify | None = None) -> ChatResponse:
         """The canonical answer.
 
-        Raises :class:`UpstreamError`: what ``classify`` (default: :meth:`decode_error`) makes of an error that came with
+        Raises :class:`UpstreamError`: what ``classify`` (default: :meth:`decode_error`) makes of an error that has
         status 200, or one of kind ``protocol`` when the body cannot be an answer.
         """
 
@@ -225,7 +225,7 @@ def _is_set(request: ChatRequest, name: str) -> bool:
     value = getattr(request, name)
     if name == "n":
         return value is not None and value > 1
-    # False says nothing more than silence does, but for this one field, whose silence means yes.
+    # False says no more than silence does, but for the one field whose silence means yes.
     return value not in (None, (), {}) and (value is not False or name == "parallel_tool_calls")
 
 
