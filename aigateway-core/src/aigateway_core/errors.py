@@ -148,9 +148,13 @@ class ForbiddenError(ClientError):
 
 
 class UnknownModelError(ClientError):
-    """No provider serves this model."""
+    """No provider serves this model; ``model`` is the name that was asked for, which some dialects repeat alone."""
 
     kind = ErrorKind.MODEL_NOT_FOUND
+
+    def __init__(self, message: str, *, model: str | None = None) -> None:
+        super().__init__(message)
+        self.model = model
 
 
 class NotFoundError(ClientError):

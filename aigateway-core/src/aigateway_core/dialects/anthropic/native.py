@@ -1,0 +1,113 @@
+"""The native path: client and upstream speak the same API, so bodies pass but for what has to change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aigateway_core.dialects.anthropic.content_writer import starts_with_thinking
+from aigateway_core.dialects.anthropic.response import from_upstream, message
+from aigateway_core.dialects.anthropic.signatures import is_sealed
+from aigateway_core.dialects.anthropic.usage import read_finish, read_usage
+from aigateway_core.dialects.checks import optional_string
+from aigateway_core.dialects.dialect import Classify, NativeAnswer
+from aigateway_core.errors import UpstreamFailure
+from aigateway_core.jsontext import dumps, loads_upstream
+from aigateway_core.model import JsonObject
+
+_CLEAR_THINKING = "clear_thinking_20251015"
+
+
+def relayed_request(body: JsonObject, model: str) -> JsonObject:
+    """``body`` for the upstream: its name for the model, and no thinking that another vendor made (case 166)."""
+    relayed = {**body, "model": model}
+    messages = body.get("messages")
+    if isinstance(messages, list) and any(map(_has_foreign_thinking, messages)):
+        relayed["messages"] = kept = _without_foreign_thinking(messages)
+        if _thinks(body) == "enabled" and not _may_think(kept):
+            relayed["thinking"] = {"type": "disabled"}
+    if _thinks(relayed) == "disabled" and "context_management" in relayed:
+        _drop_thinking_edit(relayed)
+    return relayed
+
+
+def _thinks(body: JsonObject) -> Any:
+    thinking = body.get("thinking")
+    return thinking.get("type") if isinstance(thinking, dict) else None
+
+
+def _is_foreign(block: Any) -> bool:
+    if not isinstance(block, dict):
+        return False
+    match block.get("type"):
+        case "thinking":
+            mark = block.get("signature")
+        case "redacted_thinking":
+            mark = block.get("data")
+        case _:
+            return False
+    return isinstance(mark, str) and is_sealed(mark)
+
+
+def _blocks(turn: Any) -> list[Any]:
+    content = turn.get("content") if isinstance(turn, dict) else None
+    return content if isinstance(content, list) else []
+
+
+def _has_foreign_thinking(turn: Any) -> bool:
+    return any(map(_is_foreign, _blocks(turn)))
+
+
+def _without_foreign_thinking(messages: list[Any]) -> list[Any]:
+    kept = []
+    for turn in messages:
+        if not _has_foreign_thinking(turn):
+            kept.append(turn)
+        elif content := [block for block in turn["content"] if not _is_foreign(block)]:
+            kept.append({**turn, "content": content})
+    return kept
+
+
+def _may_think(messages: Sequence[Any]) -> bool:
+    """As :func:`starts_with_thinking`, on turns that nobody has checked."""
+    typed = [
+        {
+            "role": turn.get("role"),
+            "content": [block for block in _blocks(turn) if isinstance(block, dict) and "type" in block],
+        }
+        for turn in messages
+        if isinstance(turn, dict)
+    ]
+    return starts_with_thinking([turn for turn in typed if turn["content"] or turn["role"] != "assistant"])
+
+
+def _drop_thinking_edit(body: JsonObject) -> None:
+    """An edit that clears thinking is a 400 while there is none (case 168)."""
+    management = body["context_management"]
+    edits = management.get("edits") if isinstance(management, dict) else None
+    if not isinstance(edits, list):
+        return
+    kept = [edit for edit in edits if not (isinstance(edit, dict) and edit.get("type") == _CLEAR_THINKING)]
+    if len(kept) == len(edits):
+        return
+    if kept:
+        body["context_management"] = {**management, "edits": kept}
+    else:
+        del body["context_management"]
+
+
+def relayed_response(body: bytes, client_model: str, classify: Classify) -> NativeAnswer:
+    """``body`` for the client, with its name for the model.
+
+    Raises :class:`UpstreamError` for a body that is an error (U-10) or no message (U-11, U-13).
+    """
+    answer = loads_upstream(body)
+    if answer.get("type") == "error" or answer.get("error"):
+        raise classify(UpstreamFailure(200, {}, body))
+    from_upstream(lambda: message(answer))
+    usage = from_upstream(lambda: read_usage(answer.get("usage"), "usage"))
+    reason = from_upstream(lambda: optional_string(answer.get("stop_reason"), "stop_reason"))
+    if answer["model"] != client_model:
+        answer["model"] = client_model
+        body = dumps(answer)
+    return NativeAnswer(body, usage, read_finish(reason, called=reason == "tool_use"))

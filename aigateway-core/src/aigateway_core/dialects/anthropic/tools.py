@@ -1,0 +1,198 @@
+"""Tools and the choice among them, read and written.
+
+Tools that Anthropic defines are told apart by a dated ``type``. Those that run at the client (a shell, a text editor, a
+memory folder) are plain functions whose schema every Claude model knows by heart; other models are given that schema.
+Those that run at Anthropic are :class:`HostedTool`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aigateway_core.dialects.checks import (
+    mapping,
+    optional_boolean,
+    optional_mapping,
+    optional_string,
+    sequence,
+    string,
+)
+from aigateway_core.dialects.identifiers import legal_tool_name
+from aigateway_core.model import ChatRequest, HostedTool, JsonObject, Tool, ToolChoice
+
+PLACEHOLDER = "DeferredToolPlaceholder"
+"""A tool that Claude Code lists only so that there is one whose loading is deferred (case 26)."""
+
+_HOSTED = re.compile(r"\w+_20\d{6}|mcp_toolset")
+
+_ALTERNATIVES = ("anyOf", "oneOf", "allOf")
+
+_TEXT: JsonObject = {"type": "string"}
+_LINE: JsonObject = {"type": "integer"}
+_RANGE: JsonObject = {"type": "array", "items": {"type": "integer"}}
+
+
+def _commands(*commands: str) -> JsonObject:
+    return {"type": "string", "enum": list(commands)}
+
+
+def _schema(required: list[str], **properties: JsonObject) -> JsonObject:
+    return {"type": "object", "properties": properties, "required": required}
+
+
+_CLIENT_TOOLS: tuple[tuple[str, str, JsonObject], ...] = (
+    (
+        "bash_",
+        "Run a command in a persistent bash session, or restart the session.",
+        _schema([], command=_TEXT, restart={"type": "boolean"}),
+    ),
+    (
+        "text_editor_",
+        "View, create and edit text files.",
+        _schema(
+            ["command", "path"],
+            command=_commands("view", "create", "str_replace", "insert", "undo_edit"),
+            path=_TEXT,
+            view_range=_RANGE,
+            file_text=_TEXT,
+            old_str=_TEXT,
+            new_str=_TEXT,
+            insert_line=_LINE,
+            insert_text=_TEXT,
+        ),
+    ),
+    (
+        "memory_",
+        "Keep notes as files in a memory folder that outlasts the conversation.",
+        _schema(
+            ["command"],
+            command=_commands("view", "create", "str_replace", "insert", "delete", "rename"),
+            path=_TEXT,
+            view_range=_RANGE,
+            file_text=_TEXT,
+            old_str=_TEXT,
+            new_str=_TEXT,
+            insert_line=_LINE,
+            insert_text=_TEXT,
+            old_path=_TEXT,
+            new_path=_TEXT,
+        ),
+    ),
+)
+"""Beginning of the type, description, schema: platform.claude.com, "bash", "text editor" and "memory tool"."""
+
+
+def read_tools(value: Any) -> tuple[Tool | HostedTool, ...]:
+    """The ``tools`` of a body, but for Claude Code's placeholder."""
+    if value is None:
+        return ()
+    items = enumerate(sequence(value, "tools"))
+    return tuple(_read_tool(mapping(item, "tools", index), index) for index, item in items if not _is_placeholder(item))
+
+
+def _is_placeholder(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("name") == PLACEHOLDER
+
+
+def _read_tool(item: JsonObject, index: int) -> Tool | HostedTool:
+    path = ("tools", index)
+    kind = optional_string(item.get("type"), *path, "type")
+    if kind is None or kind == "custom":
+        return Tool(
+            string(item.get("name"), *path, "name"),
+            optional_string(item.get("description"), *path, "description"),
+            optional_mapping(item.get("input_schema"), *path, "input_schema") or {},
+            optional_boolean(item.get("strict"), *path, "strict"),
+        )
+    name = optional_string(item.get("name"), *path, "name") or ""
+    for start, description, schema in _CLIENT_TOOLS:
+        if kind.startswith(start):
+            return Tool(name or start.rstrip("_"), description, schema)
+    return HostedTool(kind, name, {key: field for key, field in item.items() if key not in ("type", "name")})
+
+
+def read_tool_choice(value: Any) -> tuple[ToolChoice | None, bool | None]:
+    """The choice, and whether calls may be made in parallel; a kind of choice that is not known means ``auto``."""
+    if value is None:
+        return None, None
+    choice = mapping(value, "tool_choice")
+    kind = string(choice.get("type"), "tool_choice", "type")
+    disabled = optional_boolean(choice.get("disable_parallel_tool_use"), "tool_choice", "disable_parallel_tool_use")
+    parallel = None if disabled is None else not disabled
+    if kind == "tool":
+        return ToolChoice("required", (string(choice.get("name"), "tool_choice", "name"),)), parallel
+    if kind == "any":
+        return ToolChoice("required"), parallel
+    return ToolChoice("none" if kind == "none" else "auto"), parallel
+
+
+def is_foreign(tool: Tool | HostedTool) -> bool:
+    """Whether this is a tool that some other vendor runs: their types carry no date of Anthropic's form."""
+    return isinstance(tool, HostedTool) and _HOSTED.fullmatch(tool.type) is None
+
+
+def write_tools(request: ChatRequest) -> list[JsonObject]:
+    """The ``tools`` for an upstream: those that this vendor has, narrowed to the ones that the choice leaves."""
+    names = request.tool_choice.names if request.tool_choice else ()
+    # This API can force one tool or any, not one of several: the others are left out instead.
+    narrowed = len(names) > 1 or (names and request.tool_choice is not None and request.tool_choice.mode == "auto")
+    return list(_written(tool for tool in request.tools if not (narrowed and tool.name not in names)))
+
+
+def _written(tools: Iterator[Tool | HostedTool]) -> Iterator[JsonObject]:
+    for tool in tools:
+        if isinstance(tool, Tool):
+            yield _write_function(tool)
+        elif not is_foreign(tool):
+            yield {"type": tool.type, **({"name": tool.name} if tool.name else {}), **tool.definition}
+
+
+def _write_function(tool: Tool) -> JsonObject:
+    written: JsonObject = {"name": legal_tool_name(tool.name), "input_schema": _object_schema(tool.parameters)}
+    if tool.description:
+        written["description"] = tool.description
+    if tool.strict:
+        written["strict"] = True
+    return written
+
+
+def _object_schema(schema: Mapping[str, Any]) -> JsonObject:
+    """A schema this API takes: ``type`` must be ``object``, and alternatives may not stand at the root (1.5).
+
+    They are replaced by one object that has the properties of all of them.
+    """
+    written: JsonObject = {**schema, "type": "object"}
+    if not schema:
+        written["properties"] = {}
+    branches = [branch for key in _ALTERNATIVES for branch in written.pop(key, None) or ()]
+    if branches:
+        properties = [_properties(node) for node in (*branches, schema)]
+        written["properties"] = {name: value for several in properties for name, value in several.items()}
+    return written
+
+
+def _properties(node: Any) -> Mapping[str, Any]:
+    found = node.get("properties") if isinstance(node, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def write_tool_choice(request: ChatRequest, tools: list[JsonObject]) -> JsonObject | None:
+    """The ``tool_choice`` for the tools that are left; None when there is none to make."""
+    choice, parallel = request.tool_choice, request.parallel_tool_calls
+    if not tools or (choice is None and parallel is not False):
+        return None
+    written = _write_choice(choice or ToolChoice("auto"), {tool.get("name") for tool in tools})
+    if parallel is not None and written["type"] != "none":
+        written["disable_parallel_tool_use"] = not parallel
+    return written
+
+
+def _write_choice(choice: ToolChoice, known: set[Any]) -> JsonObject:
+    if choice.mode != "required":
+        return {"type": choice.mode}
+    if len(choice.names) == 1:
+        name = legal_tool_name(choice.names[0])
+        return {"type": "tool", "name": name} if name in known else {"type": "auto"}
+    return {"type": "any"}
