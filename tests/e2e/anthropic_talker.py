@@ -41,6 +41,10 @@ class AnthropicTalker:
         if tools:
             self._options["tools"] = [{"name": tool.name, "input_schema": tool.schema} for tool in tools]
 
+    def switch(self, model: str) -> None:
+        """Go on with another model."""
+        self._options["model"] = model
+
     def say(self, text: str, *, images: Sequence[str] = ()) -> Reply:
         content: list[Any] = [
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": image}}

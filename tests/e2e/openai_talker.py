@@ -10,7 +10,13 @@ from e2e.talkers import Mode, Reply, ToolCall, ToolSpec, arguments
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessage
 
-_FINISH = {"stop": "stop", "length": "length", "tool_calls": "tools", "content_filter": "filter"}
+_FINISH = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tools",
+    "content_filter": "filter",
+    "sensitive": "filter",  # GLM's own word, which the native path relays as it is
+}
 
 
 class OpenAITalker:
@@ -66,7 +72,7 @@ class OpenAITalker:
         assert len({(chunk.id, chunk.model, chunk.created) for chunk in chunks}) == 1, "chunks of different answers"
         assert [chunk.usage is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
         deltas = [chunk.choices[0] for chunk in chunks if chunk.choices]
-        assert deltas[0].delta.role == "assistant"
+        assert {delta.delta.role for delta in deltas} - {None} == {"assistant"}
         assert [delta.finish_reason is not None for delta in deltas] == [False] * (len(deltas) - 1) + [True]
         message = ChatCompletionMessage.model_validate(_joined(chunks))
         return self._heard(message, deltas[-1].finish_reason, chunks[0].model, chunks[-1].usage)
@@ -79,12 +85,15 @@ class OpenAITalker:
             completion = stream.get_final_completion()
         choice = completion.choices[0]
         # The helper's message has fields of the SDK's own (parsed, parsed_arguments, index) that are not for the wire.
+        # It also strings together the role that some vendors repeat in every chunk.
         plain = choice.message.model_dump(
-            include={"role": True, "content": True, "tool_calls": {"__all__": {"id", "type", "function"}}}
+            include={"content": True, "tool_calls": {"__all__": {"id", "type", "function"}}}
         )
         for call in plain["tool_calls"] or []:
             del call["function"]["parsed_arguments"]
-        message = ChatCompletionMessage.model_validate({**plain, **(choice.message.model_extra or {})})
+        message = ChatCompletionMessage.model_validate(
+            {"role": "assistant", **plain, **(choice.message.model_extra or {})}
+        )
         return self._heard(message, choice.finish_reason, completion.model, completion.usage)
 
     def _heard(

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Set
 
 from e2e.fakes import anthropic_rules
 from e2e.fakes.anthropic_turns import blocks, merged
+from e2e.fakes.chat_wire import header_problems
 from e2e.fakes.mind import CACHED, Answer, Prompt, Result, Turn, words
-from e2e.fakes.openai import header_problems
 from e2e.fakes.vendor import Exchange, JsonObject, Problem
 
 _TYPES = {

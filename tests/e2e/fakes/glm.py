@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Set
 
-from e2e.fakes import glm_rules, openai
+from e2e.fakes import chat_wire, glm_rules
 from e2e.fakes.mind import CACHED, Answer, Prompt, words
 from e2e.fakes.vendor import Exchange, JsonObject, Problem
 
@@ -37,7 +36,7 @@ class GLMWire:
         return None
 
     def check(self, exchange: Exchange, scripted: Set[str]) -> Iterator[Problem]:
-        yield from openai.header_problems(exchange.headers, ("x-api-key", "anthropic-version", "anthropic-beta"))
+        yield from chat_wire.header_problems(exchange.headers, ("x-api-key", "anthropic-version", "anthropic-beta"))
         if not exchange.json:
             yield Problem("The request body is not JSON.", code="1214")
             return
@@ -48,8 +47,8 @@ class GLMWire:
 
     def understand(self, body: JsonObject) -> Prompt:
         return Prompt(
-            turns=tuple(openai.turns(body["messages"])),
-            system=openai.system(body["messages"]),
+            turns=tuple(chat_wire.turns(body["messages"])),
+            system=chat_wire.system(body["messages"]),
             tools=tuple(tool["function"]["name"] for tool in body.get("tools", ()) if tool["type"] == "function"),
             thinking=self._thinks(body),
             max_tokens=body.get("max_tokens"),
@@ -75,7 +74,7 @@ class GLMWire:
     def frames(self, body: JsonObject, answer: Answer) -> Iterator[bytes]:
         envelope = self._envelope(body)
         for delta in self._deltas(answer, fragments=bool(body.get("tool_stream"))):
-            yield openai.data(
+            yield chat_wire.data(
                 {
                     **envelope,
                     "object": "chat.completion.chunk",
@@ -83,18 +82,16 @@ class GLMWire:
                 }
             )
         last = {"index": 0, "finish_reason": _FINISH[answer.finish], "delta": {"role": "assistant", "content": ""}}
-        yield openai.data({**envelope, "object": "chat.completion.chunk", "choices": [last], "usage": _usage(answer)})
+        yield chat_wire.data(
+            {**envelope, "object": "chat.completion.chunk", "choices": [last], "usage": _usage(answer)}
+        )
         yield b"data: [DONE]\n\n"
 
     def error(self, problem: Problem) -> JsonObject:
         return {"error": {"code": problem.code or "500", "message": problem.message}}
 
     def error_frame(self) -> bytes:
-        return (
-            b"data: "
-            + json.dumps({"error": {"code": "1234", "message": "Network error, error id: 20260821"}}).encode()
-            + b"\n\n"
-        )
+        return chat_wire.data({"error": {"code": "1234", "message": "Network error, error id: 20260821"}})
 
     def _thinks(self, body: JsonObject) -> bool:
         model = glm_rules.MODELS.get(body["model"], glm_rules.Model())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Set
 
-from e2e.fakes import chat_rules, openai_rules
-from e2e.fakes.mind import CACHED, Answer, Prompt, Result, Turn, words
+from e2e.fakes import openai_rules
+from e2e.fakes.chat_wire import data, header_problems, system, turns
+from e2e.fakes.mind import CACHED, Answer, Prompt, words
 from e2e.fakes.vendor import Exchange, JsonObject, Problem
 
 _TYPES = {
@@ -81,7 +81,7 @@ class OpenAIWire:
         if answer.calls:
             message["tool_calls"] = self._tool_calls(answer)
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _FINISH[answer.finish]}
-        return {**self._envelope(body, "chat.completion"), "choices": [choice], "usage": usage(answer)}
+        return {**self._envelope(body, "chat.completion"), "choices": [choice], "usage": _usage(answer)}
 
     def frames(self, body: JsonObject, answer: Answer) -> Iterator[bytes]:
         envelope = self._envelope(body, "chat.completion.chunk")
@@ -90,7 +90,7 @@ class OpenAIWire:
             choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
             yield data({**envelope, "choices": [choice], **({"usage": None} if counted else {}), "obfuscation": "x7"})
         if counted:
-            yield data({**envelope, "choices": [], "usage": usage(answer), "obfuscation": ""})
+            yield data({**envelope, "choices": [], "usage": _usage(answer), "obfuscation": ""})
         yield b"data: [DONE]\n\n"
 
     def error(self, problem: Problem) -> JsonObject:
@@ -156,35 +156,7 @@ class OpenAIWire:
         yield {}, _FINISH[answer.finish]
 
 
-def header_problems(headers: dict[str, str], foreign: tuple[str, ...]) -> Iterator[Problem]:
-    """What is wrong with the headers: ``foreign`` ones are another vendor's, and cookies nobody sends to an API."""
-    if not headers.get("content-type", "").startswith("application/json"):
-        yield Problem(f"Unsupported content type: {headers.get('content-type')!r}", where="content-type")
-    if headers.get("accept-encoding", "identity") != "identity":
-        yield Problem("The gateway relays bytes and must ask for identity", where="accept-encoding")
-    for name in (*foreign, "cookie", "proxy-authorization"):
-        if name in headers:
-            yield Problem("Header does not belong here", where=name)
-
-
-def system(messages: list[JsonObject]) -> str:
-    """The texts of the system and developer messages, in order."""
-    return " | ".join(chat_rules.text(message) for message in messages if message["role"] in ("system", "developer"))
-
-
-def turns(messages: list[JsonObject]) -> Iterator[Turn]:
-    """The turns of a conversation; tool messages that follow each other are one turn."""
-    for kind, group in itertools.groupby(messages, key=lambda message: message["role"]):
-        if kind == "tool":
-            yield Turn(role="results", results=tuple(Result(text=chat_rules.text(message)) for message in group))
-            continue
-        for message in group:
-            if kind in ("user", "assistant"):
-                images = sum(part["type"] == "image_url" for part in chat_rules.parts(message))
-                yield Turn(role="user" if kind == "user" else "assistant", text=chat_rules.text(message), images=images)
-
-
-def usage(answer: Answer) -> JsonObject:
+def _usage(answer: Answer) -> JsonObject:
     """The tokens in OpenAI's words."""
     return {
         "prompt_tokens": answer.input_tokens,
@@ -198,8 +170,3 @@ def usage(answer: Answer) -> JsonObject:
             "rejected_prediction_tokens": 0,
         },
     }
-
-
-def data(value: JsonObject) -> bytes:
-    """One frame of a stream without event names."""
-    return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"

@@ -33,7 +33,11 @@ def reasons(model: str) -> bool:
 
 
 def problems(body: JsonObject, *, reasoning_content: bool) -> Iterator[Problem]:
-    """Everything that is wrong with ``body``; what the types refuse keeps the rules from being asked."""
+    """Everything that is wrong with ``body``; what the types refuse keeps the rules from being asked.
+
+    With ``reasoning_content`` it is judged as a compatible server does, which takes thinking back on an assistant's
+    messages and has no models of OpenAI's.
+    """
     unknown = [name for name in body if name not in _FIELDS]
     for name in unknown:
         yield Problem(f"Unrecognized request argument supplied: {name}")
@@ -44,8 +48,10 @@ def problems(body: JsonObject, *, reasoning_content: bool) -> Iterator[Problem]:
     typed = list((_STREAMED if body.get("stream") is True else _WHOLE).problems(_without(known, echoed)))
     yield from typed
     if not typed:
-        for rule in (_messages, _limits, _combinations, _tools, _for_reasoning, _response_format, _texts):
+        for rule in (_messages, _limits, _combinations, _tools, _response_format, _texts):
             yield from rule(body)
+        if not reasoning_content:
+            yield from _for_reasoning(body)
 
 
 def _without(body: JsonObject, keys: Set[str]) -> JsonObject:

@@ -1,0 +1,81 @@
+"""The gateway as a process, and the fake vendors behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from e2e.fakes.anthropic import AnthropicWire
+from e2e.fakes.glm import GLMWire
+from e2e.fakes.openai import OpenAIWire
+from e2e.fakes.server import FakeVendor
+from e2e.gateway_process import CLIENT_KEY, GatewayProcess
+from e2e.house import Vendors
+
+
+@pytest.fixture(scope="session")
+def vendors() -> Iterator[Vendors]:
+    """Four vendors for the whole run; a test that scripts one of them uses a model name of its own."""
+    made = Vendors(
+        openai=FakeVendor(OpenAIWire(), ["sk-openai-e2e-key-1"]),
+        glm=FakeVendor(GLMWire(), ["glm-e2e-id.glm-e2e-secret"]),
+        acme=FakeVendor(AnthropicWire(), ["sk-acme-e2e-key-1"]),
+        beta=FakeVendor(OpenAIWire(reasoning_content=True), ["sk-beta-e2e-key-1"]),
+    )
+    for vendor in made.all:
+        vendor.start()
+    yield made
+    for vendor in made.all:
+        vendor.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_that_a_vendor_would_refuse(vendors: Vendors) -> Iterator[None]:
+    """What the gateway sends is always within the vendor's rules, whatever the test is about."""
+    for vendor in vendors.all:
+        vendor.violations.clear()
+    yield
+    assert [violation for vendor in vendors.all for violation in vendor.violations] == []
+
+
+@pytest.fixture(scope="module")
+def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., GatewayProcess]]:
+    """Start gateways with configurations of one's own; each is stopped, and its output read, at the module's end."""
+    started: list[GatewayProcess] = []
+
+    def start(
+        config: Mapping[str, Any], *, client_key: str | None = CLIENT_KEY, folder: Path | None = None
+    ) -> GatewayProcess:
+        process = GatewayProcess(config, folder or tmp_path_factory.mktemp("gateway"), client_key=client_key)
+        process.start()
+        started.append(process)
+        return process
+
+    yield start
+    ends = [(process.stop(), process.output) for process in started]
+    assert [code for code, _ in ends] == [0] * len(ends)
+    assert not any("Traceback" in output for _, output in ends), "\n".join(output for _, output in ends)
+
+
+@pytest.fixture(scope="module")
+def gateway(start_gateway: Callable[..., GatewayProcess], vendors: Vendors) -> GatewayProcess:
+    """A gateway in front of all four vendors, each with one account from the configuration."""
+    return start_gateway({"providers": vendors.providers()})
+
+
+@pytest.fixture
+def openai_client(gateway: GatewayProcess) -> Iterator[openai.OpenAI]:
+    """The official SDK, pointed at the gateway."""
+    with openai.OpenAI(api_key=CLIENT_KEY, base_url=f"{gateway.url}/v1", max_retries=0, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def anthropic_client(gateway: GatewayProcess) -> Iterator[anthropic.Anthropic]:
+    """The official SDK, pointed at the gateway."""
+    with anthropic.Anthropic(api_key=CLIENT_KEY, base_url=gateway.url, max_retries=0, timeout=30) as client:
+        yield client

@@ -1,0 +1,57 @@
+"""Who stands behind the gateway in these tests, and under which name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from e2e.fakes.server import FakeVendor
+
+
+@attrs.frozen(eq=False)
+class Vendors:
+    """The four fakes; ``acme`` is compatible with Anthropic, ``beta`` with OpenAI, both by configuration alone."""
+
+    openai: FakeVendor
+    glm: FakeVendor
+    acme: FakeVendor
+    beta: FakeVendor
+
+    @property
+    def all(self) -> tuple[FakeVendor, ...]:
+        """Every one of them."""
+        return (self.openai, self.glm, self.acme, self.beta)
+
+    def named(self, provider: str) -> FakeVendor:
+        """The fake behind a provider."""
+        vendor: FakeVendor = getattr(self, provider)
+        return vendor
+
+    def providers(self, *, keys: bool = True) -> dict[str, Any]:
+        """The section of the configuration that leads to them; with ``keys``, each has an account from there."""
+        sections: dict[str, dict[str, Any]] = {
+            "openai": {"base_url": f"{self.openai.url}/v1"},
+            "glm": {"base_url": f"{self.glm.url}/api/paas/v4"},
+            "acme": {"kind": "anthropic-compatible", "base_url": self.acme.url, "models": ["claude-*"]},
+            "beta": {"kind": "openai-compatible", "base_url": f"{self.beta.url}/v1", "models": ["beta-*"]},
+        }
+        if not keys:
+            return sections
+        return {name: {**section, "api_key": next(iter(self.named(name).keys))} for name, section in sections.items()}
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """A provider to talk to, and a model of it; ``dialect`` is the client dialect that it needs no translation for."""
+
+    provider: str
+    model: str
+    dialect: str
+
+
+TARGETS = (
+    Target(provider="openai", model="gpt-4o", dialect="openai-chat"),
+    Target(provider="glm", model="glm-4.6", dialect="openai-chat"),
+    Target(provider="acme", model="claude-sonnet-5", dialect="anthropic"),
+    Target(provider="beta", model="beta-large", dialect="openai-chat"),
+)
