@@ -59,7 +59,8 @@ def assembled(wire: bytes) -> JsonObject:
     _check_start(message)
     message["content"] = _blocks(events[1:-2])
     assert type(events[-2]["usage"]["output_tokens"]) is int
-    return message | events[-2]["delta"] | {"usage": message["usage"] | events[-2]["usage"]}
+    delta: JsonObject = events[-2]["delta"]
+    return message | delta | {"usage": message["usage"] | events[-2]["usage"]}
 
 
 def _check_start(message: JsonObject) -> None:

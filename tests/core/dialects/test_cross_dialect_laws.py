@@ -1,0 +1,270 @@
+"""The laws that hold between the dialects: whatever comes in, from whichever side, and however it is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import attrs
+import pytest
+from core.dialects.damage import JSON, OBJECTS, damaged
+from core.dialects.message_stream import assembled
+from core.dialects.samples import (
+    CHAT_REQUEST,
+    CHAT_STREAM,
+    COMPLETION,
+    FAILURE,
+    MESSAGE,
+    MESSAGE_STREAM,
+    MESSAGES_REQUEST,
+)
+from core.dialects.sheet import relay, sse, undated
+from core.dialects.strategies import IDENTIFIERS, SIZES, TEXTS, pieces_of, responses, streams
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from aigateway_core.dialects.anthropic import Anthropic
+from aigateway_core.dialects.dialect import Dialect, decode_events
+from aigateway_core.dialects.estimate import input_tokens
+from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIChatProfile
+from aigateway_core.dialects.sse import SseParser
+from aigateway_core.errors import InvalidRequestError, UnsupportedFeatureError, UpstreamError, UpstreamFailure
+from aigateway_core.events import StreamEvent, fold
+from aigateway_core.jsontext import dumps, loads_object
+from aigateway_core.model import ChatRequest, ChatResponse, FinishReason, JsonObject, ThinkingPart, ToolCallPart, Usage
+
+ANTHROPIC = Anthropic()
+CHAT = OpenAIChat(OpenAIChatProfile(origin="thinker", reasoning_field="reasoning_content"))
+DIALECTS = pytest.mark.parametrize("dialect", [ANTHROPIC, CHAT], ids=["anthropic", "openai_chat"])
+PAIRS = pytest.mark.parametrize(
+    ("upstream", "client"), [(CHAT, ANTHROPIC), (ANTHROPIC, CHAT)], ids=["chat_to_messages", "messages_to_chat"]
+)
+
+fast = settings(max_examples=50, deadline=None)
+often = settings(max_examples=100, deadline=None)
+
+REQUEST = ChatRequest(model="m", stream=True, include_usage=True)
+REASONS: dict[str, list[FinishReason]] = {
+    "anthropic": ["stop", "stop_sequence", "length", "content_filter", "context_window", "pause"],
+    "openai-chat": ["stop", "length", "content_filter"],
+}
+THINKING = {
+    "anthropic": st.builds(ThinkingPart, TEXTS, IDENTIFIERS, st.just("anthropic"))
+    | st.builds(ThinkingPart, st.just(""), origin=st.just("anthropic"), redacted=IDENTIFIERS),
+    "openai-chat": st.builds(ThinkingPart, TEXTS, origin=st.just("thinker")),
+}
+IDS = {"anthropic": IDENTIFIERS.map("msg_".__add__), "openai-chat": IDENTIFIERS.map("chatcmpl-".__add__)}
+
+
+def answers(dialect: Dialect) -> st.SearchStrategy[ChatResponse]:
+    """Answers that this dialect can express; Messages have blocks in any order, Chat has one of each kind.
+
+    Counts are not 0: in a Messages stream the first event holds an estimate, which a 0 in the last does not replace.
+    """
+    drawn = responses(
+        ids=IDS[dialect.name],
+        thinking=THINKING[dialect.name],
+        reasons=st.sampled_from(REASONS[dialect.name]),
+        interleaved=dialect is ANTHROPIC,
+    )
+    return drawn.map(_counted)
+
+
+def _counted(answer: ChatResponse) -> ChatResponse:
+    usage = answer.usage or Usage()
+    more = attrs.evolve(usage, input_tokens=usage.input_tokens + 1, output_tokens=usage.output_tokens + 1)
+    return attrs.evolve(answer, usage=more)
+
+
+def streamed(dialect: Dialect, events: Iterable[StreamEvent]) -> bytes:
+    encoder = dialect.stream_encoder(REQUEST)
+    return b"".join(encoder.encode(event) for event in events) + encoder.end()
+
+
+def read(dialect: Dialect, wire: bytes) -> ChatResponse:
+    parser = SseParser()
+    return fold(decode_events(dialect.stream_decoder(REQUEST), [*parser.feed(wire), *parser.flush()]))
+
+
+def over_the_wire(body: JsonObject) -> JsonObject:
+    return loads_object(dumps(body))
+
+
+def gist(answer: ChatResponse) -> Any:
+    """What an answer says, whatever the order of its parts: a whole Chat answer has no order between their kinds."""
+    thinking = "".join(part.text for part in answer.parts if isinstance(part, ThinkingPart))
+    calls = [part for part in answer.parts if isinstance(part, ToolCallPart)]
+    return thinking, answer.text, calls, answer.id, answer.finish_reason, answer.usage
+
+
+# -- nothing is lost
+
+
+@DIALECTS
+@fast
+@given(st.data())
+def test_a_stream_and_a_whole_answer_come_back_as_they_were(dialect: Dialect, data: st.DataObject) -> None:
+    events = data.draw(streams(answers(dialect), interleaved_calls=True))
+    whole = attrs.evolve(fold(events), model="m")
+    assert attrs.evolve(read(dialect, streamed(dialect, events)), model="m") == whole
+    assert dialect.decode_response(over_the_wire(dialect.encode_response(whole, REQUEST)), REQUEST) == whole
+
+
+@PAIRS
+@fast
+@given(st.data())
+def test_a_translated_stream_tells_what_the_translated_whole_answer_tells(
+    upstream: Dialect, client: Dialect, data: st.DataObject
+) -> None:
+    events = data.draw(streams(answers(upstream), interleaved_calls=True))
+    whole = upstream.decode_response(over_the_wire(upstream.encode_response(fold(events), REQUEST)), REQUEST)
+    expected = client.decode_response(over_the_wire(client.encode_response(whole, REQUEST)), REQUEST)
+    wire = streamed(upstream, events)
+    received = relay(upstream, client, REQUEST, pieces_of(wire, data.draw(SIZES)))
+    assert received.error is None
+    assert gist(read(client, received.wire)) == gist(expected)
+    assert undated(received.wire) == undated(relay(upstream, client, REQUEST, [wire]).wire)
+    if client is ANTHROPIC:
+        told = assembled(received.wire)
+        body = over_the_wire(client.encode_response(whole, REQUEST))
+        assert {name: told[name] for name in ("content", "stop_reason", "usage", "id", "model")} == {
+            name: body[name] for name in ("content", "stop_reason", "usage", "id", "model")
+        }
+
+
+@PAIRS
+@fast
+@given(st.data())
+def test_a_stream_that_is_cut_anywhere_is_an_error_or_whole(
+    upstream: Dialect, client: Dialect, data: st.DataObject
+) -> None:
+    wire = streamed(upstream, data.draw(streams(answers(upstream))))
+    received = relay(upstream, client, REQUEST, [wire[: data.draw(st.integers(0, len(wire)))]])
+    if received.error is None:
+        whole = read(client, relay(upstream, client, REQUEST, [wire]).wire)
+        assert attrs.evolve(read(client, received.wire), usage=None) == attrs.evolve(whole, usage=None)
+
+
+# -- nothing falls
+
+REQUESTS = damaged(MESSAGES_REQUEST) | damaged(CHAT_REQUEST) | OBJECTS
+
+
+@often
+@given(REQUESTS)
+@example(MESSAGES_REQUEST)
+@example(CHAT_REQUEST)
+def test_any_object_is_a_request_or_an_invalid_one(body: JsonObject) -> None:
+    for client in (ANTHROPIC, CHAT):
+        request = None
+        with suppress(InvalidRequestError, UnsupportedFeatureError):
+            request = client.decode_request(body)
+        if request is None:
+            continue
+        assert input_tokens(request) > 0
+        for upstream in (ANTHROPIC, CHAT, OpenAIChat()):
+            assert set(attrs.asdict(upstream.losses(request))) == {"dropped", "refused"}
+            with suppress(InvalidRequestError):
+                dumps(upstream.encode_request(request))
+
+
+@often
+@given(REQUESTS)
+def test_any_object_can_be_looked_at_and_relayed_natively(body: JsonObject) -> None:
+    for dialect in (ANTHROPIC, CHAT):
+        with suppress(InvalidRequestError, UnsupportedFeatureError):
+            peeked = dialect.peek(body)
+            assert peeked.model == body["model"]
+            relayed = dialect.native_request(body, "upstream-model")
+            assert relayed["model"] == "upstream-model"
+            dumps(relayed)
+
+
+ANSWERS = damaged(MESSAGE) | damaged(COMPLETION) | damaged(FAILURE) | OBJECTS
+
+
+@often
+@given(ANSWERS)
+@example(MESSAGE)
+@example(COMPLETION)
+def test_any_object_is_an_answer_or_an_upstream_error(body: JsonObject) -> None:
+    for upstream in (ANTHROPIC, CHAT):
+        with suppress(UpstreamError):
+            upstream.native_response(dumps(body), "mine")
+        response = None
+        with suppress(UpstreamError):
+            response = upstream.decode_response(body, REQUEST)
+        if response is None:
+            continue
+        for client in (ANTHROPIC, CHAT):
+            with suppress(UpstreamError):
+                dumps(client.encode_response(response, REQUEST))
+
+
+@DIALECTS
+@often
+@given(st.binary(max_size=60) | JSON.map(dumps))
+def test_any_bytes_are_a_native_answer_or_an_upstream_error(dialect: Dialect, body: bytes) -> None:
+    with suppress(UpstreamError):
+        assert dialect.native_response(body, "mine").body
+
+
+@DIALECTS
+@often
+@given(
+    st.sampled_from([200, 400, 401, 403, 404, 413, 429, 500, 502, 503, 529]) | st.integers(200, 599),
+    st.binary(max_size=60) | (JSON | damaged(FAILURE) | damaged([FAILURE])).map(dumps),
+    st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "content-type"]), st.text(max_size=8)),
+)
+def test_any_refusal_can_be_told_to_any_client(
+    dialect: Dialect, status: int, body: bytes, headers: dict[str, str]
+) -> None:
+    error = dialect.decode_error(UpstreamFailure(status, headers, body))
+    assert error.message
+    assert len(error.message) < 3000
+    for client in (ANTHROPIC, CHAT):
+        reply = client.encode_error(error, "req_1")
+        assert 400 <= reply.status < 600
+        dumps(reply.body)
+        assert client.encode_stream_error(error, "req_1")
+
+
+ENDS = st.sampled_from([b"", b"data: [DONE]\n\n", b"data: {", b": bye\n\n", b"event: error\ndata: boom\n\n"])
+STREAMS = st.builds(
+    bytes.__add__,
+    (damaged(CHAT_STREAM) | damaged(MESSAGE_STREAM) | st.lists(JSON, max_size=3)).map(
+        lambda items: b"".join(
+            sse([item]) if isinstance(item, dict) else b"data: " + dumps(item) + b"\n\n" for item in items
+        )
+    ),
+    ENDS,
+)
+
+
+@often
+@given(STREAMS | st.binary(max_size=60), SIZES)
+def test_any_bytes_are_a_stream_or_an_upstream_error(wire: bytes, sizes: list[int]) -> None:
+    for upstream in (ANTHROPIC, CHAT):
+        for client in (ANTHROPIC, CHAT):
+            received = relay(upstream, client, REQUEST, [wire])
+            in_pieces = relay(upstream, client, REQUEST, pieces_of(wire, sizes))
+            assert undated(in_pieces.wire) == undated(received.wire)
+            if received.error is None:
+                read(client, received.wire)
+
+
+@DIALECTS
+@often
+@given(STREAMS | st.binary(max_size=60), SIZES, st.booleans())
+def test_any_bytes_pass_a_tap_the_same_in_any_pieces(
+    dialect: Dialect, wire: bytes, sizes: list[int], asked: bool
+) -> None:
+    body = {"stream": True, "stream_options": {"include_usage": asked}}
+    seen = []
+    for pieces in ([wire], pieces_of(wire, sizes), pieces_of(wire, [1])):
+        tap = dialect.stream_tap(body, "mine")
+        relayed = b"".join([tap.feed(piece) for piece in pieces] + [tap.end()])
+        told = None if tap.error is None else tap.error.message
+        seen.append((SseParser().feed(relayed), told, tap.usage, tap.finish_reason, tap.committed))
+    assert seen[0] == seen[1] == seen[2]
