@@ -67,7 +67,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "app": WORDS | {"resources", "gateway", "dialects", "access", "catalogue", "administration"},
     # The outermost ring.
     "server": {"bootstrap", "settings", "errors", "logs"},
-    "cli": {"bootstrap", "server", "settings", "errors", "logs"},
+    # The command shows what bootstrap hands it: the administration, the plugins, the snapshot's values.
+    "cli": WORDS
+    | {"bootstrap", "server", "settings", "logs", "structuring"}
+    | {"administration", "plugins", "snapshot"},
 }
 """By module or package of the core: which others it may import. ``bootstrap`` may import everything."""
 
