@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from core.dialects.sheet import (
     ANTHROPIC,
-    GLM,
     HI,
     MISSING,
     OPENAI,
@@ -22,7 +21,7 @@ from core.dialects.sheet import (
     picked,
 )
 
-from aigateway_core.model import JsonObject
+from aigateway_core.model import ChatResponse, JsonObject, TextPart, ThinkingPart
 
 OLDER = "claude-opus-4-5"
 """A model that knows no system turns between the others."""
@@ -260,18 +259,24 @@ def test_a_message_becomes_a_chat_answer(body: JsonObject, expected: JsonObject,
     assert answer["usage"]["total_tokens"] == 15
 
 
-def test_case_166_thinking_that_the_gateway_signed_does_not_reach_anthropic() -> None:
+FOREIGN = [
+    case(166, "without_a_signature", ThinkingPart("hm", origin="glm")),
+    case(166, "with_its_maker_s_signature", ThinkingPart("hm", signature="c2ln", origin="gemini")),
+    case(166, "sealed", ThinkingPart("", origin="gemini", redacted="eHl6")),
+]
+
+
+@pytest.mark.parametrize("part", FOREIGN)
+def test_thinking_of_another_maker_does_not_reach_anthropic(part: ThinkingPart) -> None:
     asked = {"model": OLDER, "max_tokens": 9, "messages": [HI]}
-    request = ANTHROPIC.decode_request(asked)
-    answer = {"role": "assistant", "content": "ok", "reasoning_content": "hm"}
-    chat = {"id": "c", "model": "glm-5", "choices": [{"index": 0, "message": answer, "finish_reason": "stop"}]}
-    reply = ANTHROPIC.encode_response(GLM.decode_response(chat, request), request)
-    assert [block["type"] for block in reply["content"]] == ["thinking", "text"]
-    turns = [HI, {"role": "assistant", "content": [*reply["content"]]}, HI]
+    response = ChatResponse(id="msg_1", model="m", parts=(part, TextPart("ok")))
+    reply = ANTHROPIC.encode_response(response, ANTHROPIC.decode_request(asked))
+    assert [block["type"] for block in reply["content"]] == [Matching("(redacted_)?thinking"), "text"]
+    turns = [HI, {"role": "assistant", "content": reply["content"]}, HI]
     native = ANTHROPIC.native_request(asked | {"messages": turns}, OLDER)
     decoded = ANTHROPIC.encode_request(ANTHROPIC.decode_request(asked | {"messages": turns}))
     for body in (native, decoded):
-        assert [plain(turn)["content"][0]["type"] for turn in body["messages"]] == ["text", "text", "text"]
+        assert [plain(turn)["content"] for turn in body["messages"]] == [[text("hi")], [text("ok")], [text("hi")]]
 
 
 def test_case_166_thinking_that_anthropic_signed_goes_back_unchanged() -> None:

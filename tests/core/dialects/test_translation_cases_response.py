@@ -151,6 +151,30 @@ CASES = [
         {"usage": Including({"input_tokens": 400, "cache_read_input_tokens": 9600, "output_tokens": 50})},
         OPENAI,
     ),
+    # Section 2.2: what was written to the cache is told apart too, and thinking is part of the output.
+    case(
+        63,
+        "tokens_written_to_the_cache",
+        answer(
+            {"content": "hi"},
+            usage={
+                "prompt_tokens": 10000,
+                "completion_tokens": 50,
+                "prompt_tokens_details": {"cached_tokens": 9600, "cache_write_tokens": 100},
+                "completion_tokens_details": {"reasoning_tokens": 30},
+            },
+        ),
+        {
+            "usage": {
+                "input_tokens": 300,
+                "cache_read_input_tokens": 9600,
+                "cache_creation_input_tokens": 100,
+                "output_tokens": 50,
+                "output_tokens_details": {"thinking_tokens": 30},
+            }
+        },
+        OPENAI,
+    ),
     case(
         64,
         "more_cached_than_sent",
