@@ -9,7 +9,7 @@ from anthropic.types import Message as SdkMessage
 
 from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.anthropic.signatures import is_sealed
-from aigateway_core.errors import ErrorKind, UpstreamError
+from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.model import (
     ChatRequest,
     ChatResponse,
@@ -185,6 +185,16 @@ def test_an_error_in_the_place_of_an_answer_is_that_error() -> None:
         with pytest.raises(UpstreamError, match="slow down") as caught:
             DIALECT.decode_response(body, REQUEST)
         assert (caught.value.kind, caught.value.scope) == (ErrorKind.RATE_LIMIT, "model")
+
+
+def test_a_provider_may_judge_such_an_error_itself() -> None:
+    def classify(failure: UpstreamFailure) -> UpstreamError:
+        assert failure.status == 200
+        return UpstreamError(ErrorKind.QUOTA, failure.body.decode(), scope="account")
+
+    with pytest.raises(UpstreamError) as caught:
+        DIALECT.decode_response({"error": {"code": "1113"}}, REQUEST, classify)
+    assert (caught.value.kind, caught.value.message) == (ErrorKind.QUOTA, '{"error":{"code":"1113"}}')
 
 
 # -- to a client

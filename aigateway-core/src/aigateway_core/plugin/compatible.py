@@ -130,8 +130,10 @@ class OpenAICompatibleProvider(_Compatible):
 class AnthropicCompatibleProvider(_Compatible):
     """A vendor with an Anthropic-like ``/v1/messages``."""
 
-    dialect = Anthropic()
+    dialect: ClassVar[Anthropic] = Anthropic()
     path = "/v1/messages"
 
     def __init__(self, config: AnthropicCompatibleConfig) -> None:
         super().__init__(config)
+        # The API asks for its version; one that the configuration names comes later and wins.
+        self._headers = {"anthropic-version": self.dialect.profile.version, **self._headers}

@@ -40,7 +40,7 @@ def paired(messages: Sequence[Message]) -> list[Message]:
 
 
 def _with_own_ids(messages: Sequence[Message]) -> list[Message]:
-    """An id that served an earlier turn gets a number: ids must be unique, and some servers count anew in each answer."""
+    """An id that served an earlier turn gets a number: ids must be unique, and some servers count anew each time."""
     uses: Counter[str] = Counter()
     renamed: list[Message] = []
     for message in messages:
