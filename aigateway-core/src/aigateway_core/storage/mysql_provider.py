@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pymysql
-from pony.orm.dbapiprovider import Pool
+from pony.orm.dbapiprovider import Pool, get_version_tuple
 from pony.orm.dbproviders.mysql import MySQLProvider
 from pymysql.constants import CLIENT
 from typing_extensions import override
@@ -112,7 +112,15 @@ class HardenedMySQLProvider(MySQLProvider):  # type: ignore[misc]  # Pony has no
     """
 
     dbapi_module = pymysql
-    default_time_precision = 6
+    default_time_precision = max_time_precision = 6
+
+    @override
+    def inspect_connection(self, connection: Any) -> None:
+        # Pony's own also sets a variable to a value that no server in strict mode accepts.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT VERSION(), DATABASE()")
+            version, self.default_schema_name = cursor.fetchone()
+        self.server_version = get_version_tuple(version)
 
     @override
     def should_reconnect(self, exc: Exception) -> bool:

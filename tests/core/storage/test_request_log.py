@@ -1,0 +1,144 @@
+"""The request log in either database: batches, once each, newest first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from aigateway_core.records import Attempt, CallRecord
+from aigateway_core.storage import Storage
+
+pytestmark = pytest.mark.anyio
+
+Noted = Callable[..., CallRecord]
+
+
+def ids(records: tuple[CallRecord, ...]) -> list[str]:
+    return [record.id for record in records]
+
+
+async def test_a_record_comes_back_as_it_was(storage: Storage, noted: Noted) -> None:
+    full = noted(
+        "full",
+        model="acme/m ⚡",
+        upstream_model="m",
+        provider_id="acme",
+        account_id="a1",
+        proxy_id=7,
+        streamed=True,
+        native=True,
+        time_to_first_byte_ms=3,
+        input_tokens=10,
+        output_tokens=20,
+        cached_tokens=5,
+        reasoning_tokens=1,
+        usage_source="upstream",
+        finish_reason="stop",
+        error_kind="overloaded",
+        error="vendor said: 'no' -- \"%s\" ?",
+        attempts=(
+            Attempt(account_id="a0", latency_ms=5, status_code=529, error_kind="overloaded", scope="endpoint"),
+            Attempt(account_id="a1", latency_ms=6, dispatched=False),
+        ),
+    )
+    bare = noted("bare", minute=1, attempts=())
+    await storage.calls.insert_many([full, bare])
+    assert await storage.calls.list() == (bare, full)
+
+
+async def test_a_repeated_batch_is_written_once(storage: Storage, noted: Noted, sql: Callable[..., Any]) -> None:
+    batch = [noted(str(n), minute=n) for n in range(5)]
+    await storage.calls.insert_many(batch)
+    await storage.calls.insert_many(batch)
+    await storage.calls.insert_many([*batch[3:], noted("5", minute=5), batch[0]])
+    assert ids(await storage.calls.list()) == ["5", "4", "3", "2", "1", "0"]
+    assert sql("SELECT COUNT(*) FROM request_logs") == [(6,)]
+
+
+async def test_the_first_version_of_a_record_stays(storage: Storage, noted: Noted) -> None:
+    first = noted("same", status_code=200)
+    await storage.calls.insert_many([first])
+    await storage.calls.insert_many([noted("same", status_code=500)])
+    assert await storage.calls.list() == (first,)
+
+
+async def test_a_request_id_that_a_client_repeats_is_no_repeated_record(storage: Storage, noted: Noted) -> None:
+    await storage.calls.insert_many([noted("a", request_id="mine"), noted("b", request_id="mine")])
+    assert len(await storage.calls.list()) == 2
+
+
+async def test_a_large_batch_is_written_whole(storage: Storage, noted: Noted, sql: Callable[..., Any]) -> None:
+    await storage.calls.insert_many([noted(str(n), error="x" * 1500) for n in range(2000)])
+    assert sql("SELECT COUNT(*) FROM request_logs") == [(2000,)]
+    assert len(await storage.calls.list(limit=3)) == 3
+
+
+async def test_an_empty_batch_is_nothing(storage: Storage) -> None:
+    await storage.calls.insert_many([])
+    assert await storage.calls.list() == ()
+
+
+async def test_newest_first_is_by_time_and_not_by_arrival(storage: Storage, noted: Noted) -> None:
+    await storage.calls.insert_many([noted("late", minute=9)])
+    await storage.calls.insert_many([noted("early", minute=1), noted("middle", minute=5), noted("middle2", minute=5)])
+    assert ids(await storage.calls.list()) == ["late", "middle2", "middle", "early"]
+    assert ids(await storage.calls.list(limit=2)) == ["late", "middle2"]
+
+
+async def test_filters_combine(storage: Storage, noted: Noted) -> None:
+    await storage.calls.insert_many(
+        [
+            noted("0", 0, provider_id="acme", account_id="a"),
+            noted("1", 1, provider_id="acme", account_id="b", outcome="upstream_error"),
+            noted("2", 2, provider_id="globex", account_id="c"),
+            noted("3", 3),
+        ]
+    )
+    assert ids(await storage.calls.list(provider_id="acme")) == ["1", "0"]
+    assert ids(await storage.calls.list(account_id="c")) == ["2"]
+    assert ids(await storage.calls.list(outcome="ok", provider_id="acme")) == ["0"]
+    since = noted(minute=2).created_at
+    assert ids(await storage.calls.list(since=since)) == ["3", "2"]
+    assert ids(await storage.calls.list(since=since.astimezone(timezone(timedelta(hours=-9))))) == ["3", "2"]
+    assert ids(await storage.calls.list(since=since + timedelta(microseconds=1))) == ["3"]
+    for odd in ("nobody", "' OR 1=1 --", "$provider_id", "%s", "?", "x" * 500, "\udc80"):
+        assert await storage.calls.list(provider_id=odd) == ()
+
+
+async def test_an_odd_record_is_trimmed_and_holds_up_nobody(storage: Storage, noted: Noted) -> None:
+    odd = noted(
+        "odd",
+        1,
+        model="m" * 5000,
+        request_id="r" * 500,
+        error="nul \0 and half \ud83d of a pair",
+        input_tokens=10**30,
+        output_tokens=-(10**30),
+    )
+    await storage.calls.insert_many([noted("good"), odd])
+    read, good = await storage.calls.list()
+    assert good.id == "good"
+    assert (read.model, read.request_id) == ("m" * 255, "r" * 128)
+    assert read.error == "nul \ufffd and half ? of a pair"
+    assert (read.input_tokens, read.output_tokens) == (2**31 - 1, -(2**31 - 1))
+
+
+async def test_records_outlive_the_account_they_speak_of(storage: Storage, noted: Noted) -> None:
+    await storage.calls.insert_many([noted("a", provider_id="uninstalled", account_id="deleted")])
+    assert ids(await storage.calls.list(account_id="deleted")) == ["a"]
+
+
+async def test_batches_written_at_the_same_time_are_all_there(storage: Storage, noted: Noted) -> None:
+    batches = [[noted(f"{batch}-{n}") for n in range(20)] for batch in range(10)]
+    await asyncio.gather(*(storage.calls.insert_many(batch) for batch in [*batches, *batches[:3]]))
+    assert len(await storage.calls.list(limit=1000)) == 200
+
+
+async def test_times_keep_their_microseconds_around_whole_seconds(storage: Storage, noted: Noted) -> None:
+    moments = [datetime(2026, 5, 4, 12, 0, 0, micro, UTC) for micro in (0, 1, 999_999)]
+    await storage.calls.insert_many([noted(str(n), created_at=moment) for n, moment in enumerate(moments)])
+    assert [record.created_at for record in await storage.calls.list()] == moments[::-1]
