@@ -383,7 +383,7 @@ def test_what_the_vendor_has_no_place_for_is_left_out_and_named() -> None:
     losses = dialect.losses(request)
     assert set(losses.dropped) == {
         *("seed", "user", "top_k", "store", "tools.web_search", "stop", "tool_choice"),
-        "service_tier",
+        *("service_tier", "parallel_tool_calls"),
     }
     assert losses.refused == ()
 
