@@ -1,8 +1,7 @@
 """Errors, both ways: the gateway's kinds into this API's statuses and types, and an upstream's refusals into kinds.
 
-Statuses and types: platform.claude.com, "errors", and the table of translation 2.3. Where a client's reaction decides
-(an overload is 529, an empty account 402), so that Claude Code waits, stops or compacts as it should: anthropic
-facts, 15.2.
+Statuses and types: platform.claude.com, "errors". Where several would do, the one stands at which Claude Code does what
+is right: it waits at 529, stops at 402, and compacts when it is told that the prompt is too long.
 """
 
 from __future__ import annotations
