@@ -14,7 +14,7 @@ from typing import Literal
 
 import attrs
 
-from aigateway_core.errors import ClientError, GatewayError, Scope, UpstreamError
+from aigateway_core.errors import ClientError, GatewayError, Scope, UnavailableError, UpstreamError
 from aigateway_core.model import Usage
 from aigateway_core.plugin.stats import StatsSink
 from aigateway_core.records import Account, Attempt, CallRecord, Outcome
@@ -200,6 +200,8 @@ class Call:
         if error is None:
             return "ok", status
         if not isinstance(error, Exception):
+            if error.args == (UnavailableError.SHUTTING_DOWN,):
+                return ("gateway_error", 503) if self.first_byte_ms is None else ("truncated", status)
             return "client_gone", CLIENT_GONE_STATUS if self.first_byte_ms is None else status
         if self.first_byte_ms is not None:
             return "truncated", status

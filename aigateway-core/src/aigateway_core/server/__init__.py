@@ -1,0 +1,1 @@
+"""The server: uvicorn with deadlines, and the guard around the app."""

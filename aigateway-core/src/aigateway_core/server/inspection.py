@@ -1,0 +1,86 @@
+"""What is wrong with a request before anybody looks at what it asks for: its framing, its headers, its path.
+
+httptools refuses most malformed requests by itself; what it lets through is refused here (two ``Host`` headers, an
+unbounded header, a path that two readers would read differently).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+_ONCE = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"authorization"}
+    | {b"x-api-key", b"x-goog-api-key"}
+)
+"""Headers of which two mean that somebody on the way may have read the other one."""
+_ODD_PATH = re.compile(r"//|\\|\x00|/\.\.?(?:/|$)")
+
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 32 << 10
+MAX_TARGET_BYTES = 8 << 10
+
+
+@attrs.frozen
+class Refusal:
+    """An answer instead of the app's: status, and a sentence for people."""
+
+    status: int
+    message: str
+
+
+@attrs.frozen
+class Inspected:
+    """A request that may go on; ``declared`` is the length of its body in bytes, None when only its end will tell."""
+
+    declared: int | None
+
+
+class Inspector:
+    """Looks at every request; ``allowed_hosts`` are the names it may be addressed by, none for any."""
+
+    def __init__(self, allowed_hosts: Iterable[str] = ()) -> None:
+        self._hosts = frozenset(host.lower().encode() for host in allowed_hosts)
+
+    def inspect(self, scope: dict[str, Any]) -> Inspected | Refusal:
+        """Whether the request may go on."""
+        if scope["http_version"] not in {"1.0", "1.1"}:
+            return Refusal(505, "this server speaks HTTP/1.1")
+        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET_BYTES:
+            return Refusal(414, "the address is too long")
+        found: dict[bytes, bytes] = {}
+        size = 0
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
+            if name in _ONCE:
+                if name in found:
+                    return Refusal(400, f"the header {name.decode()} may be given only once")
+                found[name] = value
+        if len(scope["headers"]) > MAX_HEADERS or size > MAX_HEADER_BYTES:
+            return Refusal(431, "the headers are too large")
+        if _ODD_PATH.search(scope["path"]):
+            return Refusal(404, "there is nothing at this address")
+        return self._named(found) or self._framed(found, scope["http_version"])
+
+    def _named(self, found: dict[bytes, bytes]) -> Refusal | None:
+        host = found.get(b"host", b"")
+        if not _HOST.fullmatch(host):
+            return Refusal(400, "the header host is missing or malformed")
+        if self._hosts and host.lower() not in self._hosts and host.lower().rpartition(b":")[0] not in self._hosts:
+            return Refusal(400, "this server does not go by that name (server.allowed_hosts)")
+        return None
+
+    @staticmethod
+    def _framed(found: dict[bytes, bytes], version: str) -> Inspected | Refusal:
+        length, coding = found.get(b"content-length"), found.get(b"transfer-encoding")
+        if coding is not None and (length is not None or coding.strip().lower() != b"chunked" or version == "1.0"):
+            return Refusal(400, "the length of the body is given in two ways, or in an unknown one")
+        if length is not None and not (length.isdigit() and len(length) < 20):
+            return Refusal(400, "the header content-length is no length")
+        if found.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+            return Refusal(415, "the body must come as it is, without content-encoding")
+        return Inspected(None if coding is not None else int(length or 0))
