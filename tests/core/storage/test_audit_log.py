@@ -34,6 +34,13 @@ async def test_each_change_leaves_a_row_that_says_who_and_what(
     assert abs(created.created_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+async def test_a_request_id_that_a_client_made_up_is_trimmed_and_stops_no_change(storage: Storage) -> None:
+    for odd, kept in (("x" * 500, "x" * 128), ("a\0b", "a\ufffdb"), ("\udc80", "?"), ("", "")):
+        await storage.keys.create("client", "k", Actor(id="t" * 100, request_id=odd))
+        (entry,) = (await storage.audit.list(limit=1)).rows
+        assert (entry.actor, entry.request_id or "") == ("t" * 64, kept)
+
+
 async def test_secrets_are_told_apart_by_fingerprints_only(
     storage: Storage, add: Callable[..., Any], actor: Actor
 ) -> None:

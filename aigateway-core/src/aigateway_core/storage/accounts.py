@@ -80,10 +80,10 @@ class Accounts:
         def unit(session: Session) -> tuple[StoredAccount, tuple[Change, ...]]:
             row = _find(session, account_id)
             before = account_value(row, self._keyring)
-            if not given:
-                return before, ()
             if expected_updated_at is not None and before.updated_at != expected_updated_at:
                 raise ConflictError("the account was changed meanwhile: read it again, then repeat the change")
+            if not given:
+                return before, ()
             detail = {name: self._difference(before, name, value) for name, value in given.items()}
             for name, value in given.items():
                 setattr(row, name, self._column(account_id, name, value))

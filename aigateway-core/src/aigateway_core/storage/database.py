@@ -22,7 +22,7 @@ from pony.orm import Database as PonyDatabase
 from pony.orm import db_session
 
 from aigateway_core.errors import ConflictError, GatewayError, NotFoundError, UnavailableError
-from aigateway_core.storage.columns import now, to_json, to_naive
+from aigateway_core.storage.columns import clipped, now, to_json, to_naive
 from aigateway_core.storage.entities import Entities, define_entities
 from aigateway_core.storage.failures import Trouble, diagnose
 from aigateway_core.storage.locations import DatabaseLocation, SQLiteFile
@@ -84,12 +84,12 @@ class Session:
         """Add to the audit log, in this transaction."""
         self.entities.audit(
             created_at=to_naive(now()),
-            actor=actor.id,
+            actor=clipped(actor.id, 64),
             action=change.action,
             entity=change.entity,
             entity_id=change.entity_id,
             detail=to_json(change.detail),
-            request_id=actor.request_id,
+            request_id=clipped(actor.request_id, 128),
         )
 
 
@@ -180,8 +180,10 @@ class Database:
 
     def _attempt(self, unit: Unit[T], *, transaction: bool) -> T:
         """Run the unit, and run it again as a whole where that is certain to do it once."""
-        losses = 0
-        for attempt in range(1, _TRIES + 1):
+        began = time.monotonic()
+        tries = losses = 0
+        while True:
+            tries += 1
             session = _Once(self._db, self._entities, is_sqlite=self._is_sqlite)
             try:
                 return session.run(unit, transaction=transaction)
@@ -191,10 +193,9 @@ class Database:
                 trouble = diagnose(error)
                 losses += trouble is Trouble.LOST
                 again = trouble is Trouble.BUSY or (trouble is Trouble.LOST and losses == 1 and not session.committing)
-                if not again or attempt == _TRIES:
+                if not again or tries == _TRIES or time.monotonic() - began > self._patience:
                     _give_up(trouble, error)
-            time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - spreads the tries, hides nothing
-        raise AssertionError("the last try returns or raises")
+            time.sleep(random.uniform(0, 0.02 * 2**tries))  # noqa: S311 - spreads the tries, hides nothing
 
 
 class _Once(Session):

@@ -35,7 +35,7 @@ class Trouble(Enum):
 _MYSQL = {
     Trouble.BUSY: {1020, 1205, 1213},
     Trouble.LOST: {1053, 1152, 1317, 1927, 2006, 2013, 2055, 4031},
-    Trouble.AWAY: {3, 28, 1021, 1040, 1114, 1129, 1203, 1226, 1290, 1836, 2002, 2003, 2005},
+    Trouble.AWAY: {3, 28, 1021, 1040, 1044, 1045, 1049, 1114, 1129, 1203, 1226, 1290, 1698, 1836, 2002, 2003, 2005},
     Trouble.CONFLICT: {3819, 4025},
 }
 _BY_NUMBER = {number: trouble for trouble, numbers in _MYSQL.items() for number in numbers}
