@@ -114,10 +114,12 @@ class Script(httpx.AsyncBaseTransport):
     def __init__(self, **answers: Sequence[httpx.Response | Exception]) -> None:
         self._answers = {name: list(each) for name, each in answers.items()}
         self.seen: list[tuple[str, dict[str, object]]] = []
+        self.headers: list[httpx.Headers] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         account = request.headers["x-account"]
         self.seen.append((account, json.loads(request.content)))
+        self.headers.append(request.headers)
         left = self._answers[account]
         answer = left.pop(0) if len(left) > 1 else left[0]
         await asyncio.sleep(0)
@@ -529,3 +531,28 @@ async def test_every_call_is_recorded_once(number: int) -> None:
     await it.recorder.aclose()
     assert len(it.sink.records) == number
     assert sum(len(record.attempts) for record in it.sink.records) == len(it.script.seen)
+
+
+# -- headers
+
+
+async def test_headers_that_are_part_of_the_dialect_reach_a_vendor_of_the_same_dialect() -> None:
+    it = house("a", provider=anthropic_like(), a=[reply(ANTHROPIC_WHOLE)])
+    said = {"anthropic-beta": "context-1m-2025-08-07", "anthropic-version": "2026-10-21", "x-own": "kept at home"}
+
+    async def read() -> bytes:
+        return json.dumps(MESSAGES).encode()
+
+    caller = Caller(id="-", role="client")
+    await it.gateway.chat(Incoming(ANTHROPIC, caller, "req-1", read(), AsyncExitStack(), said.get))
+    sent = it.script.headers[0]
+    assert sent["anthropic-beta"] == "context-1m-2025-08-07"
+    assert sent["anthropic-version"] == "2026-10-21"
+    assert "x-own" not in sent
+
+
+async def test_a_translated_request_carries_the_providers_headers_alone() -> None:
+    it = house("a", provider=anthropic_like(), a=[reply(ANTHROPIC_WHOLE)])
+    await it.ask(CHAT)
+    assert it.script.headers[0]["anthropic-version"] == "2023-06-01"
+    assert "anthropic-beta" not in it.script.headers[0]

@@ -8,6 +8,7 @@
     │   └── PluginError                 a plugin that cannot be loaded or used
     ├── ClientError                     the caller's to mend
     │   ├── InvalidRequestError         problem at a path in the body
+    │   ├── InvalidEntityError          what is to be stored is not acceptable: every problem, with its path
     │   ├── UnsupportedFeatureError     understood, but this provider cannot do it
     │   ├── UnauthorizedError           no or wrong key
     │   ├── ForbiddenError              right key, not allowed
@@ -125,6 +126,14 @@ class InvalidRequestError(ClientError):
         self.path = path
 
 
+class InvalidEntityError(ClientError):
+    """What is to be stored is not acceptable; ``problems`` has one line for each thing to mend, with its path."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
 class UnsupportedFeatureError(ClientError):
     """A field that changes the meaning of the answer, and that the chosen provider cannot honour."""
 
@@ -203,6 +212,7 @@ class UnavailableError(GatewayError):
     """A part of the gateway is away, or it is shutting down."""
 
     kind = ErrorKind.UNAVAILABLE
+    SHUTTING_DOWN: ClassVar[str] = "the gateway is shutting down"
 
 
 class UpstreamError(GatewayError):

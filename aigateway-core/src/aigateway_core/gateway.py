@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import TypeAlias
 
@@ -20,7 +20,7 @@ import attrs
 
 from aigateway_core.accounts import AccountSelector
 from aigateway_core.credentials import Credentials
-from aigateway_core.dialects.dialect import Dialect
+from aigateway_core.dialects.dialect import Dialect, Losses
 from aigateway_core.egress import Egress
 from aigateway_core.errors import ErrorKind, GatewayError, NoAccountError, UnsupportedFeatureError, UpstreamError
 from aigateway_core.exchange import Exchange, NativeExchange, Stream, TranslatedExchange, Whole
@@ -39,6 +39,7 @@ class Incoming:
     """A request to a client endpoint, its caller known and its body not yet read.
 
     ``exits`` is closed when the request is over, whatever its end: what an answer holds open is registered there.
+    ``header`` gives one of the request's headers.
     """
 
     dialect: Dialect
@@ -46,6 +47,7 @@ class Incoming:
     request_id: str
     body: Awaitable[bytes]
     exits: AsyncExitStack
+    header: Callable[[str], str | None] = lambda _: None
 
 
 @attrs.frozen(eq=False)
@@ -136,7 +138,7 @@ class Gateway:
             asked = incoming.dialect.peek(body)
             call.model, call.streamed = asked.model, asked.stream
             route = call.route = self.router.route(asked.model)
-            exchange = self._exchange(incoming.dialect, body, route, call)
+            exchange = self._exchange(incoming, body, route, call)
             answer = await self._answer(route, exchange, call, incoming.exits)
         except GatewayError as error:
             call.end(error, status=incoming.dialect.encode_error(error, call.request_id).status)
@@ -162,26 +164,30 @@ class Gateway:
         incoming.exits.callback(call.end, asyncio.CancelledError())
         return call
 
-    def _exchange(self, dialect: Dialect, body: JsonObject, route: Route, call: Call) -> Exchange:
+    def _exchange(self, incoming: Incoming, body: JsonObject, route: Route, call: Call) -> Exchange:
         """What to send: the client's own body where the provider speaks its dialect, else a translation."""
-        entry = route.provider
+        entry, dialect = route.provider, incoming.dialect
         endpoint = entry.native.endpoint(dialect.name, "chat", route.model) if entry.native else None
-        if endpoint is not None:
-            call.native = True
-            return NativeExchange(
-                endpoint, dialect, body, route.model, client_model=call.model or route.model, classify=entry.classify
-            )
+        if endpoint is None:
+            return self._translation(dialect, body, route)
+        call.native = True
+        said = {name: value for name in endpoint.forwarded if (value := incoming.header(name)) is not None}
+        if said:
+            endpoint = attrs.evolve(endpoint, headers={**endpoint.headers, **said})
+        client_model = call.model or route.model
+        return NativeExchange(endpoint, dialect, body, route.model, client_model=client_model, classify=entry.classify)
+
+    @staticmethod
+    def _translation(dialect: Dialect, body: JsonObject, route: Route) -> Exchange:
+        """The request in canonical form. Raises :class:`UnsupportedFeatureError` for what would change the answer."""
+        entry = route.provider
         request = dialect.decode_request(body)
         sent = attrs.evolve(request, model=route.model)
-        dropped: tuple[str, ...] = ()
-        if entry.declares is not None:
-            losses = entry.declares.losses(sent)
-            if losses.refused:
-                raise UnsupportedFeatureError(
-                    f"the provider {entry.id!r} cannot honour: {', '.join(losses.refused)}", path=losses.refused[0]
-                )
-            dropped = losses.dropped
-        return TranslatedExchange(entry.provider, dialect, request, sent, dropped)
+        losses = entry.declares.losses(sent) if entry.declares else Losses()
+        if losses.refused:
+            names = ", ".join(losses.refused)
+            raise UnsupportedFeatureError(f"the provider {entry.id!r} cannot honour: {names}", path=losses.refused[0])
+        return TranslatedExchange(entry.provider, dialect, request, sent, losses.dropped)
 
     async def _answer(self, route: Route, exchange: Exchange, call: Call, exits: AsyncExitStack) -> Whole | Stream:
         """Try one account after the other until one answers, or the failure is not one that another could mend."""

@@ -69,7 +69,7 @@ class Router:
         for start, entry in self._patterns:
             if model.startswith(start):
                 return self._to(entry, model)
-        raise UnknownModelError(self._unknown(model))
+        raise UnknownModelError(self._unknown(model), model=model[:100])
 
     @staticmethod
     def _to(entry: ProviderEntry, model: str) -> Route:

@@ -49,6 +49,7 @@ class _Compatible:
 
     dialect: ClassVar[Dialect]
     path: ClassVar[str]
+    forwarded_headers: ClassVar[tuple[str, ...]] = ()
     known_models: ClassVar[Sequence[ModelInfo]] = ()
     known_patterns: ClassVar[Sequence[str]] = ()
 
@@ -90,7 +91,7 @@ class _Compatible:
         """The native path, for clients of the same dialect."""
         if dialect != self.dialect.name or operation != "chat":
             return None
-        return Endpoint(self._url, self.dialect, self._headers, self.prepare)
+        return Endpoint(self._url, self.dialect, self._headers, self.prepare, self.forwarded_headers)
 
     async def complete(self, request: ChatRequest, upstream: Upstream) -> ChatResponse:
         """The whole answer."""
@@ -132,6 +133,8 @@ class AnthropicCompatibleProvider(_Compatible):
 
     dialect: ClassVar[Anthropic] = Anthropic()
     path = "/v1/messages"
+    # Fields that a beta brought are refused without its header: a gateway has to pass both on.
+    forwarded_headers = ("anthropic-beta", "anthropic-version")
 
     def __init__(self, config: AnthropicCompatibleConfig) -> None:
         super().__init__(config)

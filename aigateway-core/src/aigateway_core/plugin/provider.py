@@ -49,13 +49,15 @@ class Endpoint:
     """Where a vendor takes requests in a dialect of its own, so that they need no translation.
 
     ``dialect`` is the codec with the vendor's profile; ``prepare`` is the vendor's last touch on the body (renaming a
-    field that it spells differently, say).
+    field that it spells differently, say). ``forwarded`` are the headers, in lower case, that are part of the dialect and
+    so are passed on from the client; they win over ``headers``.
     """
 
     url: str
     dialect: Dialect
     headers: Mapping[str, str] = attrs.field(factory=dict)
     prepare: Callable[[JsonObject], JsonObject] | None = None
+    forwarded: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -27,7 +27,7 @@ class Chat(Resource):
         """Answer, whole or as a stream: the body says which, whatever the ``Accept`` header."""
         number = request_id(req)
         answer = await self._gateway.chat(
-            Incoming(self._dialect, req.context.caller, number, req.stream.read(), exits(req))
+            Incoming(self._dialect, req.context.caller, number, req.stream.read(), exits(req), req.get_header)
         )
         resp.set_headers(dict(answer.headers))
         if isinstance(answer, StreamAnswer):

@@ -45,7 +45,7 @@ class Models(Resource):
                 resp.content_type = "application/json"
                 resp.data = dumps(shape(model))
                 return
-        raise UnknownModelError(f"no such model: {model_id[:100]}")
+        raise UnknownModelError("no provider serves it", model=model_id[:100])
 
 
 def _openai(model: ListedModel) -> dict[str, Any]:
