@@ -49,8 +49,8 @@ class Endpoint:
     """Where a vendor takes requests in a dialect of its own, so that they need no translation.
 
     ``dialect`` is the codec with the vendor's profile; ``prepare`` is the vendor's last touch on the body (renaming a
-    field that it spells differently, say). ``forwarded`` are the headers, in lower case, that are part of the dialect and
-    so are passed on from the client; they win over ``headers``.
+    field that it spells differently, say). ``forwarded`` are the headers, in lower case, that are part of the dialect
+    and so are passed on from the client; they win over ``headers``.
     """
 
     url: str
