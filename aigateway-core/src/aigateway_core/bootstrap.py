@@ -249,11 +249,14 @@ class House:
         """Every secret that is in use now, for the log to leave out; the same tuple while they are the same."""
         snapshot = self._snapshot.value
         if self._secrets[0] is not snapshot:
-            keys = self._assembly.settings.keys
-            accounts = (account for group in snapshot.accounts.values() for account in group)
-            found = [key for key in (keys.admin, keys.client, keys.master) if key is not None]
-            found += [secret for account in accounts for secret in secrets_of(account.credential)]
-            self._secrets = (snapshot, tuple(found))
+            settings, configured = self._assembly.settings, self._assembly.configured
+            keys = (settings.keys.admin, settings.keys.client, settings.keys.master, settings.database.password)
+            accounts = [*self._assembly.accounts, *(each for group in snapshot.accounts.values() for each in group)]
+            holders = [provider.config for provider in configured.providers]
+            holders += [sink.config for sink in configured.sinks]
+            holders += [account.credential for account in accounts]
+            found = {secret for holder in holders for secret in secrets_of(holder)}
+            self._secrets = (snapshot, (*found, *(key for key in keys if key is not None)))
         return self._secrets[1]
 
     def _administration(self) -> Administration:

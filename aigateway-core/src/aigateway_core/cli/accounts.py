@@ -1,0 +1,188 @@
+"""``aigateway-core accounts``: the accounts that the gateway spends, through the same code as the admin API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Annotated, Any
+
+import attrs
+import typer
+
+from aigateway_core import bootstrap
+from aigateway_core.administration import AccountQuery, Administration
+from aigateway_core.cli.options import AsJson, ConfigFile, print_json, print_table
+from aigateway_core.errors import InvalidRequestError, NotFoundError
+from aigateway_core.secret import Secret
+from aigateway_core.settings import load
+from aigateway_core.snapshot import ProviderEntry
+from aigateway_core.structuring import near
+
+app = typer.Typer(help="Add, list and remove accounts.", no_args_is_help=True)
+
+_PAGE = 100
+_FROM_STDIN = "-"
+
+
+@app.command()
+def add(
+    provider: Annotated[str, typer.Argument(help="The provider's name in the configuration, like openai.")],
+    label: Annotated[str, typer.Option(help="A name for yourself.")] = "",
+    api_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="The API key; - reads it from standard input.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help="The token; - reads it from standard input.")
+    ] = None,
+    auth_data: Annotated[
+        str | None, typer.Option(metavar="JSON", help="All fields as JSON; - reads it from standard input.")
+    ] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add an account. Without an option its secrets are asked for and not shown while you type."""
+    given = {"--api-key": api_key, "--token": token, "--auth-data": auth_data}
+    chosen = [option for option, value in given.items() if value is not None]
+    if len(chosen) > 1:
+        raise InvalidRequestError(f"{' and '.join(chosen)} say the same thing: give one of them")
+    assembly = bootstrap.assemble(load(config))
+    entry = _entry(assembly, provider)
+    if auth_data is not None:
+        data = _json(_said("--auth-data", auth_data))
+    elif (secret := api_key if api_key is not None else token) is not None:
+        data = {_only_field(entry, chosen[0]): _said(chosen[0], secret)}
+    else:
+        data = _asked(entry)
+    body = {"provider_id": provider, "label": label, "auth_data": data}
+    account = asyncio.run(_create(assembly, body))
+    if as_json:
+        print_json(account)
+    else:
+        typer.echo(f"Added the account {account['id']} to {provider}. A running gateway uses it within a second.")
+
+
+@app.command("list")
+def list_accounts(
+    provider: Annotated[str | None, typer.Option(help="Only accounts of this provider.")] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the accounts; of a secret, its last four characters at most."""
+    found = asyncio.run(_all(bootstrap.assemble(load(config)), provider))
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        typer.echo("There are no accounts. To add one: aigateway-core accounts add PROVIDER")
+        return
+    rows = [
+        (account["id"], account["provider_id"], account["label"], _status(account), _secrets(account))
+        for account in found
+    ]
+    print_table(("ID", "PROVIDER", "LABEL", "STATUS", "SECRETS"), rows)
+
+
+@app.command()
+def remove(
+    account_id: Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `accounts list` shows it.")],
+    config: ConfigFile = None,
+) -> None:
+    """Remove an account and its secrets."""
+    asyncio.run(_remove(bootstrap.assemble(load(config)), account_id))
+    typer.echo(f"Removed the account {account_id}.")
+
+
+async def _create(assembly: bootstrap.Assembly, body: dict[str, Any]) -> dict[str, Any]:
+    async with bootstrap.administration(assembly) as administration:
+        return await administration.create_account(body, bootstrap.COMMAND_LINE)
+
+
+async def _all(assembly: bootstrap.Assembly, provider: str | None) -> list[dict[str, Any]]:
+    async with bootstrap.administration(assembly) as administration:
+        return await _pages(administration, provider)
+
+
+async def _pages(administration: Administration, provider: str | None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while True:
+        query = AccountQuery(provider_id=provider, limit=_PAGE, offset=len(found))
+        page = await administration.accounts(query)
+        found += page["data"]
+        if not page["data"] or len(found) >= page["total"]:
+            return found
+
+
+async def _remove(assembly: bootstrap.Assembly, account_id: str) -> None:
+    async with bootstrap.administration(assembly) as administration:
+        await administration.delete_account(account_id, bootstrap.COMMAND_LINE)
+
+
+# -- what was said
+
+
+def _entry(assembly: bootstrap.Assembly, provider: str) -> ProviderEntry:
+    known = {entry.id: entry for entry in assembly.providers}
+    if provider in known:
+        return known[provider]
+    if needs := assembly.configured.waiting.get(provider):
+        raise NotFoundError(f"the provider {provider!r} waits for its settings: {', '.join(needs)}")
+    names = ", ".join(sorted(known)) or "none; install one, for example with pip install aigateway-openai"
+    raise NotFoundError(f"there is no provider {provider!r}{near(provider, known) or f'; there are: {names}'}")
+
+
+def _said(option: str, value: str) -> str:
+    """The value of an option, or what standard input has when the option says so."""
+    if value == _FROM_STDIN:
+        return sys.stdin.read().strip()
+    typer.echo(
+        f"Note: other users of this machine may see a secret on the command line, and the shell keeps it. "
+        f"Better: {option} - with the secret on standard input, or no option at all.",
+        err=True,
+    )
+    return value
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidRequestError(f"is not JSON: {error}", path="--auth-data") from None
+
+
+def _required(entry: ProviderEntry) -> list[attrs.Attribute[Any]]:
+    fields = attrs.fields(attrs.resolve_types(entry.strategy.credential))
+    return [field for field in fields if field.default is attrs.NOTHING]
+
+
+def _only_field(entry: ProviderEntry, option: str) -> str:
+    """The one field that the strategy asks for, whatever it calls it: ``--api-key`` and ``--token`` both mean it."""
+    required = _required(entry)
+    if len(required) != 1:
+        names = ", ".join(field.name for field in required) or "nothing"
+        raise InvalidRequestError(
+            f"the auth strategy {entry.strategy_name!r} asks for {names}: use --auth-data", path=option
+        )
+    return required[0].name
+
+
+def _asked(entry: ProviderEntry) -> dict[str, str]:
+    required = _required(entry)
+    if required and not sys.stdin.isatty():
+        raise InvalidRequestError("no secret was given, and there is no terminal to ask at: use --auth-data -")
+    return {
+        field.name: typer.prompt(field.name.replace("_", " "), hide_input=field.type is Secret) for field in required
+    }
+
+
+# -- what is shown
+
+
+def _status(account: dict[str, Any]) -> str:
+    reason = account["status_reason"]
+    return f"{account['status']} ({reason})" if reason else str(account["status"])
+
+
+def _secrets(account: dict[str, Any]) -> str:
+    fields = account["auth_data"] or {}
+    return ", ".join(f"{name} …{value['last4']}" for name, value in fields.items() if value["set"])

@@ -1,0 +1,87 @@
+"""``aigateway-core server``: put the gateway together, say what it has, and serve."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Annotated
+
+import attrs
+import typer
+from rich.console import Console
+
+from aigateway_core import bootstrap, logs
+from aigateway_core.cli import admin_key, screen
+from aigateway_core.cli.options import ConfigFile
+from aigateway_core.cli.plugins import waiting
+from aigateway_core.plugins import PluginInfo
+from aigateway_core.server.run import serve
+from aigateway_core.settings import LogSettings, Settings, load
+from aigateway_core.snapshot import ProviderEntry
+
+log = logging.getLogger(__name__)
+
+
+def server(
+    config: ConfigFile = None,
+    host: Annotated[str | None, typer.Option(help="Listen here; wins over server.host.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Listen here; wins over server.port.")] = None,
+) -> None:
+    """Start the gateway. With no configuration at all it listens on 127.0.0.1:8088."""
+    settings = _with(load(config), host, port)
+    console = Console(highlight=False)
+    assembly = bootstrap.assemble(settings)
+    house = bootstrap.House(assembly)
+    logs.configure(_until_it_listens(settings.log, console), known=house.secrets)
+    look = asyncio.run(bootstrap.first_look(assembly))
+    logs.configure(settings.log, known=house.secrets)
+    if settings.server.client_auth == "open" and not settings.server.is_loopback:
+        log.warning("server.client_auth is open: whoever can reach the gateway spends its accounts")
+    page = screen.Page(_facts(assembly, look, console), console)
+    try:
+        serve(house.app, settings.server, on_listening=page.show)
+    finally:
+        page.show_unseen_key()
+
+
+def _until_it_listens(settings: LogSettings, console: Console) -> LogSettings:
+    """At a terminal the screen comes first: what the start has to say is for log files."""
+    return attrs.evolve(settings, level="warning") if console.is_terminal and settings.level == "info" else settings
+
+
+def _with(settings: Settings, host: str | None, port: int | None) -> Settings:
+    said = settings.server
+    return attrs.evolve(settings, server=attrs.evolve(said, host=host or said.host, port=port or said.port))
+
+
+def _facts(assembly: bootstrap.Assembly, look: bootstrap.FirstLook, console: Console) -> screen.Facts:
+    settings = assembly.settings
+    key = look.admin_key
+    return screen.Facts(
+        host=settings.server.host,
+        port=settings.server.port,
+        plugins=[f"{plugin.name}  ({plugin.distribution} {plugin.version})" for plugin in _installed(assembly)],
+        providers=[_provider(entry, is_ready=entry.id in look.ready) for entry in assembly.providers],
+        waiting=[f"{name} needs {', '.join(needs)}" for name, needs in waiting(assembly).items()],
+        database=str(bootstrap.location(settings.database)),
+        config=settings.source,
+        clients_need_a_key=look.clients_need_a_key,
+        is_loopback=settings.server.is_loopback,
+        admin_key=key if console.is_terminal else None,
+        admin_key_file=None if key is None or console.is_terminal else admin_key.keep(key, settings),
+    )
+
+
+def _installed(assembly: bootstrap.Assembly) -> list[PluginInfo]:
+    return [plugin for plugin in assembly.plugins.plugins if not plugin.is_builtin]
+
+
+def _provider(entry: ProviderEntry, *, is_ready: bool) -> screen.ShownProvider:
+    return screen.ShownProvider(
+        id=entry.id,
+        title=entry.title,
+        models=[model.id for model in entry.provider.models],
+        has_account=is_ready,
+        is_free=entry.strategy_name == "none",
+        risk=entry.risk,
+    )
