@@ -182,7 +182,7 @@ async def fill(storage: Storage) -> list[str]:
     await storage.accounts.update(made.id, AccountPatch(auth_data={"token": CANARIES["token"]}), SYSTEM)
     await storage.accounts.delete(deleted.id, SYSTEM)
     _, key = await storage.keys.create("admin", "a", SYSTEM)
-    return [*CANARIES.values(), key.reveal(), key.reveal().rpartition("_")[2]]
+    return [*CANARIES.values(), key.reveal(), key.reveal().split("_", 2)[2]]
 
 
 def hits(folder: Path, secrets: list[str], *, besides: str = "") -> list[str]:
