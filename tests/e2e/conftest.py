@@ -14,17 +14,17 @@ from e2e.fakes.glm import GLMWire
 from e2e.fakes.openai import OpenAIWire
 from e2e.fakes.server import FakeVendor
 from e2e.gateway_process import CLIENT_KEY, GatewayProcess
-from e2e.house import Vendors
+from e2e.house import KEYS, Vendors
 
 
 @pytest.fixture(scope="session")
 def vendors() -> Iterator[Vendors]:
     """Four vendors for the whole run; a test that scripts one of them uses a model name of its own."""
     made = Vendors(
-        openai=FakeVendor(OpenAIWire(), ["sk-openai-e2e-key-1"]),
-        glm=FakeVendor(GLMWire(), ["glm-e2e-id.glm-e2e-secret"]),
-        acme=FakeVendor(AnthropicWire(), ["sk-acme-e2e-key-1"]),
-        beta=FakeVendor(OpenAIWire(reasoning_content=True), ["sk-beta-e2e-key-1"]),
+        openai=FakeVendor(OpenAIWire(), [KEYS["openai"]]),
+        glm=FakeVendor(GLMWire(), [KEYS["glm"]]),
+        acme=FakeVendor(AnthropicWire(), [KEYS["acme"]]),
+        beta=FakeVendor(OpenAIWire(reasoning_content=True), [KEYS["beta"]]),
     )
     for vendor in made.all:
         vendor.start()
