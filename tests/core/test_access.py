@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 
 from aigateway_core.access import Access, ClientAuth, Role
@@ -64,6 +66,14 @@ def test_required_means_required_even_on_loopback() -> None:
 
 def test_a_stored_key_is_known_by_its_public_part() -> None:
     assert access(entry(CLIENT, "client")).admit("client", [CLIENT]).id == "client01"
+
+
+def test_a_key_opens_nothing_once_it_has_expired() -> None:
+    now = datetime.now(UTC)
+    fresh = attrs.evolve(entry(CLIENT, "client"), expires_at=now + timedelta(hours=1))
+    assert access(fresh).admit("client", [CLIENT]).id == "client01"
+    with pytest.raises(UnauthorizedError):
+        access(attrs.evolve(fresh, expires_at=now - timedelta(seconds=1))).admit("client", [CLIENT])
 
 
 def test_of_two_keys_the_valid_one_counts() -> None:

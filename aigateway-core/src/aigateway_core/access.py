@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from aigateway_core.errors import UnauthorizedError
@@ -32,9 +33,8 @@ class Access:
     """Decides on keys.
 
     ``verify`` tells whether a key fits a stored hash, ``key_id`` gives the public part of a key (empty when it has
-    none).
-    ``fixed`` are the keys that the environment gives, by role; a fixed admin key is the only admin key. ``loopback``
-    tells whether only this machine can reach the gateway.
+    none). ``fixed`` are the keys that the environment gives, by role; a fixed admin key is the only admin key.
+    ``loopback`` tells whether only this machine can reach the gateway.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Access:
             if role == "admin":
                 return None
         entry = self._snapshot.value.keys.get(self._key_id(key))
-        if entry is not None and entry.role == role and self._verify(key, entry.hash):
-            return Caller(id=entry.id, role=role)
-        return None
+        if entry is None or entry.role != role or not self._verify(key, entry.hash):
+            return None
+        expired = entry.expires_at is not None and entry.expires_at <= datetime.now(UTC)
+        return None if expired else Caller(id=entry.id, role=role)

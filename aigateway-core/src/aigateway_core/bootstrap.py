@@ -7,7 +7,7 @@ date, :class:`House` is the running gateway.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,12 +25,13 @@ from aigateway_core.egress import Egress
 from aigateway_core.engine import Transports
 from aigateway_core.errors import ConfigurationError, PluginError, UnavailableError
 from aigateway_core.gateway import Gateway
+from aigateway_core.ledger import CallLedger
 from aigateway_core.live import LiveSnapshot
 from aigateway_core.plugin import StatsSink
 from aigateway_core.plugin_settings import Configured, ConfiguredProvider, configure
 from aigateway_core.plugins import LoadedPlugins, PluginLoader
 from aigateway_core.recording import Recorder, RecorderLimits
-from aigateway_core.records import Account, CallRecord
+from aigateway_core.records import Account
 from aigateway_core.routing import Router
 from aigateway_core.secret import Secret
 from aigateway_core.settings import DatabaseSettings, Settings, UpstreamSettings
@@ -40,19 +41,6 @@ from aigateway_core.storage import SYSTEM, Actor, DatabaseLocation, MySQLServer,
 from aigateway_core.structuring import StructuringError, structure
 from aigateway_core.upstream import Limits
 from aigateway_core.vault import KeyRing, key_id, load_key_ring
-
-
-class CallLedger:
-    """The database sink's store: writes records to whatever storage is open, and counts the use of accounts."""
-
-    def __init__(self) -> None:
-        self.storage: Storage | None = None
-
-    async def insert_many(self, records: Sequence[CallRecord]) -> None:
-        """Keep these records. Raises :class:`UnavailableError` when the database is away."""
-        if self.storage is None:
-            raise ConfigurationError("the storage is not open")
-        await self.storage.calls.insert_many(records)
 
 
 @attrs.frozen(kw_only=True)
@@ -223,7 +211,7 @@ class House:
     async def start(self) -> None:
         """Open the storage and begin to record; the snapshot is loaded before the first request."""
         assembly = self._assembly
-        self._storage = assembly.ledger.storage = await open_storage(assembly.settings)
+        self._storage = assembly.ledger.books = await open_storage(assembly.settings)
         await self._storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
         self._live = LiveSnapshot(
             self._snapshot,

@@ -72,7 +72,10 @@ class LiveSnapshot:
             after = Snapshot(
                 version=rows.version,
                 accounts=self._accounts(rows.accounts, before),
-                keys={key.id: KeyEntry(id=key.id, hash=key.hash, role=key.role) for key in rows.keys},
+                keys={
+                    key.id: KeyEntry(id=key.id, hash=key.hash, role=key.role, expires_at=key.expires_at)
+                    for key in rows.keys
+                },
             )
             self._current.value = after
             self._settle(before, after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TypeAlias
 
 import attrs
@@ -50,11 +51,12 @@ class ProviderEntry:
 
 @attrs.frozen(kw_only=True)
 class KeyEntry:
-    """A key that opens the gateway: its public part, its hash, and what it opens."""
+    """A key that opens the gateway: its public part, its hash, what it opens, and until when (None: for good)."""
 
     id: str
-    hash: str
+    hash: str = attrs.field(repr=False)
     role: str
+    expires_at: datetime | None = None
 
 
 Accounts: TypeAlias = Mapping[str, tuple[Account, ...]]

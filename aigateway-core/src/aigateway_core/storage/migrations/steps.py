@@ -66,9 +66,11 @@ READ_LEDGER = "SELECT version, step, checksum, state FROM schema_migrations"
 
 
 def log_step(step: Step, stage: Literal["begins", "ran"]) -> None:
-    """Write a line into the log for each step that is done."""
-    if stage == "ran":
-        log.info("migrated the database: %s", step)
+    """Write a line into the log for each migration, and one for each step to those who want to know more."""
+    if stage == "begins" and step.number == 1:
+        log.info("the database is migrated to %04d_%s", step.version, step.name)
+    elif stage == "ran":
+        log.debug("done: %s", step)
 
 
 def load_steps(folder: Traversable, dialect: Dialect) -> tuple[Step, ...]:
