@@ -83,6 +83,15 @@ def test_an_assistant_message_of_tool_calls_alone_has_empty_content() -> None:
     assert messages(USER, {"role": "assistant", "tool_calls": [call]})[1]["content"] == ""
 
 
+def test_long_ids_of_tool_calls_are_short_and_still_belong_together() -> None:
+    call = {"id": "x" * 41, "type": "function", "function": {"name": "a", "arguments": "{}"}}
+    result = {"role": "tool", "tool_call_id": "x" * 41, "content": "7"}
+    _, asked, answered = messages(USER, {"role": "assistant", "content": "", "tool_calls": [call]}, result)
+    assert asked["tool_calls"][0]["id"] == answered["tool_call_id"]
+    assert len(answered["tool_call_id"]) <= 40
+    assert messages(USER, {**result, "tool_call_id": "call_1"})[1]["tool_call_id"] == "call_1"
+
+
 def test_thinking_is_sent_back_under_glms_name() -> None:
     kept = {"role": "assistant", "content": "4", "reasoning_content": "2+2"}
     assert messages(USER, kept)[1] == kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from aigateway_core.plugin import JsonObject
@@ -13,6 +14,9 @@ _FILLER = "."
 _UNKNOWN_TO_GLM = ("name", "refusal", "annotations", "audio", "function_call")
 """Fields of OpenAI's messages that GLM does not have; OpenAI's clients send them back as they got them."""
 
+_LONGEST_ID = 40
+"""Of a tool call: OpenAI's limit, and what its copies were written for."""
+
 _NOTES = {"image_url": "[image omitted]", "input_audio": "[audio omitted]", "file": "[document omitted]"}
 """What is left of a part that a model cannot read, by its type."""
 
@@ -21,7 +25,7 @@ def prepare_messages(messages: list[Any], model: GLMModel) -> list[Any]:
     """The messages as GLM takes them. What is no message at all is left for GLM to complain about."""
     if not all(isinstance(message, dict) for message in messages):
         return messages
-    prepared = [_content(_named(message), model) for message in messages]
+    prepared = [_content(_with_short_ids(_named(message)), model) for message in messages]
     prepared = _with_one_system_text(prepared)
     if not any(message.get("role") == "user" for message in prepared):
         # Without any, code 1214: "messages parameter is illegal".
@@ -44,6 +48,26 @@ def _named(message: JsonObject) -> JsonObject:
     if renamed.get("role") == "assistant" and isinstance(thinking := renamed.pop("reasoning", None), str):
         renamed.setdefault("reasoning_content", thinking)
     return renamed
+
+
+def _with_short_ids(message: JsonObject) -> JsonObject:
+    """An id that is too long gets a short one, always the same, so that calls and results still find each other."""
+    if isinstance(message.get("tool_call_id"), str):
+        message = {**message, "tool_call_id": _short(message["tool_call_id"])}
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list):
+        return message
+    return {**message, "tool_calls": [_call_with_short_id(call) for call in calls]}
+
+
+def _call_with_short_id(call: Any) -> Any:
+    return {**call, "id": _short(call["id"])} if isinstance(call, dict) and isinstance(call.get("id"), str) else call
+
+
+def _short(identifier: str) -> str:
+    if len(identifier) <= _LONGEST_ID:
+        return identifier
+    return f"call_{sha256(identifier.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
 def _content(message: JsonObject, model: GLMModel) -> JsonObject:
