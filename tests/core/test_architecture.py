@@ -26,9 +26,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Wire formats: no I/O.
     "dialects": {"model", "events", "errors", "jsontext", "secret"},
     # The wire.
-    "upstream": {"dialects", "errors", "jsontext", "secret"},
+    "bodies": {"dialects", "errors"},
+    "faults": {"errors"},
+    "upstream": {"bodies", "faults", "dialects", "errors", "jsontext", "secret"},
     "addresses": {"errors"},
-    "engine": {"addresses", "upstream", "errors"},
+    "engine": {"addresses", "faults", "errors"},
     # What plugins see, the plugins that come along, and the tests for plugins.
     "plugin": WORDS | {"upstream", "dialects"},
     "builtin": {"plugin"},
@@ -66,7 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "resources": WORDS | {"gateway", "dialects", "access", "catalogue", "administration", "storage.rows"},
     "app": WORDS | {"resources", "gateway", "dialects", "access", "catalogue", "administration"},
     # The outermost ring.
-    "server": {"bootstrap", "settings", "errors", "logs"},
+    "server": {"bootstrap", "settings", "errors", "jsontext", "logs"},
     # The command shows what bootstrap hands it: the administration, the plugins, the snapshot's values.
     "cli": WORDS
     | {"bootstrap", "server", "settings", "logs", "structuring"}
@@ -83,7 +85,7 @@ ONLY_IN: dict[str, set[str]] = {
     "pluggy": {"plugin", "plugins"},
     "aiohttp": {"engine"},
     "aiohttp_socks": {"engine"},
-    "httpx": {"engine", "egress", "upstream", "credentials", "builtin", "plugin", "testing"},
+    "httpx": {"engine", "egress", "upstream", "bodies", "faults", "credentials", "builtin", "plugin", "testing"},
     "typer": {"cli"},
     "cryptography": {"vault"},
     "pytest": {"testing", "_pytest_plugin"},
