@@ -29,7 +29,7 @@ def aimock() -> Iterator[str]:
     folder = Path(os.environ[FOLDER])
     command = folder / "node_modules" / ".bin" / "llmock"
     if not command.exists():
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, PACKAGE], check=True)
+        _install(folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -56,6 +56,13 @@ def gateway(start_gateway: Callable[..., GatewayProcess], aimock: str) -> Gatewa
         "beta": {"kind": "openai-compatible", "base_url": f"{aimock}/v1", "models": ["beta-*"]},
     }
     return start_gateway({"providers": {name: {**section, "api_key": KEY} for name, section in providers.items()}})
+
+
+def _install(folder: Path) -> None:
+    # tox hands on where certificates are under OpenSSL's name alone; Node has a name of its own for it.
+    certificates = os.environ.get("NODE_EXTRA_CA_CERTS", os.environ.get("SSL_CERT_FILE", ""))
+    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, PACKAGE]
+    subprocess.run(command, check=True, timeout=100, env={**os.environ, "NODE_EXTRA_CA_CERTS": certificates})
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
