@@ -1,0 +1,150 @@
+"""Which network addresses may be connected to on the word of somebody other than the operator; what a proxy's URL says.
+
+A base URL, a token endpoint or an outbound proxy that was written through the API must not lead into the network the
+gateway stands in (server-side request forgery). Names are judged by what they resolve to, at the moment of connecting;
+:mod:`aigateway_core.engine` asks, and everything that stores such a URL may ask beforehand.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+_GLOBAL_UNICAST_V6 = ip_network("2000::/3")
+"""All that is assigned for global use (RFC 4291 §2.4). Every way of writing an IPv4 address as IPv6 lies outside of it
+(mapped ``::ffff:0:0/96``, compatible ``::/96``, NAT64 ``64:ff9b::/96``) or is named below."""
+
+_NEVER_PUBLIC = [
+    ip_network(network)
+    for network in (
+        "192.0.0.0/24",  # IETF protocol assignments, RFC 6890
+        "192.88.99.0/24",  # 6to4 relay, RFC 7526
+        "2001::/23",  # IETF protocol assignments, Teredo among them: RFC 2928, RFC 4380
+        "2001:db8::/32",  # documentation, RFC 3849
+        "2002::/16",  # 6to4, which embeds any IPv4 address: RFC 3056
+        "3fff::/20",  # documentation, RFC 9637
+    )
+]
+
+
+def is_public(address: str) -> bool:
+    """Whether ``address``, an IP address as text, belongs to the public internet."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, IPv6Address) and (ip.scope_id or ip not in _GLOBAL_UNICAST_V6):
+        return False
+    if ip.is_multicast or not ip.is_global:
+        return False
+    return not any(ip.version == network.version and ip in network for network in _NEVER_PUBLIC)
+
+
+def is_literal(host: str) -> bool:
+    """Whether ``host`` is an address, in good form or bad, rather than a name: nothing of this kind is resolved."""
+    return ":" in host or host.replace(".", "").isdigit()
+
+
+@attrs.frozen
+class Destinations:
+    """What may be connected to: the public internet, and the private places the operator has named."""
+
+    _named: frozenset[tuple[str, int | None]] = frozenset()
+
+    @classmethod
+    def allowing(cls, private_hosts: Iterable[str]) -> Destinations:
+        """With ``security.allow_private_hosts``: names or addresses, each with or without ``:port``."""
+        return cls(frozenset(_host_and_port(entry) for entry in private_hosts))
+
+    def permits(self, host: str, port: int, address: str) -> bool:
+        """Whether ``address``, which ``host`` resolved to, may be connected to."""
+        return is_public(address) or self._names(host, port) or self._names(address, port)
+
+    def permits_host(self, host: str, port: int) -> bool:
+        """Whether ``host`` may be asked for at all. A name always may: it is judged when it has been resolved."""
+        return not is_literal(host) or self.permits(host, port, host)
+
+    def _names(self, host: str, port: int) -> bool:
+        host = _canonical(host)
+        return (host, None) in self._named or (host, port) in self._named
+
+
+PUBLIC_ONLY = Destinations()
+"""Nothing private at all."""
+
+_PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+
+
+@attrs.frozen(kw_only=True)
+class ProxyAddress:
+    """An outbound proxy's URL, taken apart so that its credentials stand in no URL, and so in no message."""
+
+    scheme: str
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = attrs.field(default=None, repr=False)
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it speaks SOCKS5 rather than HTTP."""
+        return self.scheme.startswith("socks5")
+
+    @property
+    def origin(self) -> str:
+        """The URL without its credentials."""
+        return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What an HTTP proxy is shown for its credentials (RFC 7617); empty without any, and for SOCKS."""
+        if self.username is None or self.is_socks:
+            return {}
+        return {"Proxy-Authorization": "Basic " + b64encode(f"{self.username}:{self.password}".encode()).decode()}
+
+    @classmethod
+    def parse(cls, url: str) -> ProxyAddress:
+        """Raises :class:`ValueError`, whose text does not repeat ``url``."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ValueError(_NO_PROXY) from None
+        if (
+            parts.scheme not in _PROXY_PORTS
+            or not parts.hostname
+            or parts.path.strip("/")
+            or parts.query
+            or parts.fragment
+        ):
+            raise ValueError(_NO_PROXY)
+        return cls(
+            scheme=parts.scheme,
+            host=parts.hostname,
+            port=port or _PROXY_PORTS[parts.scheme],
+            username=None if parts.username is None else unquote(parts.username),
+            password=None if parts.username is None else unquote(parts.password or ""),
+        )
+
+
+_NO_PROXY = "an outbound proxy is written scheme://host:port; the scheme is http, https, socks5 or socks5h"
+
+
+def _host_and_port(entry: str) -> tuple[str, int | None]:
+    host, colon, port = entry.strip().rpartition(":")
+    if colon and port.isdigit() and (":" not in host or host.endswith("]")):
+        return _canonical(host), int(port)
+    return _canonical(entry.strip()), None
+
+
+def _canonical(host: str) -> str:
+    host = host.strip("[]").rstrip(".").lower()
+    try:
+        ip: IPv4Address | IPv6Address = ip_address(host)
+    except ValueError:
+        return host
+    return str(ip)
