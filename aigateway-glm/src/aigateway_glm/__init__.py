@@ -14,4 +14,4 @@ __all__ = ["GLMConfig", "GLMProvider"]
 @hookimpl
 def aigateway_register_providers() -> Iterable[ProviderSpec[GLMConfig]]:
     """Offer GLM."""
-    yield ProviderSpec(name="glm", title="GLM (Zhipu, Z.ai)", config=GLMConfig, build=GLMProvider, auth="bearer")
+    yield ProviderSpec(name="glm", title="Zhipu GLM", config=GLMConfig, build=GLMProvider, auth="bearer")
