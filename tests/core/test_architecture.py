@@ -62,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Beside the path.
     "access": WORDS | {"snapshot"},
     "catalogue": WORDS | {"routing", "snapshot"},
+    "ledger": WORDS,
     "live": WORDS | {"credentials", "snapshot", "state", "storage.rows", "structuring", "plugin"},
     "administration": WORDS | {"snapshot", "storage.rows", "structuring", "plugin"},
     # HTTP.
