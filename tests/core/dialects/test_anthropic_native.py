@@ -9,8 +9,8 @@ import pytest
 from core.dialects.message_stream import message_events, outline
 
 from aigateway_core.dialects.anthropic import Anthropic
-from aigateway_core.dialects.anthropic.signatures import seal
 from aigateway_core.dialects.dialect import StreamTap
+from aigateway_core.dialects.signatures import seal
 from aigateway_core.dialects.sse import format_event
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.jsontext import dumps

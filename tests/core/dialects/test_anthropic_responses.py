@@ -8,7 +8,7 @@ import pytest
 from anthropic.types import Message as SdkMessage
 
 from aigateway_core.dialects.anthropic import Anthropic
-from aigateway_core.dialects.anthropic.signatures import is_sealed
+from aigateway_core.dialects.signatures import is_sealed
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.model import (
     ChatRequest,

@@ -8,8 +8,8 @@ import pytest
 from core.dialects.message_stream import assembled, message_events, outline
 
 from aigateway_core.dialects.anthropic import Anthropic
-from aigateway_core.dialects.anthropic.signatures import is_sealed
 from aigateway_core.dialects.dialect import decode_events
+from aigateway_core.dialects.signatures import is_sealed
 from aigateway_core.dialects.sse import ServerSentEvent
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.events import (

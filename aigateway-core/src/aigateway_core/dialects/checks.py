@@ -6,10 +6,13 @@ good request pays for none of it.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
-from aigateway_core.errors import InvalidRequestError
+from aigateway_core.errors import ErrorKind, InvalidRequestError, UpstreamError
 from aigateway_core.model import JsonObject
+
+T = TypeVar("T")
 
 _NAMES: dict[type, str] = {
     str: "a string",
@@ -117,3 +120,11 @@ def one_of(value: Any, allowed: tuple[str, ...], *path: str | int) -> str:
     if type(value) is str:
         raise InvalidRequestError(f"expected one of {', '.join(allowed)}, got {value[:60]!r}", path=path_text(path))
     refuse(f"one of {', '.join(allowed)}", value, *path)
+
+
+def from_upstream(read: Callable[[], T]) -> T:
+    """The result of ``read``. Wrong types in what it reads are the upstream's fault, not the caller's (U-13)."""
+    try:
+        return read()
+    except InvalidRequestError as error:
+        raise UpstreamError(ErrorKind.PROTOCOL, f"the upstream's answer is malformed: {error.message}") from error

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 import attrs
 
 from aigateway_core.dialects.anthropic.reasoning import read_effort
-from aigateway_core.dialects.anthropic.signatures import redacted_from_client, thinking_from_client
 from aigateway_core.dialects.checks import (
     mapping,
     missing,
@@ -24,6 +23,7 @@ from aigateway_core.dialects.checks import (
     sequence,
     string,
 )
+from aigateway_core.dialects.signatures import redacted_from_client, thinking_from_client
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Sequence
 
-from aigateway_core.dialects.anthropic.arguments import parse_arguments
 from aigateway_core.dialects.anthropic.profile import ModelRule
-from aigateway_core.dialects.anthropic.turns import paired
+from aigateway_core.dialects.arguments import parse_arguments
 from aigateway_core.dialects.identifiers import legal_tool_id, legal_tool_name
+from aigateway_core.dialects.turns import paired
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.model import (
     AudioPart,

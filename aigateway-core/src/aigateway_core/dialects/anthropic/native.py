@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from aigateway_core.dialects.anthropic.content_writer import starts_with_thinking
-from aigateway_core.dialects.anthropic.response import from_upstream, message
-from aigateway_core.dialects.anthropic.signatures import is_sealed
+from aigateway_core.dialects.anthropic.response import message
 from aigateway_core.dialects.anthropic.usage import read_finish, read_usage
-from aigateway_core.dialects.checks import optional_string
+from aigateway_core.dialects.checks import from_upstream, optional_string
 from aigateway_core.dialects.dialect import Classify, NativeAnswer
+from aigateway_core.dialects.signatures import is_sealed
 from aigateway_core.errors import UpstreamFailure
 from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import JsonObject

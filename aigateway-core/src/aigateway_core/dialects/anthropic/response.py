@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
 
-from aigateway_core.dialects.anthropic.arguments import parse_arguments
 from aigateway_core.dialects.anthropic.content_writer import MOST_ID
-from aigateway_core.dialects.anthropic.signatures import client_redacted, client_signature
 from aigateway_core.dialects.anthropic.usage import CUT_REASONS, read_finish, read_usage, write_stop, write_usage
-from aigateway_core.dialects.checks import mapping, optional_string, sequence, string
+from aigateway_core.dialects.arguments import parse_arguments
+from aigateway_core.dialects.checks import from_upstream, mapping, optional_string, sequence, string
 from aigateway_core.dialects.estimate import usage_of
 from aigateway_core.dialects.identifiers import digest, legal_tool_id, restoring_names, synthetic_tool_id
-from aigateway_core.errors import ErrorKind, InvalidRequestError, UpstreamError
+from aigateway_core.dialects.signatures import client_redacted, client_signature
+from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.events import (
     RedactedThinking,
     SignatureDelta,
@@ -36,17 +35,6 @@ from aigateway_core.model import (
     ThinkingPart,
     ToolCallPart,
 )
-
-T = TypeVar("T")
-
-
-def from_upstream(read: Callable[[], T]) -> T:
-    """The result of ``read``. Wrong types in what it reads are the upstream's fault, not the caller's (U-13)."""
-    try:
-        return read()
-    except InvalidRequestError as error:
-        raise UpstreamError(ErrorKind.PROTOCOL, f"the upstream's answer is malformed: {error.message}") from error
-
 
 # -- out of an upstream
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from typing_extensions import override
 
-from aigateway_core.dialects.anthropic.response import block_events, from_upstream
+from aigateway_core.dialects.anthropic.response import block_events
 from aigateway_core.dialects.anthropic.usage import merged_usage, read_finish, read_usage
-from aigateway_core.dialects.checks import integer, mapping, optional_mapping, optional_string, string
+from aigateway_core.dialects.checks import from_upstream, integer, mapping, optional_mapping, optional_string, string
 from aigateway_core.dialects.dialect import Classify, StreamDecoder
 from aigateway_core.dialects.identifiers import restoring_names
 from aigateway_core.dialects.sse import ServerSentEvent

@@ -12,12 +12,12 @@ from collections import deque
 
 from typing_extensions import override
 
-from aigateway_core.dialects.anthropic.arguments import parse_arguments
 from aigateway_core.dialects.anthropic.response import call_id, hides_thinking, message_id, tool_block
-from aigateway_core.dialects.anthropic.signatures import client_redacted, client_signature
 from aigateway_core.dialects.anthropic.usage import CUT_REASONS, write_stop, write_usage
+from aigateway_core.dialects.arguments import parse_arguments
 from aigateway_core.dialects.dialect import StreamEncoder
 from aigateway_core.dialects.estimate import OutputMeter, input_tokens
+from aigateway_core.dialects.signatures import client_redacted, client_signature
 from aigateway_core.dialects.sse import format_event
 from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.events import (

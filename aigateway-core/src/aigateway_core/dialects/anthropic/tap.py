@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from typing_extensions import override
 
-from aigateway_core.dialects.anthropic.response import from_upstream
 from aigateway_core.dialects.anthropic.usage import merged_usage, read_finish, read_usage
-from aigateway_core.dialects.checks import mapping, optional_mapping, optional_string
+from aigateway_core.dialects.checks import from_upstream, mapping, optional_mapping, optional_string
 from aigateway_core.dialects.dialect import Classify, StreamTap
 from aigateway_core.dialects.sse import BlockSplitter, format_event, parse_block
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure

@@ -1,4 +1,4 @@
-"""The arguments of a tool call: JSON text in the canonical form, an object on this wire."""
+"""The arguments of a tool call: JSON text in the canonical form, an object on some wires."""
 
 from __future__ import annotations
 

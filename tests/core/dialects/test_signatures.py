@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aigateway_core.dialects.anthropic.signatures import (
+from aigateway_core.dialects.signatures import (
     PREFIX,
     Sealed,
     client_redacted,

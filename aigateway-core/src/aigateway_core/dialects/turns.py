@@ -1,7 +1,7 @@
-"""Canonical messages put into the order this API insists on, before they are written.
+"""Canonical messages put into the order that strict APIs insist on, before they are written.
 
-Every ``tool_use`` of an assistant turn needs its ``tool_result`` in the very next user turn, and a ``tool_result``
-needs its ``tool_use`` in the turn before; either without the other is a 400. Other vendors are less strict, and
+Anthropic: every ``tool_use`` of an assistant turn needs its ``tool_result`` in the very next user turn, and a result
+its ``tool_use`` in the turn before; Gemini likewise. Either without the other is a 400. Others are less strict, and
 clients cancel calls.
 """
 

@@ -1,4 +1,4 @@
-"""Thinking of other makers on its way through an Anthropic client and back.
+"""Thinking of other makers on its way through a client that knows one maker alone, and back.
 
 Anthropic's clients return thinking only together with its signature, and some leave out the text. So a thinking part
 that another vendor made leaves under a signature of the gateway's own, ``gw1.<origin>.<payload>``, whose payload
