@@ -18,8 +18,10 @@ from aigateway_core.dialects.signatures import (
     is_sealed,
     redacted_from_client,
     seal,
+    seal_part,
     thinking_from_client,
     unseal,
+    unseal_part,
 )
 from aigateway_core.model import ThinkingPart
 
@@ -94,3 +96,14 @@ def test_a_payload_that_would_fill_the_memory_is_not_unpacked() -> None:
 def test_monotonous_thinking_is_sealed_all_the_same() -> None:
     text = "so " * 100_000
     assert unseal(seal(text, None, "glm")).text == text
+
+
+@fast
+@given(PARTS | st.builds(ThinkingPart, st.just(""), origin=ORIGINS, redacted=st.text()), st.text(max_size=5))
+def test_a_whole_part_can_be_sealed_and_unsealed(part: ThinkingPart, shown: str) -> None:
+    assert unseal_part(seal_part(part), shown) == part
+
+
+def test_a_damaged_seal_leaves_the_text_that_was_shown() -> None:
+    assert unseal_part("gw1.glm.!!!", "hm") == ThinkingPart("hm", origin="glm")
+    assert unseal_part("gw1.glm.!!!") is None

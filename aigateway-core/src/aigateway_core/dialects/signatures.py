@@ -1,9 +1,9 @@
 """Thinking of other makers on its way through a client that knows one maker alone, and back.
 
-Anthropic's clients return thinking only together with its signature, and some leave out the text. So a thinking part
-that another vendor made leaves under a signature of the gateway's own, ``gw1.<origin>.<payload>``, whose payload
-holds the text and the maker's own signature, if it had one. When it comes back, both are restored from it
-(translation table, 3.7).
+Anthropic's clients return thinking only together with its signature, OpenAI's only what stands in
+``encrypted_content``, and some leave out the text. So a thinking part that another vendor made leaves under a signature
+of the gateway's own, ``gw1.<origin>.<payload>``, whose payload holds the text and the maker's own signature, if it had
+one. When it comes back, both are restored from it (translation table, 3.7).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Sealed:
     origin: str | None
     text: str | None
     signature: str | None = attrs.field(default=None, repr=False)
+    redacted: str | None = attrs.field(default=None, repr=False)
 
 
 def is_sealed(value: str) -> bool:
@@ -36,9 +37,9 @@ def is_sealed(value: str) -> bool:
     return value.startswith(PREFIX)
 
 
-def seal(text: str, signature: str | None, origin: str | None) -> str:
-    """A signature that holds all three."""
-    content = orjson.dumps([text, signature])
+def seal(text: str, signature: str | None, origin: str | None, redacted: str | None = None) -> str:
+    """A signature that holds all of them."""
+    content = orjson.dumps([text, signature] if redacted is None else [text, signature, redacted])
     packed = zlib.compress(content)
     if len(content) > _MOST_EXPANSION * len(packed):
         packed = zlib.compress(content, level=0)
@@ -49,12 +50,13 @@ def unseal(value: str) -> Sealed:
     """What :func:`seal` put into ``value``."""
     origin, _, payload = value.removeprefix(PREFIX).rpartition(".")
     try:
-        text, signature = orjson.loads(_unpack(payload))
+        text, signature, *rest = orjson.loads(_unpack(payload))
     except (ValueError, TypeError, zlib.error):
         return Sealed(origin or None, None)
-    if not isinstance(text, str) or not isinstance(signature, str | None):
+    redacted = rest[0] if rest else None
+    if not isinstance(text, str) or not isinstance(signature, str | None) or not isinstance(redacted, str | None):
         return Sealed(origin or None, None)
-    return Sealed(origin or None, text, signature)
+    return Sealed(origin or None, text, signature, redacted)
 
 
 def _unpack(payload: str) -> bytes:
@@ -99,3 +101,17 @@ def redacted_from_client(data: str, origin: str) -> ThinkingPart | None:
         return ThinkingPart("", origin=origin, redacted=data)
     sealed = unseal(data)
     return None if sealed.text is None else ThinkingPart("", origin=sealed.origin, redacted=sealed.text)
+
+
+def seal_part(part: ThinkingPart) -> str:
+    """A signature that holds the whole part, for a dialect that has one field for all kinds of thinking."""
+    return seal(part.text, part.signature, part.origin, part.redacted)
+
+
+def unseal_part(value: str, text: str = "") -> ThinkingPart | None:
+    """The part that :func:`seal_part` put into ``value``, or ``text`` where it was damaged; None if nothing is left."""
+    sealed = unseal(value)
+    if sealed.redacted is not None:
+        return ThinkingPart("", origin=sealed.origin, redacted=sealed.redacted)
+    part = ThinkingPart(text if sealed.text is None else sealed.text, sealed.signature, sealed.origin)
+    return part if part.signature or part.text.strip() else None

@@ -19,14 +19,16 @@ from aigateway_core.dialects.dialect import (
     StreamEncoder,
     StreamTap,
 )
-from aigateway_core.dialects.openai_chat import errors
+from aigateway_core.dialects.openai_chat.errors import write_stream_error
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
 from aigateway_core.dialects.openai_chat.request_reader import read_messages, read_request
-from aigateway_core.dialects.openai_chat.request_writer import SERVICE_TIERS, keeps_tool_choice, write_request
+from aigateway_core.dialects.openai_chat.request_writer import keeps_tool_choice, write_request
 from aigateway_core.dialects.openai_chat.response import read_native, read_response, write_response
 from aigateway_core.dialects.openai_chat.stream_decoder import ChatStreamDecoder
 from aigateway_core.dialects.openai_chat.stream_encoder import ChatStreamEncoder
 from aigateway_core.dialects.openai_chat.tap import ChatStreamTap
+from aigateway_core.dialects.openai_errors import read_error, write_error
+from aigateway_core.dialects.openai_facts import SERVICE_TIERS
 from aigateway_core.errors import GatewayError, UpstreamError, UpstreamFailure
 from aigateway_core.model import ChatRequest, ChatResponse, HostedTool, JsonObject
 
@@ -87,11 +89,11 @@ class OpenAIChat(Dialect):
 
     @override
     def encode_error(self, error: GatewayError, request_id: str) -> ErrorReply:
-        return errors.write_error(error, request_id)
+        return write_error(error, request_id)
 
     @override
     def encode_stream_error(self, error: GatewayError, request_id: str) -> bytes:
-        return errors.write_stream_error(error)
+        return write_stream_error(error)
 
     # -- the upstream's side
 
@@ -121,7 +123,7 @@ class OpenAIChat(Dialect):
 
     @override
     def decode_error(self, failure: UpstreamFailure) -> UpstreamError:
-        return errors.read_error(failure, self.profile.error_codes)
+        return read_error(failure, self.profile.error_codes)
 
     # -- the native path
 

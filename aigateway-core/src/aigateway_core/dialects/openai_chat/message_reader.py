@@ -20,6 +20,7 @@ from aigateway_core.dialects.checks import (
     string,
 )
 from aigateway_core.dialects.identifiers import synthetic_tool_id
+from aigateway_core.dialects.openai_facts import read_data_url
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import (
@@ -173,7 +174,7 @@ def _image(part: JsonObject, *path: str | int) -> Part:
     image = mapping(value, *path, "image_url")
     url = string(_required(image, "url", *path, "image_url"), *path, "image_url", "url")
     detail = optional_string(image.get("detail"), *path, "image_url", "detail")
-    if (inline := _inline(url)) is None:
+    if (inline := read_data_url(url)) is None:
         return ImagePart(url=url, detail=detail)
     return ImagePart(media_type=inline[0], data=inline[1], detail=detail)
 
@@ -196,7 +197,7 @@ def _file(part: JsonObject, *path: str | int) -> Part:
     if "file_data" not in file:
         raise InvalidRequestError("one of file_id and file_data is required", path=path_text(path))
     data = string(file["file_data"], *path, "file_data")
-    media_type, data = _inline(data) or ("application/pdf", data)
+    media_type, data = read_data_url(data) or ("application/pdf", data)
     return DocumentPart(media_type=media_type, data=data, title=title)
 
 
@@ -204,17 +205,6 @@ _TEXT_ONLY: dict[str, _PartReader] = {"text": _text}
 _USER_PARTS: dict[str, _PartReader] = {"text": _text, "image_url": _image, "input_audio": _audio, "file": _file}
 _ASSISTANT_PARTS: dict[str, _PartReader] = {"text": _text, "refusal": _refusal}
 _TOOL_PARTS: dict[str, _PartReader] = {"text": _text, "image_url": _image, "file": _file}
-
-
-def _inline(url: str) -> tuple[str, str] | None:
-    """Media type and base64 text of a ``data:`` URL; None for any other address."""
-    if not url.startswith("data:"):
-        return None
-    head, comma, data = url[5:].partition(",")
-    media_type, *parameters = head.split(";")
-    if not comma or "base64" not in parameters:
-        return None
-    return media_type or "application/octet-stream", data
 
 
 def _thinking(message: JsonObject, position: int) -> list[Part]:

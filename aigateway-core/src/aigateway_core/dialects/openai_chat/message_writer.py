@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from aigateway_core.dialects.identifiers import legal_tool_id, legal_tool_name
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
+from aigateway_core.dialects.openai_facts import file_data, image_url, marked_failure, note
 from aigateway_core.model import (
     AudioPart,
     DocumentPart,
@@ -143,14 +144,12 @@ class _PartWriter:
 
     def texts(self, parts: Iterable[Part]) -> list[str]:
         """What can be said in text, attachments by a note."""
-        return [text for part in parts if (text := _text(part))]
+        return [text for part in parts if (text := note(part))]
 
     def result_text(self, result: ToolResultPart) -> str:
         """A tool's answer as text; failures are marked, because the ``tool`` role has no field for it."""
         text = "\n".join(self.texts(part for part in result.content if not self._attachable(part)))
-        if result.is_error and text[:5].lower() != "error":
-            return f"Error: {text}" if text else "Error"
-        return text
+        return marked_failure(text) if result.is_error else text
 
     def result_content(self, result: ToolResultPart) -> str | list[JsonObject]:
         """The content of a ``tool`` message."""
@@ -184,37 +183,14 @@ class _PartWriter:
             block = _file(part)
         elif isinstance(part, AudioPart) and "audio" in self._attachments:
             block = {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
-        if block is None and (text := _text(part)):
+        if block is None and (text := note(part)):
             block = {"type": "text", "text": text}
         return block
 
 
-def _text(part: Part) -> str:
-    """The text of a part, or the note that remains of one that cannot be sent; empty for what leaves no trace."""
-    match part:
-        case TextPart(text):
-            return text
-        case DocumentPart(text=str(text)):
-            return f"[{part.title}]\n{text}" if part.title else text
-        case DocumentPart(url=str(url)):
-            return f"[document {part.title}: {url}]" if part.title else f"[document: {url}]"
-        case DocumentPart():
-            return "[document omitted]"
-        case ImagePart():
-            return "[image omitted]"
-        case AudioPart():
-            return "[audio omitted]"
-        case _:
-            return ""
-
-
 def _image(part: ImagePart) -> JsonObject | None:
     """A picture by address or inline. OpenAI's chat has no place for pictures by file id."""
-    if part.data is not None:
-        url = f"data:{part.media_type or 'image/png'};base64,{part.data}"
-    elif part.url is not None:
-        url = part.url
-    else:
+    if (url := image_url(part)) is None:
         return None
     image: JsonObject = {"url": url}
     if part.detail is not None:
@@ -225,9 +201,7 @@ def _image(part: ImagePart) -> JsonObject | None:
 def _file(part: DocumentPart) -> JsonObject | None:
     """A document inline or by file id; None for one that is text, or that only an address leads to."""
     if part.data is not None:
-        media_type = part.media_type or "application/pdf"
-        name = part.title or ("document.pdf" if media_type == "application/pdf" else "document")
-        return {"type": "file", "file": {"filename": name, "file_data": f"data:{media_type};base64,{part.data}"}}
+        return {"type": "file", "file": file_data(part)}
     if part.file_id is not None:
         return {"type": "file", "file": {"file_id": part.file_id} | ({"filename": part.title} if part.title else {})}
     return None

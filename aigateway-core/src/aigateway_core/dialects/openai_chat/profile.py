@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
 from aigateway_core.dialects.dialect import Loss
+from aigateway_core.dialects.openai_facts import are_fields
 from aigateway_core.errors import ErrorKind, Scope
-from aigateway_core.model import ChatRequest, Effort, FinishReason
+from aigateway_core.model import Effort, FinishReason
 
 ToolChoiceForm: TypeAlias = Literal["auto", "none", "required", "named", "allowed_tools"]
 Attachment: TypeAlias = Literal["image", "document", "audio"]
 
 EVERY_TOOL_CHOICE: frozenset[ToolChoiceForm] = frozenset({"auto", "none", "required", "named", "allowed_tools"})
 EVERY_ATTACHMENT: frozenset[Attachment] = frozenset({"image", "document", "audio"})
-
-
-UNSAID: Mapping[str, Any] = {
-    field.name: field.default
-    for field in attrs.fields(ChatRequest)
-    if field.default is None or field.default is False or field.default == ()
-}
-"""The fields of a request that a client may leave out, and their value when it did."""
-
-
-def _are_fields(_profile: object, _attribute: object, losses: Mapping[str, Loss]) -> None:
-    if unknown := sorted(losses.keys() - UNSAID.keys()):
-        raise ValueError(
-            f"cannot_express: {', '.join(unknown)} cannot be left out of a ChatRequest, or is no field of it"
-        )
 
 
 @attrs.frozen(kw_only=True)
@@ -89,5 +75,5 @@ class OpenAIChatProfile:
     error_codes: Mapping[str, tuple[ErrorKind, Scope]] = attrs.field(factory=dict)
     """Codes (and types) of the vendor's own for what went wrong; they win over OpenAI's."""
 
-    cannot_express: Mapping[str, Loss] = attrs.field(factory=dict, validator=_are_fields)
+    cannot_express: Mapping[str, Loss] = attrs.field(factory=dict, validator=are_fields)
     """Fields of :class:`ChatRequest` that this vendor has no place for, besides the ones that OpenAI has none for."""

@@ -18,10 +18,10 @@ from aigateway_core.dialects.checks import (
     string,
 )
 from aigateway_core.dialects.openai_chat.message_reader import MessageReader
+from aigateway_core.dialects.openai_facts import EFFORTS
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.model import (
     ChatRequest,
-    Effort,
     HostedTool,
     JsonObject,
     Reasoning,
@@ -31,7 +31,6 @@ from aigateway_core.model import (
 )
 
 _MODES = ("auto", "none", "required")
-_EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 _KNOWN = frozenset(
     {
@@ -125,8 +124,8 @@ def _metadata(value: Any) -> dict[str, str] | None:
 def _reasoning(value: Any) -> Reasoning | None:
     if value is None:
         return None
-    word = one_of(value, _EFFORTS, "reasoning_effort")
-    return Reasoning(effort=next(effort for effort in _EFFORTS if effort == word))
+    word = one_of(value, EFFORTS, "reasoning_effort")
+    return Reasoning(effort=next(effort for effort in EFFORTS if effort == word))
 
 
 def _include_usage(value: Any) -> bool:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any
-
-import attrs
 
 from aigateway_core.dialects.identifiers import legal_tool_name
 from aigateway_core.dialects.openai_chat.message_writer import write_messages
-from aigateway_core.dialects.openai_chat.profile import UNSAID, OpenAIChatProfile
+from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
+from aigateway_core.dialects.openai_facts import (
+    SERVICE_TIERS,
+    effort_word,
+    function_schema,
+    schema_name,
+    user_id,
+    without,
+)
 from aigateway_core.jsontext import dumps
-from aigateway_core.model import ChatRequest, Effort, JsonObject, Reasoning, ResponseFormat, Tool, ToolChoice
+from aigateway_core.model import ChatRequest, JsonObject, ResponseFormat, Tool, ToolChoice
 
 _SAME = (
     *("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "n", "logprobs", "top_logprobs"),
@@ -20,24 +25,10 @@ _SAME = (
 )
 """Fields that have one name and one meaning here and there."""
 
-SERVICE_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
-"""OpenAI's words; other vendors have other ones under the same name, which it would refuse."""
-
-_EFFORT_OF_BUDGET: tuple[tuple[int, Effort], ...] = (
-    (0, "none"),
-    (1024, "minimal"),
-    (2048, "low"),
-    (8192, "medium"),
-    (24576, "high"),
-)
-"""Up to so many tokens of thinking, this word; ``xhigh`` beyond."""
-
 
 def write_request(request: ChatRequest, profile: OpenAIChatProfile) -> JsonObject:
     """The body for the upstream; only what ``profile`` has a place for."""
-    if profile.cannot_express:
-        unsaid: dict[str, Any] = {name: UNSAID[name] for name in profile.cannot_express}
-        request = attrs.evolve(request, **unsaid)
+    request = without(request, profile.cannot_express)
     system = list(request.system)
     body: JsonObject = {"model": request.model, "messages": []}
     for name in _SAME:
@@ -50,10 +41,10 @@ def write_request(request: ChatRequest, profile: OpenAIChatProfile) -> JsonObjec
     if request.service_tier in SERVICE_TIERS:
         body["service_tier"] = request.service_tier
     if request.user:
-        body[profile.user_field] = _user(request.user, *profile.user_length)
+        body[profile.user_field] = user_id(request.user, *profile.user_length)
     if request.audio_output is not None:
         body |= {"modalities": ["text", "audio"], "audio": dict(request.audio_output)}
-    if request.reasoning is not None and (effort := _effort(request.reasoning, profile.efforts)) is not None:
+    if request.reasoning is not None and (effort := effort_word(request.reasoning, profile.efforts)) is not None:
         body["reasoning_effort"] = effort
     if request.response_format is not None:
         body["response_format"] = _response_format(request.response_format, profile, system)
@@ -69,19 +60,6 @@ def keeps_tool_choice(choice: ToolChoice, profile: OpenAIChatProfile) -> bool:
     return _form(choice, choice.names) in profile.tool_choices
 
 
-def _user(user: str, fewest: int, most: int) -> str:
-    if fewest <= len(user) <= most:
-        return user
-    return "user-" + blake2b(user.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def _effort(reasoning: Reasoning, words: Mapping[Effort, str | None]) -> str | None:
-    effort = reasoning.effort
-    if effort is None and reasoning.budget is not None and reasoning.budget >= 0:
-        effort = next((word for most, word in _EFFORT_OF_BUDGET if reasoning.budget <= most), "xhigh")
-    return None if effort is None else words.get(effort, effort)
-
-
 def _response_format(wanted: ResponseFormat, profile: OpenAIChatProfile, system: list[str]) -> JsonObject:
     if wanted.kind == "json_object":
         return {"type": "json_object"}
@@ -89,7 +67,7 @@ def _response_format(wanted: ResponseFormat, profile: OpenAIChatProfile, system:
         schema = dumps(dict(wanted.schema or {})).decode()
         system.append(f"Answer with one JSON object that fits this JSON Schema, and with nothing else:\n{schema}")
         return {"type": "json_object"}
-    schema_of: JsonObject = {"name": legal_tool_name(_schema_name(wanted))}
+    schema_of: JsonObject = {"name": schema_name(wanted)}
     if wanted.description is not None:
         schema_of["description"] = wanted.description
     if wanted.schema is not None:
@@ -97,11 +75,6 @@ def _response_format(wanted: ResponseFormat, profile: OpenAIChatProfile, system:
     if wanted.strict is not None:
         schema_of["strict"] = wanted.strict
     return {"type": "json_schema", "json_schema": schema_of}
-
-
-def _schema_name(wanted: ResponseFormat) -> str:
-    title = (wanted.schema or {}).get("title")
-    return wanted.name or (title if type(title) is str and title else "structured_output")
 
 
 def _tools(request: ChatRequest, profile: OpenAIChatProfile) -> JsonObject:
@@ -151,26 +124,7 @@ def _tool(tool: Tool) -> JsonObject:
     function: JsonObject = {"name": legal_tool_name(tool.name)}
     if tool.description is not None:
         function["description"] = tool.description
-    function["parameters"] = (
-        _with_properties(tool.parameters) if tool.parameters else {"type": "object", "properties": {}}
-    )
+    function["parameters"] = function_schema(tool.parameters)
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
-
-
-_NODES = (dict, list)
-_NO_SCHEMAS = frozenset({"enum", "const", "default", "examples", "example", "required"})
-
-
-def _with_properties(schema: Any) -> Any:
-    """The schema with ``properties`` on every node of type ``object``, which several servers insist on."""
-    if isinstance(schema, list):
-        return [_with_properties(item) if isinstance(item, _NODES) else item for item in schema]
-    nodes = {
-        name: _with_properties(value) if isinstance(value, _NODES) and name not in _NO_SCHEMAS else value
-        for name, value in schema.items()
-    }
-    if nodes.get("type") == "object" and "properties" not in nodes:
-        nodes["properties"] = {}
-    return nodes

@@ -7,10 +7,11 @@ from typing import Any, NoReturn
 
 from aigateway_core.dialects.dialect import Classify, NativeAnswer
 from aigateway_core.dialects.estimate import usage_of
-from aigateway_core.dialects.identifiers import digest, restoring_names, synthetic_tool_id
+from aigateway_core.dialects.identifiers import restoring_names, synthetic_tool_id
 from aigateway_core.dialects.openai_chat.errors import holds_error
 from aigateway_core.dialects.openai_chat.outcome import finish_word, read_finish, read_usage, settled, write_usage
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
+from aigateway_core.dialects.openai_facts import answer_seed
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import (
@@ -31,15 +32,6 @@ def completion_id(response_id: str, request: ChatRequest) -> str:
     if response_id.startswith("chatcmpl-"):
         return response_id
     return f"chatcmpl-{response_id or answer_seed('', request)}"
-
-
-def answer_seed(response_id: str, request: ChatRequest) -> str:
-    """What ids that an upstream forgot are made from: the same for the same turn, another one for the next.
-
-    The id of the answer alone would not do: servers that forget the ids of calls often give every answer the same one.
-    """
-    last = request.messages[-1] if request.messages else None
-    return digest(response_id, request.model, len(request.messages), last.text[-500:] if last else "")
 
 
 def write_response(response: ChatResponse, request: ChatRequest) -> JsonObject:

@@ -12,13 +12,13 @@ from aigateway_core.dialects.identifiers import restoring_names
 from aigateway_core.dialects.openai_chat.outcome import read_finish, read_usage, settled
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
 from aigateway_core.dialects.openai_chat.response import (
-    answer_seed,
     failed_finish,
     parse,
     text_in,
     thinking_in,
 )
 from aigateway_core.dialects.openai_chat.tool_fragments import ToolFragments
+from aigateway_core.dialects.openai_facts import answer_seed
 from aigateway_core.dialects.sse import ServerSentEvent
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.events import StreamEvent, StreamFinish, StreamStart, TextDelta, ThinkingDelta, UsageUpdate

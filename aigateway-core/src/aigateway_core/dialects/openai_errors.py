@@ -1,0 +1,232 @@
+"""Errors in OpenAI's shape: written for clients, read from upstreams whatever they made of it.
+
+Shape and codes: https://platform.openai.com/docs/guides/error-codes. What compatible servers send instead: an error
+that is a plain string, a list, flat on the top level, with a number for a code, a page of HTML, or nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import orjson
+
+from aigateway_core.dialects.dialect import ErrorReply
+from aigateway_core.errors import (
+    ErrorKind,
+    GatewayError,
+    InvalidRequestError,
+    Scope,
+    UnsupportedFeatureError,
+    UpstreamError,
+    UpstreamFailure,
+    retry_after,
+)
+from aigateway_core.model import JsonObject
+from aigateway_core.secret import scrub
+
+MAX_MESSAGE = 2000
+
+_REPLIES: dict[ErrorKind, tuple[int, str, str | None]] = {
+    ErrorKind.INVALID_REQUEST: (400, "invalid_request_error", None),
+    ErrorKind.UNSUPPORTED: (400, "invalid_request_error", "unsupported_parameter"),
+    ErrorKind.CONTEXT_LENGTH: (400, "invalid_request_error", "context_length_exceeded"),
+    ErrorKind.CONTENT_FILTER: (400, "invalid_request_error", "content_filter"),
+    ErrorKind.TOO_LARGE: (413, "invalid_request_error", None),
+    ErrorKind.UNAUTHORIZED: (401, "invalid_request_error", "invalid_api_key"),
+    ErrorKind.FORBIDDEN: (403, "invalid_request_error", "permission_denied"),
+    ErrorKind.NOT_FOUND: (404, "invalid_request_error", None),
+    ErrorKind.MODEL_NOT_FOUND: (404, "invalid_request_error", "model_not_found"),
+    ErrorKind.METHOD_NOT_ALLOWED: (405, "invalid_request_error", None),
+    ErrorKind.CONFLICT: (409, "invalid_request_error", None),
+    ErrorKind.REQUEST_TIMEOUT: (408, "invalid_request_error", None),
+    ErrorKind.RATE_LIMIT: (429, "rate_limit_error", "rate_limit_exceeded"),
+    ErrorKind.QUOTA: (429, "insufficient_quota", "insufficient_quota"),
+    # The gateway's own credential with the vendor: a 401 would tell the client to mend its key, which is good.
+    ErrorKind.CREDENTIAL: (502, "server_error", None),
+    ErrorKind.OVERLOADED: (503, "service_unavailable_error", "server_is_overloaded"),
+    ErrorKind.SERVER: (500, "server_error", None),
+    ErrorKind.UNAVAILABLE: (503, "server_error", None),
+    ErrorKind.TIMEOUT: (504, "server_error", None),
+    ErrorKind.PROTOCOL: (502, "server_error", None),
+    ErrorKind.INTERNAL: (500, "server_error", None),
+}
+
+Judgement = tuple[ErrorKind, Scope]
+
+_BY_CODE: dict[str, Judgement] = {
+    # OpenAI's codes.
+    "invalid_api_key": (ErrorKind.CREDENTIAL, "account"),
+    "account_deactivated": (ErrorKind.CREDENTIAL, "account"),
+    "insufficient_quota": (ErrorKind.QUOTA, "account"),
+    "credit_balance_exhausted": (ErrorKind.QUOTA, "account"),
+    "billing_hard_limit_reached": (ErrorKind.QUOTA, "account"),
+    "billing_not_active": (ErrorKind.QUOTA, "account"),
+    "rate_limit_exceeded": (ErrorKind.RATE_LIMIT, "model"),
+    "slow_down": (ErrorKind.OVERLOADED, "request"),
+    "server_is_overloaded": (ErrorKind.OVERLOADED, "request"),
+    "model_not_found": (ErrorKind.MODEL_NOT_FOUND, "request"),
+    "context_length_exceeded": (ErrorKind.CONTEXT_LENGTH, "request"),
+    "content_filter": (ErrorKind.CONTENT_FILTER, "request"),
+    "content_policy_violation": (ErrorKind.CONTENT_FILTER, "request"),
+    # Anthropic's types, and Google's status words: servers of every make sit behind this endpoint.
+    "authentication_error": (ErrorKind.CREDENTIAL, "account"),
+    "billing_error": (ErrorKind.QUOTA, "account"),
+    "overloaded_error": (ErrorKind.OVERLOADED, "request"),
+    "service_unavailable_error": (ErrorKind.OVERLOADED, "request"),
+    "timeout_error": (ErrorKind.TIMEOUT, "request"),
+    "unauthenticated": (ErrorKind.CREDENTIAL, "account"),
+}
+
+_BY_TYPE: dict[str, Judgement] = {
+    # Only where no status says more: inside a stream or an answer that began with 200.
+    "invalid_request_error": (ErrorKind.INVALID_REQUEST, "request"),
+    "rate_limit_error": (ErrorKind.RATE_LIMIT, "model"),
+    "permission_error": (ErrorKind.CREDENTIAL, "request"),
+    "not_found_error": (ErrorKind.MODEL_NOT_FOUND, "request"),
+    "request_too_large": (ErrorKind.TOO_LARGE, "request"),
+}
+
+_BY_STATUS: dict[int, Judgement] = {
+    401: (ErrorKind.CREDENTIAL, "account"),
+    402: (ErrorKind.QUOTA, "account"),
+    403: (ErrorKind.CREDENTIAL, "request"),
+    404: (ErrorKind.MODEL_NOT_FOUND, "request"),
+    408: (ErrorKind.TIMEOUT, "request"),
+    413: (ErrorKind.TOO_LARGE, "request"),
+    429: (ErrorKind.RATE_LIMIT, "model"),
+    503: (ErrorKind.OVERLOADED, "request"),
+    504: (ErrorKind.TIMEOUT, "request"),
+    529: (ErrorKind.OVERLOADED, "request"),
+}
+
+_TOO_LONG = re.compile(
+    r"maximum context length|prompt is too long|exceeds? the (?:model's )?context (?:length|window)", re.IGNORECASE
+)
+_TRY_AGAIN = re.compile(r"try again in ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)", re.IGNORECASE)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def write_error(error: GatewayError, request_id: str) -> ErrorReply:
+    """Status, body and headers for a client."""
+    status, _, _ = _REPLIES[error.kind]
+    headers = {"x-request-id": request_id}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(math.ceil(error.retry_after), 1))
+    if error.kind is ErrorKind.UNAUTHORIZED:
+        # OpenAI's and Anthropic's SDKs, and Claude Code, obey it: a wrong key does not get better by trying again.
+        headers["x-should-retry"] = "false"
+    return ErrorReply(status, error_body(error), headers)
+
+
+def error_body(error: GatewayError) -> JsonObject:
+    """The body alone."""
+    _, kind, code = _REPLIES[error.kind]
+    if isinstance(error, UpstreamError) and error.kind is ErrorKind.INVALID_REQUEST:
+        code = error.code
+    path = error.path if isinstance(error, InvalidRequestError | UnsupportedFeatureError) else None
+    return {"error": {"message": error.message, "type": kind, "param": path, "code": code}}
+
+
+@attrs.frozen
+class _Words:
+    """What an upstream said: its message, its code and type as text, and a status that it wrote into the body."""
+
+    message: str | None = None
+    code: str | None = None
+    type: str | None = None
+    status: int | None = None
+
+
+def read_error(failure: UpstreamFailure, own_codes: Mapping[str, Judgement]) -> UpstreamError:
+    """Kind, scope and message of a refusal; ``own_codes`` are the vendor's, which win over OpenAI's."""
+    words = _words(failure.body)
+    status = failure.status
+    if status < 400 and words.status is not None:
+        status = words.status
+    message = words.message or (
+        f"the upstream answered with status {status}" if status >= 400 else "the upstream reported an error"
+    )
+    kind, scope = _judge(words, status, own_codes)
+    wait = retry_after(failure.headers)
+    if wait is None and kind in (ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED):
+        wait = _wait_in(message)
+    return UpstreamError(
+        kind, scrub(message), scope=scope, retry_after=wait, status=status, code=words.code or words.type
+    )
+
+
+def _judge(words: _Words, status: int, own_codes: Mapping[str, Judgement]) -> Judgement:
+    given = [word for word in (words.code, words.type) if word is not None]
+    for table in (own_codes, _BY_CODE):
+        for word in given:
+            if (judgement := table.get(word) or table.get(word.lower())) is not None:
+                return judgement
+    if status in (200, 400, 413, 422, 500) and words.message is not None and _TOO_LONG.search(words.message):
+        return ErrorKind.CONTEXT_LENGTH, "request"
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status < 400:
+        return next((_BY_TYPE[word] for word in given if word in _BY_TYPE), (ErrorKind.SERVER, "request"))
+    return (ErrorKind.SERVER if status >= 500 else ErrorKind.INVALID_REQUEST), "request"
+
+
+def _wait_in(message: str) -> float | None:
+    """Seconds from "Please try again in 1.5s", which OpenAI writes into the text."""
+    if (found := _TRY_AGAIN.search(message)) is None:
+        return None
+    return sum(float(number) * _SECONDS[unit.lower()] for number, unit in _DURATION.findall(found[1]))
+
+
+def _words(body: bytes) -> _Words:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _Words(_readable(body.decode("utf-8", "replace")))
+    if type(value) is list and value:
+        value = value[0]
+    if type(value) is not dict:
+        return _Words(_readable(value))
+    error = value.get("error")
+    if type(error) is dict:
+        return _from(error, value)
+    return _from({**value, "message": error} if type(error) is str else value, {})
+
+
+def _from(error: JsonObject, outer: JsonObject) -> _Words:
+    message = next((text for name in ("message", "msg", "detail") if (text := _readable(error.get(name)))), None)
+    details = error.get("details")
+    code = error.get("code")
+    if code is None and type(details) is dict:
+        code = details.get("error_code")
+    # Anthropic's outer type is always "error"; Google's word stands in "status".
+    kind = error.get("type") or error.get("status") or outer.get("type")
+    status = next((number for number in (_number(code), _number(error.get("status"))) if number is not None), None)
+    return _Words(message, _word(code), _word(kind), status)
+
+
+def _readable(value: Any) -> str | None:
+    """A message fit to be shown: never a page of HTML, never longer than :data:`MAX_MESSAGE`."""
+    if type(value) is not str:
+        return None
+    text = value.strip()
+    if not text or text.startswith("<") or "<html" in text[:MAX_MESSAGE].lower():
+        return None
+    return text[:MAX_MESSAGE]
+
+
+def _word(value: Any) -> str | None:
+    if type(value) is int:
+        return str(value)
+    return value[:100] if type(value) is str and value else None
+
+
+def _number(value: Any) -> int | None:
+    """An HTTP status that a body states for itself."""
+    if type(value) is str and value.isdecimal() and len(value) == 3:
+        value = int(value)
+    return value if type(value) is int and 400 <= value <= 599 else None
