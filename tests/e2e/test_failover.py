@@ -38,7 +38,7 @@ def ask_anthropic(gateway: GatewayProcess, model: str, text: str) -> str:
 
 @pytest.fixture
 def pool(start_gateway: StartGateway, vendors: Vendors, request: pytest.FixtureRequest) -> GatewayProcess:
-    """A gateway whose ``openai`` accounts are the keys of the parameter; ids by key are in ``accounts``."""
+    """A gateway whose ``openai`` accounts have the parameter's keys; OpenAI does not know those that say ``bad``."""
     gateway = start_gateway({"providers": vendors.providers(keys=False)})
     for key in request.param:
         if not key.startswith("sk-bad"):

@@ -11,7 +11,6 @@ import json
 import threading
 from collections.abc import Iterable, Iterator
 
-import attrs
 from aiohttp import web
 from e2e.fakes.mind import think
 from e2e.fakes.vendor import Exchange, Problem, Refusal, Script, Wire
@@ -28,7 +27,7 @@ class FakeVendor:
         self.violations: list[str] = []
         self.url = ""
         self._wire = wire
-        self._scripts: dict[tuple[str, str], list[Script]] = {}
+        self._scripts: dict[tuple[str, str], Script] = {}
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -47,8 +46,8 @@ class FakeVendor:
         self._thread.join(10)
 
     def script(self, script: Script, *, model: str = "", key: str = "") -> None:
-        """Play ``script`` for requests with this model or this key, until it has been played ``times`` times."""
-        self._scripts.setdefault(("model", model) if model else ("key", key), []).append(script)
+        """From now on, play ``script`` for requests with this model or this key."""
+        self._scripts["model" if model else "key", model or key] = script
 
     def refuse(self, status: int, message: str, *, code: str | None = None, **headers: str) -> Script:
         """A script that refuses in the vendor's shape; underscores in the names of headers stand for hyphens."""
@@ -76,27 +75,25 @@ class FakeVendor:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        exchange = Exchange(method=request.method, path=request.path_qs, headers=headers, body=body)
+        exchange = Exchange(path=request.path_qs, headers=headers, body=body)
         self.exchanges.append(exchange)
         try:
-            response = await self._respond(request, exchange)
+            return await self._respond(request, exchange)
         except asyncio.CancelledError:
             exchange.left.set()
             raise
         except ConnectionError:
             exchange.left.set()
             return web.Response()
-        exchange.complete = True
-        return response
 
     async def _respond(self, request: web.Request, exchange: Exchange) -> web.StreamResponse:
-        script = self._next_script("key", exchange.key)
+        script = self._scripts.get(("key", exchange.key))
         if script is None:
             problem = self._wire.authenticate(exchange, self.keys) or self._checked(exchange)
             if problem is not None:
                 body = json.dumps(self._wire.error(problem)).encode()
-                return self._refuse(exchange, Refusal(status=problem.status, body=body))
-        return await self._play(request, exchange, script or self._next_script("model", exchange.model) or Script())
+                return self._refuse(Refusal(status=problem.status, body=body))
+        return await self._play(request, exchange, script or self._scripts.get(("model", exchange.model), Script()))
 
     def _checked(self, exchange: Exchange) -> Problem | None:
         scripted = {name for kind, name in self._scripts if kind == "model"}
@@ -104,35 +101,21 @@ class FakeVendor:
         self.violations.extend(f"{exchange.model} {one.where or ''}: {one.message}" for one in problems)
         return problems[0] if problems else None
 
-    def _next_script(self, kind: str, name: str) -> Script | None:
-        waiting = self._scripts.get((kind, name), [])
-        while waiting:
-            script = waiting[0]
-            if script.times is None:
-                return script
-            if script.times > 0:
-                waiting[0] = attrs.evolve(script, times=script.times - 1)
-                return script
-            waiting.pop(0)
-        return None
-
     async def _play(self, request: web.Request, exchange: Exchange, script: Script) -> web.StreamResponse:
         if script.refusal is not None:
-            return self._refuse(exchange, script.refusal)
+            return self._refuse(script.refusal)
         exchange.begun.set()
         if script.mute:
             await asyncio.Event().wait()
         body = exchange.json
         answer = think(self._wire.understand(body), instead=script.text)
         exchange.answer = answer
-        exchange.status = 200
         if body.get("stream"):
             return await self._stream(request, script, list(self._wire.frames(body, answer)))
         payload = json.dumps(self._wire.whole(body, answer), ensure_ascii=False).encode()
         return await self._deliver(request, script, payload)
 
-    def _refuse(self, exchange: Exchange, refusal: Refusal) -> web.Response:
-        exchange.status = refusal.status
+    def _refuse(self, refusal: Refusal) -> web.Response:
         headers = {**self._wire.headers(), **refusal.headers, "content-type": refusal.content_type}
         return web.Response(status=refusal.status, body=refusal.body, headers=headers)
 

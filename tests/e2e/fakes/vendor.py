@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator, Mapping, Set
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -41,7 +40,7 @@ class Script:
     ``refusal`` comes instead of an answer. ``mute``: nothing at all is ever said. Else, after ``after`` frames of a
     stream or half the bytes of a whole answer, the ``end`` comes: ``cut`` drops the connection, ``silence`` keeps it,
     ``error`` sends the vendor's error inside the stream. ``pause`` is in seconds, between two writes.
-    ``text`` replaces what the model says. ``times`` bounds how often the script is played.
+    ``text`` replaces what the model says.
     """
 
     refusal: Refusal | None = None
@@ -50,7 +49,6 @@ class Script:
     end: Literal["clean", "cut", "silence", "error"] = "clean"
     pause: float = 0.0
     text: str | None = None
-    times: int | None = None
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -61,15 +59,11 @@ class Exchange:
     its answer was complete.
     """
 
-    method: str
     path: str
     headers: dict[str, str]
     body: bytes
-    received_at: float = attrs.field(factory=time.monotonic)
-    status: int | None = None
     answer: Answer | None = None
     begun: threading.Event = attrs.field(factory=threading.Event)
-    complete: bool = False
     left: threading.Event = attrs.field(factory=threading.Event)
 
     @property

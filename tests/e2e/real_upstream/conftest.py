@@ -61,7 +61,7 @@ def gateway(start_gateway: Callable[..., GatewayProcess], aimock: str) -> Gatewa
 def _install(folder: Path) -> None:
     # tox hands on where certificates are under OpenSSL's name alone; Node has a name of its own for it.
     certificates = os.environ.get("NODE_EXTRA_CA_CERTS", os.environ.get("SSL_CERT_FILE", ""))
-    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, PACKAGE]
+    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), PACKAGE]
     subprocess.run(command, check=True, timeout=100, env={**os.environ, "NODE_EXTRA_CA_CERTS": certificates})
 
 
