@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 
-import attrs
 import httpx
 import pytest
+from core.gateway_house import (
+    ANTHROPIC,
+    ANTHROPIC_WHOLE,
+    CHAT,
+    MESSAGES,
+    OPENAI,
+    STREAM,
+    WHOLE,
+    Body,
+    anthropic_like,
+    house,
+    refused,
+    reply,
+    streamed,
+)
 
-from aigateway_core.accounts import AccountSelector
-from aigateway_core.credentials import Credentials
-from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.dialect import Dialect
-from aigateway_core.dialects.openai_chat import OpenAIChat
-from aigateway_core.egress import Egress, WayOut
 from aigateway_core.errors import (
     ErrorKind,
     GatewayError,
@@ -26,213 +33,10 @@ from aigateway_core.errors import (
     UnsupportedFeatureError,
     UpstreamError,
 )
-from aigateway_core.gateway import Gateway, Incoming, StreamAnswer, WholeAnswer
-from aigateway_core.plugin import (
-    AnthropicCompatibleConfig,
-    AnthropicCompatibleProvider,
-    OpenAICompatibleConfig,
-    OpenAICompatibleProvider,
-    Provider,
-    Secret,
-)
-from aigateway_core.recording import Recorder, RecorderLimits
-from aigateway_core.records import Account, Caller, CallRecord
-from aigateway_core.routing import Router
-from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry, Snapshot
-from aigateway_core.state.memory import MemoryState
-from aigateway_core.upstream import Limits
+from aigateway_core.gateway import StreamAnswer
+from aigateway_core.plugin import OpenAICompatibleConfig, OpenAICompatibleProvider
 
 pytestmark = pytest.mark.anyio
-OPENAI, ANTHROPIC = OpenAIChat(), Anthropic()
-CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-MESSAGES = {**CHAT, "max_tokens": 100}
-WHOLE = {
-    "id": "chatcmpl-1",
-    "object": "chat.completion",
-    "created": 1,
-    "model": "m-2026",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
-    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
-    "x_vendor": {"kept": True},
-}
-
-
-def chunk(delta: dict[str, object], finish: str | None = None, **more: object) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    body = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m-2026", "choices": [choice]}
-    return b"data: " + json.dumps({**body, **more}, separators=(",", ":")).encode() + b"\n\n"
-
-
-USAGE_CHUNK = (
-    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m-2026","choices":[],'
-    b'"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}\n\n'
-)
-STREAM = [
-    chunk({"role": "assistant", "content": ""}),
-    chunk({"content": "hel"}),
-    chunk({"content": "lo"}),
-    chunk({}, "stop"),
-    USAGE_CHUNK,
-    b"data: [DONE]\n\n",
-]
-
-
-class Body(httpx.AsyncByteStream):
-    """A response body that knows whether it was closed; an exception among its chunks is raised."""
-
-    def __init__(self, chunks: Sequence[bytes | Exception], wait: float = 0) -> None:
-        self._chunks = chunks
-        self._wait = wait
-        self.closed = False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for each in self._chunks:
-            await asyncio.sleep(self._wait)
-            if isinstance(each, Exception):
-                raise each
-            yield each
-
-    async def aclose(self) -> None:
-        self.closed = True
-
-
-def reply(body: object) -> httpx.Response:
-    return httpx.Response(200, json=body)
-
-
-def streamed(*chunks: bytes | Exception, wait: float = 0) -> httpx.Response:
-    return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Body(chunks, wait))
-
-
-def refused(status: int, **headers: str) -> httpx.Response:
-    return httpx.Response(status, json={"error": {"message": f"no {status}", "type": "x"}}, headers=headers)
-
-
-class Script(httpx.AsyncBaseTransport):
-    """Answers each account's requests in order; the last answer of an account repeats."""
-
-    def __init__(self, **answers: Sequence[httpx.Response | Exception]) -> None:
-        self._answers = {name: list(each) for name, each in answers.items()}
-        self.seen: list[tuple[str, dict[str, object]]] = []
-        self.headers: list[httpx.Headers] = []
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        account = request.headers["x-account"]
-        self.seen.append((account, json.loads(request.content)))
-        self.headers.append(request.headers)
-        left = self._answers[account]
-        answer = left.pop(0) if len(left) > 1 else left[0]
-        await asyncio.sleep(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-class Signs(httpx.Auth):
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def auth_flow(self, request: httpx.Request):  # type: ignore[no-untyped-def]
-        request.headers["x-account"] = self._name
-        yield request
-
-
-@attrs.frozen
-class Token:
-    token: Secret
-
-
-class Strategy:
-    credential = Token
-
-    def auth(self, account: Account) -> httpx.Auth:
-        return Signs(account.id)
-
-
-class OneWay(Egress):
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        self._transport = transport
-
-    def way_out(self, account: Account) -> WayOut:
-        return WayOut(self._transport, proxied=False)
-
-
-class Kept:
-    def __init__(self) -> None:
-        self.records: list[CallRecord] = []
-
-    async def write(self, records: Sequence[CallRecord]) -> None:
-        self.records.extend(records)
-
-    async def aclose(self) -> None:
-        pass
-
-
-class House:
-    """A gateway over a script, and what it recorded."""
-
-    def __init__(self, script: Script, provider: Provider, accounts: str = "abc", max_attempts: int = 3) -> None:
-        entry = ProviderEntry(
-            id="acme", kind="acme", title="Acme", provider=provider, strategy=Strategy(), strategy_name="bearer"
-        )
-        snapshot = CurrentSnapshot()
-        listed = tuple(
-            Account(id=name, provider_id="acme", credential=Token(Secret(f"secret-of-{name}-12345")))
-            for name in accounts
-        )
-        snapshot.value = Snapshot(version=1, accounts={"acme": listed} if listed else {})
-        self.script = script
-        self.sink = Kept()
-        self.recorder = Recorder([self.sink], RecorderLimits(flush_interval=60))
-        self.gateway = Gateway(
-            router=Router([entry]),
-            selector=AccountSelector(snapshot, MemoryState()),
-            egress=OneWay(script),
-            credentials=Credentials(),
-            recorder=self.recorder,
-            limits=Limits(),
-            max_attempts=max_attempts,
-        )
-
-    async def ask(
-        self, body: object, dialect: Dialect = OPENAI, exits: AsyncExitStack | None = None
-    ) -> WholeAnswer | StreamAnswer:
-        async def read() -> bytes:
-            return body if isinstance(body, bytes) else json.dumps(body).encode()
-
-        caller = Caller(id="-", role="client")
-        return await self.gateway.chat(Incoming(dialect, caller, "req-1", read(), exits or AsyncExitStack()))
-
-    async def whole(self, body: object, dialect: Dialect = OPENAI) -> dict[str, object]:
-        answer = await self.ask(body, dialect)
-        assert isinstance(answer, WholeAnswer)
-        parsed: dict[str, object] = json.loads(answer.body)
-        return parsed
-
-    async def stream(self, body: dict[str, object], dialect: Dialect = OPENAI) -> bytes:
-        async with AsyncExitStack() as exits:
-            answer = await self.ask({**body, "stream": True}, dialect, exits)
-            assert isinstance(answer, StreamAnswer)
-            return b"".join([each async for each in answer])
-
-    async def record(self) -> CallRecord:
-        await self.recorder.aclose()
-        (record,) = self.sink.records
-        return record
-
-
-def openai_like() -> Provider:
-    return OpenAICompatibleProvider(OpenAICompatibleConfig(base_url="http://vendor.test/v1", models=("m",)))
-
-
-def anthropic_like() -> Provider:
-    return AnthropicCompatibleProvider(AnthropicCompatibleConfig(base_url="http://vendor.test", models=("m",)))
-
-
-def house(
-    accounts: str = "abc", provider: Provider | None = None, **answers: Sequence[httpx.Response | Exception]
-) -> House:
-    return House(Script(**answers), provider or openai_like(), accounts)
 
 
 # -- answers
@@ -314,18 +118,6 @@ async def test_a_field_that_changes_the_answer_and_cannot_be_honoured_is_refused
         await it.ask({**CHAT, "n": 2})
     assert it.script.seen == []
     assert (await it.record()).outcome == "invalid_request"
-
-
-ANTHROPIC_WHOLE = {
-    "id": "msg_1",
-    "type": "message",
-    "role": "assistant",
-    "model": "m",
-    "content": [{"type": "text", "text": "hello"}],
-    "stop_reason": "end_turn",
-    "stop_sequence": None,
-    "usage": {"input_tokens": 3, "output_tokens": 2},
-}
 
 
 # -- failover
@@ -539,12 +331,7 @@ async def test_every_call_is_recorded_once(number: int) -> None:
 async def test_headers_that_are_part_of_the_dialect_reach_a_vendor_of_the_same_dialect() -> None:
     it = house("a", provider=anthropic_like(), a=[reply(ANTHROPIC_WHOLE)])
     said = {"anthropic-beta": "context-1m-2025-08-07", "anthropic-version": "2026-10-21", "x-own": "kept at home"}
-
-    async def read() -> bytes:
-        return json.dumps(MESSAGES).encode()
-
-    caller = Caller(id="-", role="client")
-    await it.gateway.chat(Incoming(ANTHROPIC, caller, "req-1", read(), AsyncExitStack(), said.get))
+    await it.ask(MESSAGES, ANTHROPIC, header=said.get)
     sent = it.script.headers[0]
     assert sent["anthropic-beta"] == "context-1m-2025-08-07"
     assert sent["anthropic-version"] == "2026-10-21"
