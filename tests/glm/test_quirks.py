@@ -32,7 +32,7 @@ from aigateway_core.plugin import (
 from aigateway_core.testing import FakeUpstream, Reply
 from aigateway_glm import GLMConfig, GLMProvider
 from aigateway_glm.models import MODELS, find
-from aigateway_glm.quirks import DROPPED, PROFILE, REFUSED, prepare
+from aigateway_glm.quirks import DROPPED, PROFILE, REFUSED, prepare, with_tool_stream
 
 USER = {"role": "user", "content": "Hi"}
 TOOLS = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in ("a", "b")]
@@ -196,11 +196,20 @@ def test_a_null_is_a_field_that_was_not_given() -> None:
     assert prepared(temperature=None, tools=None, stream=None) == {"model": "glm-4.6", "messages": [USER]}
 
 
-def test_arguments_are_streamed_as_they_come() -> None:
-    assert prepared(tools=TOOLS, stream=True)["tool_stream"] is True
-    assert prepared(tools=TOOLS, stream=True, tool_stream=False)["tool_stream"] is False
-    assert "tool_stream" not in prepared(tools=TOOLS)
-    assert "tool_stream" not in prepared(stream=True)
+def test_translated_arguments_are_streamed_as_they_come() -> None:
+    assert with_tool_stream({"tools": TOOLS, "stream": True})["tool_stream"] is True
+    assert with_tool_stream({"tools": TOOLS, "stream": True, "tool_stream": False})["tool_stream"] is False
+    assert "tool_stream" not in with_tool_stream({"tools": TOOLS})
+    assert "tool_stream" not in with_tool_stream({"stream": True})
+
+
+def test_openais_clients_get_each_call_in_one_piece_unless_they_ask() -> None:
+    endpoint = GLMProvider(GLMConfig()).endpoint("openai-chat", "chat", "glm-4.6")
+    assert endpoint is not None
+    assert endpoint.prepare is not None
+    body = {"model": "glm-4.6", "messages": [USER], "tools": TOOLS, "stream": True}
+    assert "tool_stream" not in endpoint.prepare(body)
+    assert endpoint.prepare({**body, "tool_stream": True})["tool_stream"] is True
 
 
 # -- thinking

@@ -20,7 +20,7 @@ from aigateway_core.plugin import (
 )
 from aigateway_glm.errors import classify
 from aigateway_glm.models import MODELS, PATTERNS
-from aigateway_glm.quirks import PROFILE, prepare
+from aigateway_glm.quirks import PROFILE, prepare, with_tool_stream
 
 
 @attrs.frozen(kw_only=True)
@@ -54,15 +54,16 @@ class GLMProvider(OpenAICompatibleProvider):
 
     @override
     def prepare(self, body: JsonObject) -> JsonObject:
-        """The body as GLM takes it."""
-        return prepare(body)
+        """A translated body as GLM takes it."""
+        return with_tool_stream(prepare(body))
 
     @override
     def endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:
         """The native path for OpenAI's clients, and for Anthropic's where an endpoint for them is configured."""
         if self._anthropic and (dialect, operation) == ("anthropic", "chat"):
             return self._anthropic
-        return super().endpoint(dialect, operation, model)
+        endpoint = super().endpoint(dialect, operation, model)
+        return endpoint and attrs.evolve(endpoint, prepare=prepare)
 
     @override
     def classify_error(self, failure: UpstreamFailure) -> UpstreamError:

@@ -173,10 +173,13 @@ def _tool_name(tool: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _tool_stream(body: JsonObject) -> None:
-    """Without this the arguments of a call come in one piece, however long that takes."""
-    if body.get("stream") is True and body.get("tools"):
-        body.setdefault("tool_stream", True)
+def with_tool_stream(body: JsonObject) -> JsonObject:
+    """The body with a wish for tool arguments as they are written; else a call comes in one piece, when it is whole.
+
+    For translated requests alone: GLM repeats the id of a call in each of its pieces, which OpenAI's own client would
+    string together.
+    """
+    return {"tool_stream": True, **body} if body.get("stream") is True and body.get("tools") else body
 
 
 def _thinking(body: JsonObject, model: GLMModel) -> None:
@@ -232,7 +235,6 @@ _STEPS: tuple[Callable[[JsonObject], None], ...] = (
     _sampling,
     _stop,
     _tool_choice,
-    _tool_stream,
     _response_format,
     _user,
 )
