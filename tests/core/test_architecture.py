@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "addresses": {"errors"},
     "engine": {"addresses", "faults", "errors"},
     # What plugins see, the plugins that come along, and the tests for plugins.
-    "plugin": WORDS | {"upstream", "dialects"},
+    "plugin": WORDS | {"upstream", "faults", "dialects"},
     "builtin": {"plugin"},
     "testing": {"plugin"},
     "_pytest_plugin": {"plugin", "testing"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 from typing_extensions import override
 
@@ -37,7 +39,8 @@ class OpenAIProvider(OpenAICompatibleProvider):
     @override
     def adapt(self, request: ChatRequest) -> ChatRequest:
         """Without the settings that the model does not take."""
-        return attrs.evolve(request, **dict.fromkeys(_not_taken(request)))
+        unset: dict[str, Any] = dict.fromkeys(_not_taken(request))
+        return attrs.evolve(request, **unset)
 
 
 def _not_taken(request: ChatRequest) -> tuple[str, ...]:

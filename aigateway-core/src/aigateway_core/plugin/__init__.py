@@ -44,6 +44,7 @@ from aigateway_core.events import (
     fold,
     unfold,
 )
+from aigateway_core.faults import classify_status
 from aigateway_core.jsontext import loads_upstream
 from aigateway_core.model import (
     AudioPart,
@@ -88,7 +89,7 @@ from aigateway_core.plugin.provider import (
 from aigateway_core.plugin.stats import StatsSink, StatsSinkSpec
 from aigateway_core.records import Account, Attempt, CallRecord
 from aigateway_core.secret import Secret
-from aigateway_core.upstream import Upstream, UpstreamStream, classify_status
+from aigateway_core.upstream import Upstream, UpstreamStream
 
 __all__ = [
     "Account",
