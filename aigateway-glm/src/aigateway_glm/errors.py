@@ -17,7 +17,7 @@ from aigateway_core.plugin import ErrorKind, Scope, UpstreamError, UpstreamFailu
 CHINA = timezone(timedelta(hours=8))
 """Times in messages, and the days that quotas are counted in, are China's."""
 
-_LONGEST_WAIT = timedelta(days=32).total_seconds()
+_LONGEST_WAIT = timedelta(days=30).total_seconds()
 _MESSAGE_LENGTH = 500
 
 
