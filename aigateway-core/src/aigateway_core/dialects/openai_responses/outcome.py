@@ -1,0 +1,77 @@
+"""How an answer ended and what it used: this API's words for it, in both directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aigateway_core.model import FinishReason, JsonObject, Usage
+
+CUT_REASONS: dict[FinishReason, str] = {
+    "length": "max_output_tokens",
+    "context_window": "max_output_tokens",
+    "content_filter": "content_filter",
+}
+"""Why an answer is ``incomplete``. Codex gives up on such a one, so that nothing else is told this way."""
+
+_READ: dict[Any, FinishReason] = {
+    "max_output_tokens": "length",
+    "content_filter": "content_filter",
+    "steered": "stop",
+}
+
+
+def read_finish(response: JsonObject, *, called: bool, refused: bool) -> FinishReason:
+    """Why the model stopped, of a response that is ``completed`` or ``incomplete``."""
+    if response.get("status") == "incomplete":
+        details = response.get("incomplete_details")
+        word = details.get("reason") if type(details) is dict else None
+        return _READ.get(word, "length") if type(word) is str else "length"
+    if called:
+        return "tool_calls"
+    return "content_filter" if refused else "stop"
+
+
+def read_usage(value: Any) -> Usage | None:
+    """The tokens that an upstream reports; None when it reports none, or nothing that can be read.
+
+    ``input_tokens`` includes what was read from and written to the cache, ``output_tokens`` what was reasoned.
+    """
+    if type(value) is not dict:
+        return None
+    given, produced = _count(value.get("input_tokens")), _count(value.get("output_tokens"))
+    if given is None and produced is None:
+        return None
+    given = given or 0
+    read = min(_detail(value, "input_tokens_details", "cached_tokens"), given)
+    return Usage(
+        input_tokens=given,
+        output_tokens=produced or 0,
+        cache_read_tokens=read,
+        cache_write_tokens=min(_detail(value, "input_tokens_details", "cache_write_tokens"), given - read),
+        reasoning_tokens=_detail(value, "output_tokens_details", "reasoning_tokens"),
+    )
+
+
+def write_usage(usage: Usage) -> JsonObject:
+    """The ``usage`` object of an answer; the SDK's types ask for every one of its fields."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def _count(value: Any) -> int | None:
+    if type(value) is int or (type(value) is float and value.is_integer()):
+        return max(int(value), 0)
+    return None
+
+
+def _detail(usage: JsonObject, group: str, name: str) -> int:
+    details = usage.get(group)
+    return (_count(details.get(name)) or 0) if type(details) is dict else 0

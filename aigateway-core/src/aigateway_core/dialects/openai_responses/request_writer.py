@@ -1,0 +1,119 @@
+"""The canonical request, written as the body of a Responses request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aigateway_core.dialects.openai_facts import SERVICE_TIERS, effort_word, schema_name, user_id, without
+from aigateway_core.dialects.openai_responses.call_forms import CallForms
+from aigateway_core.dialects.openai_responses.item_writer import write_items
+from aigateway_core.dialects.openai_responses.profile import OpenAIResponsesProfile
+from aigateway_core.dialects.openai_responses.tools import is_foreign, write_tool_choice, write_tools
+from aigateway_core.model import ChatRequest, JsonObject, Reasoning, ResponseFormat
+
+_SAME = ("temperature", "top_p", "top_logprobs")
+"""Fields that have one name and one meaning here and there."""
+
+TIERS = SERVICE_TIERS | {"ultrafast"}
+
+ENCRYPTED = "reasoning.encrypted_content"
+
+_PLACEHOLDER = "."
+"""What a user says who exists only because the API wants an input item."""
+
+
+def write_request(request: ChatRequest, profile: OpenAIResponsesProfile) -> JsonObject:
+    """The body for the upstream; nothing of the call is to be stored there."""
+    request = without(request, profile.cannot_express)
+    forms = CallForms(request.tools, legal=True)
+    body: JsonObject = {"model": request.model, "input": write_items(request.messages, forms, profile), "store": False}
+    if not body["input"]:
+        body["input"] = [{"type": "message", "role": "user", "content": _PLACEHOLDER}]
+    if instructions := "\n\n".join(text for text in request.system if text):
+        body["instructions"] = instructions
+    for name in _SAME:
+        if (value := getattr(request, name)) is not None:
+            body[name] = value
+    if request.max_tokens is not None:
+        body["max_output_tokens"] = max(request.max_tokens, profile.min_output_tokens)
+    if request.metadata is not None:
+        body["metadata"] = dict(request.metadata)
+    if request.user:
+        body["user"] = user_id(request.user, *profile.user_length)
+    if request.service_tier in TIERS:
+        body["service_tier"] = request.service_tier
+    if text := write_text(request):
+        body["text"] = text
+    body |= _reasoning(request, profile) | _tools(request)
+    if request.stream:
+        body["stream"] = True
+    return body
+
+
+def unwritten(request: ChatRequest, profile: OpenAIResponsesProfile) -> list[str]:
+    """What of this request the body has no place for, besides whole fields that this API lacks."""
+    lost = [f"tools.{tool.type}" for tool in request.tools if is_foreign(tool)]
+    if request.tool_choice is not None and write_tool_choice(request.tool_choice, request.tools) is None:
+        lost.append("tool_choice")
+    if request.reasoning is not None and not profile.reasons(request.model):
+        lost.append("reasoning")
+    if request.service_tier is not None and request.service_tier not in TIERS:
+        lost.append("service_tier")
+    return lost
+
+
+def _reasoning(request: ChatRequest, profile: OpenAIResponsesProfile) -> JsonObject:
+    """What is said of reasoning; it is always asked for in encrypted form, since nothing is stored there."""
+    if not profile.reasons(request.model):
+        return {}
+    written: JsonObject = {"include": [ENCRYPTED]}
+    if request.reasoning is not None and (reasoning := write_reasoning(request.reasoning, profile)):
+        written["reasoning"] = reasoning
+    return written
+
+
+def write_reasoning(reasoning: Reasoning, profile: OpenAIResponsesProfile) -> JsonObject:
+    """Effort, and the kind of summary where the client wants to see the reasoning."""
+    written: JsonObject = {}
+    if (effort := effort_word(reasoning, profile.efforts)) is not None:
+        written["effort"] = effort
+    if reasoning.summary and profile.summary is not None and effort != "none":
+        written["summary"] = profile.summary
+    return written
+
+
+def write_text(request: ChatRequest) -> JsonObject:
+    """The form of the text that is wanted."""
+    written: JsonObject = {}
+    if request.response_format is not None:
+        written["format"] = _format(request.response_format)
+    if request.verbosity is not None:
+        written["verbosity"] = request.verbosity
+    return written
+
+
+def _format(wanted: ResponseFormat) -> JsonObject:
+    if wanted.kind == "json_object":
+        return {"type": "json_object"}
+    # The API insists on a schema; an empty one accepts everything.
+    schema = {} if wanted.schema is None else dict(wanted.schema)
+    written: JsonObject = {"type": "json_schema", "name": schema_name(wanted), "schema": schema}
+    if wanted.description is not None:
+        written["description"] = wanted.description
+    if wanted.strict is not None:
+        written["strict"] = wanted.strict
+    return written
+
+
+def _tools(request: ChatRequest) -> JsonObject:
+    """``tools``, ``tool_choice`` and ``parallel_tool_calls``: nothing is said of tools where there are none."""
+    tools = write_tools(request.tools)
+    if not tools:
+        return {}
+    written: JsonObject = {"tools": tools}
+    chosen: Any = None if request.tool_choice is None else write_tool_choice(request.tool_choice, request.tools)
+    if chosen is not None:
+        written["tool_choice"] = chosen
+    if request.parallel_tool_calls is not None:
+        written["parallel_tool_calls"] = request.parallel_tool_calls
+    return written
