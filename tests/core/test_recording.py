@@ -114,6 +114,136 @@ async def test_a_full_queue_drops_and_counts_and_never_waits() -> None:
     assert len(sink.records) == 2
 
 
+async def test_a_sink_that_fails_is_left_alone_for_a_while_however_many_records_come() -> None:
+    sink = Sink()
+    tries = 0
+
+    async def fail(records: Sequence[CallRecord]) -> None:
+        nonlocal tries
+        tries += 1
+        raise OSError("away")
+
+    sink.write = fail  # type: ignore[method-assign]
+    recorder = Recorder([sink], RecorderLimits(flush_interval=60, batch_size=2, queue_size=1000))
+    recorder.start()
+    for _ in range(500):
+        call(recorder).end()
+        await asyncio.sleep(0)
+    assert tries <= 2
+    await recorder.aclose()
+
+
+async def test_that_records_are_dropped_is_said_once_and_that_it_is_over_with_their_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink = Sink()
+    recorder = Recorder([sink], RecorderLimits(queue_size=2, flush_interval=60, batch_size=100))
+    for _ in range(5):
+        call(recorder).end()
+    await recorder.aclose()
+    told = [record.message for record in caplog.records]
+    assert told == [
+        "the stats sink Sink does not keep up, records are dropped",
+        "the stats sink Sink keeps up again, 3 records were dropped",
+    ]
+
+
+@pytest.mark.timeout(20)
+async def test_a_sink_that_never_returns_does_not_hold_up_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("aigateway_core.recording._FAREWELL_SECONDS", 0.05)
+
+    class Stuck(Sink):
+        async def write(self, records: Sequence[CallRecord]) -> None:
+            await asyncio.Event().wait()
+
+        async def aclose(self) -> None:
+            await asyncio.Event().wait()
+
+    good = Sink()
+    recorder = Recorder([Stuck(), good], SOON)
+    recorder.start()
+    call(recorder).end()
+    await recorder.aclose()
+    assert len(good.records) == 1
+    assert good.closed
+    assert recorder.dropped == 1
+    assert "1 call records are lost" in caplog.text
+
+
+async def test_a_sink_that_cannot_be_closed_takes_no_other_along() -> None:
+    class Unclosable(Sink):
+        async def aclose(self) -> None:
+            raise OSError("already closed")
+
+    bad, good = Unclosable(), Sink()
+    recorder = Recorder([bad, good], RecorderLimits(flush_interval=60))
+    recorder.start()
+    call(recorder).end()
+    await recorder.aclose()
+    assert len(bad.records) == len(good.records) == 1
+    assert good.closed
+
+
+async def test_a_write_under_way_at_the_end_is_let_finish_and_not_repeated() -> None:
+    class Slow(Sink):
+        async def write(self, records: Sequence[CallRecord]) -> None:
+            await asyncio.sleep(0.05)
+            await super().write(records)
+
+    sink = Slow()
+    recorder = Recorder([sink], SOON)
+    recorder.start()
+    call(recorder).end()
+    await asyncio.sleep(0.03)
+    call(recorder).end()
+    await recorder.aclose()
+    assert sink.batches == [1, 1]
+
+
+async def test_a_cancellation_that_a_sink_lets_escape_does_not_end_the_recording() -> None:
+    sink = Sink()
+    strays = [asyncio.CancelledError()]
+    write = sink.write
+
+    async def once_stray(records: Sequence[CallRecord]) -> None:
+        if strays:
+            raise strays.pop()
+        await write(records)
+
+    sink.write = once_stray  # type: ignore[method-assign]
+    recorder = Recorder([sink], SOON)
+    recorder.start()
+    call(recorder).end()
+    await until(lambda: len(sink.records) == 1)
+    await recorder.aclose()
+
+
+@pytest.mark.parametrize("odd", ["x", float("nan"), float("inf"), object()])
+async def test_odd_values_of_a_provider_do_not_get_into_a_record(odd: object) -> None:
+    sink = Sink()
+    recorder = Recorder([sink], SOON)
+    one = call(recorder)
+    one.usage = Usage(input_tokens=odd, output_tokens=7)  # type: ignore[arg-type]
+    one.finish_reason = odd  # type: ignore[assignment]
+    one.end()
+    await recorder.aclose()
+    (record,) = sink.records
+    assert (record.input_tokens, record.output_tokens) == (None, 7)
+    assert isinstance(record.finish_reason, str)
+
+
+async def test_a_name_that_a_client_made_up_is_not_kept_at_any_length() -> None:
+    sink = Sink()
+    recorder = Recorder([sink], SOON)
+    one = call(recorder)
+    one.model = "m" * 1_000_000
+    one.end()
+    await recorder.aclose()
+    assert len(sink.records[0].model or "") == 255
+
+
 async def ended(error: BaseException | None, *, first_byte: bool = False, status: int = 200) -> CallRecord:
     sink = Sink()
     recorder = Recorder([sink], SOON)

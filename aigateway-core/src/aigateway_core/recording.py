@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Literal
 
 import attrs
@@ -21,6 +23,12 @@ from aigateway_core.records import Account, Attempt, CallRecord, Outcome
 from aigateway_core.routing import Route
 
 log = logging.getLogger(__name__)
+
+_FAREWELL_SECONDS = 5.0
+"""How long a sink may take to write what is left when the gateway stops, and to close."""
+
+_LONGEST_NAME = 255
+"""Characters of a name that is kept: callers make up the names of models."""
 
 CLIENT_GONE_STATUS = 499
 """What stands in the log when nobody was there any more to receive a status (nginx's custom)."""
@@ -40,7 +48,6 @@ class Recorder:
 
     def __init__(self, sinks: Sequence[StatsSink], limits: RecorderLimits | None = None) -> None:
         self._lanes = [_Lane(sink, limits or RecorderLimits()) for sink in sinks]
-        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def dropped(self) -> int:
@@ -54,17 +61,12 @@ class Recorder:
 
     def start(self) -> None:
         """Begin to write."""
-        self._tasks = [
-            asyncio.create_task(lane.run(), name=f"recorder-{number}") for number, lane in enumerate(self._lanes)
-        ]
+        for lane in self._lanes:
+            lane.start()
 
     async def aclose(self) -> None:
-        """Write what is left, then stop."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for lane in self._lanes:
-            await lane.aclose()
+        """Write what is left, then stop; a sink that takes too long over it is left behind."""
+        await asyncio.gather(*(lane.aclose() for lane in self._lanes))
 
 
 class _Lane:
@@ -72,57 +74,94 @@ class _Lane:
 
     def __init__(self, sink: StatsSink, limits: RecorderLimits) -> None:
         self._sink = sink
+        self._name = type(sink).__name__
         self._limits = limits
         self._queue: deque[CallRecord] = deque()
-        self._full = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
         self._failing = False
+        self._closing = False
+        self._dropped_before = 0
         self.dropped = 0
 
     def put(self, record: CallRecord) -> None:
         if len(self._queue) >= self._limits.queue_size:
+            if self.dropped == self._dropped_before:
+                log.warning("the stats sink %s does not keep up, records are dropped", self._name)
             self.dropped += 1
             return
         self._queue.append(record)
-        if len(self._queue) >= self._limits.batch_size:
-            self._full.set()
+        # A sink that is away is asked at its own pace, whatever comes in meanwhile.
+        if len(self._queue) >= self._limits.batch_size and not self._failing:
+            self._wake.set()
 
-    async def run(self) -> None:
+    def start(self) -> asyncio.Task[None]:
+        self._task = asyncio.create_task(self._run(), name=f"recorder-{self._name}")
+        return self._task
+
+    async def aclose(self) -> None:
+        self._closing = True
+        self._wake.set()
+        task = self._task or self.start()
+        await asyncio.wait({task}, timeout=_FAREWELL_SECONDS)
+        task.cancel()
+        if self._queue:
+            self.dropped += len(self._queue)
+            log.error("%d call records are lost: the stats sink %s did not take them", len(self._queue), self._name)
+        try:
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await self._sink.aclose()
+        except Exception:
+            log.exception("the stats sink %s could not be closed", self._name)
+
+    async def _run(self) -> None:
         pause = self._limits.flush_interval
-        while True:
+        while not self._closing:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
-                    await self._full.wait()
-            self._full.clear()
+                    await self._wake.wait()
+            self._wake.clear()
             # A sink that is away is asked less and less often, and hears everything once it is back.
             pause = self._limits.flush_interval if await self._flush() else min(pause * 2, 5.0)
+        await self._flush()
 
     async def _flush(self) -> bool:
         """Write all that waits; false when the sink failed (what it did not take keeps waiting)."""
-        while self._queue:
-            batch = [self._queue[position] for position in range(min(len(self._queue), self._limits.batch_size))]
+        while batch := list(islice(self._queue, self._limits.batch_size)):
             try:
                 await self._sink.write(batch)
-            except Exception as error:  # noqa: BLE001 - a plugin's sink may raise anything; recording must outlive it
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled():
+                    raise
                 self._fail(error)
                 return False
-            if self._failing:
-                self._failing = False
-                log.warning("the stats sink %s works again", type(self._sink).__name__)
             for _ in batch:
                 self._queue.popleft()
+            self._recover()
         return True
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """One line when a sink begins to fail, not one for every try."""
         if not self._failing:
             self._failing = True
-            log.warning("the stats sink %s fails, records wait: %s", type(self._sink).__name__, type(error).__name__)
+            log.warning("the stats sink %s fails, records wait: %s", self._name, type(error).__name__)
 
-    async def aclose(self) -> None:
-        if not await self._flush():
-            self.dropped += len(self._queue)
-            log.error("%d call records are lost: their stats sink failed to the end", len(self._queue))
-        await self._sink.aclose()
+    def _recover(self) -> None:
+        if self._failing:
+            self._failing = False
+            log.warning("the stats sink %s works again", self._name)
+        if lost := self.dropped - self._dropped_before:
+            self._dropped_before = self.dropped
+            log.warning("the stats sink %s keeps up again, %d records were dropped", self._name, lost)
+
+
+def is_cancelled() -> bool:
+    """Whether somebody wants the current task to end.
+
+    A plugin may let a cancellation escape that was none of this task's: it must not pass for one that was.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Call:
@@ -177,19 +216,19 @@ class Call:
                 outcome=outcome,
                 status_code=status,
                 latency_ms=self.elapsed_ms(),
-                model=self.model,
+                model=self.model[:_LONGEST_NAME] if self.model else None,
                 upstream_model=self.route.model if self.route else None,
                 provider_id=self.route.provider.id if self.route else None,
                 account_id=self.account.id if self.account else None,
                 streamed=self.streamed,
                 native=self.native,
                 time_to_first_byte_ms=self.first_byte_ms,
-                input_tokens=usage.input_tokens if usage else None,
-                output_tokens=usage.output_tokens if usage else None,
-                cached_tokens=usage.cache_read_tokens if usage else None,
-                reasoning_tokens=usage.reasoning_tokens if usage else None,
+                input_tokens=_count(usage.input_tokens) if usage else None,
+                output_tokens=_count(usage.output_tokens) if usage else None,
+                cached_tokens=_count(usage.cache_read_tokens) if usage else None,
+                reasoning_tokens=_count(usage.reasoning_tokens) if usage else None,
                 usage_source=_source(usage),
-                finish_reason=self.finish_reason,
+                finish_reason=None if self.finish_reason is None else str(self.finish_reason)[:_LONGEST_NAME],
                 error_kind=kind,
                 error=message,
                 attempts=tuple(self.attempts),
@@ -261,6 +300,11 @@ def _told(error: BaseException | None) -> tuple[str | None, str | None]:
     if isinstance(error, GatewayError):
         return error.kind, error.message[:1000]
     return ("internal", type(error).__name__) if isinstance(error, Exception) else (None, None)
+
+
+def _count(tokens: int) -> int | None:
+    """What a provider counted, if it is a number: one odd value must not keep a whole batch out of the log."""
+    return max(0, int(tokens)) if isinstance(tokens, int | float) and math.isfinite(tokens) else None
 
 
 def _source(usage: Usage | None) -> Literal["upstream", "estimate"] | None:
