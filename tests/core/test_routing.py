@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aigateway_core.errors import UnknownModelError
+from aigateway_core.errors import InvalidRequestError, UnknownModelError
 from aigateway_core.model import ModelInfo
 from aigateway_core.routing import Router
 from aigateway_core.snapshot import ProviderEntry
@@ -58,10 +58,23 @@ def test_an_unknown_model_is_answered_with_near_names_and_the_installed_provider
     assert "installed providers: echo, glm" in caught.value.message
 
 
-def test_a_very_long_name_is_not_echoed_whole(entry: Make) -> None:
+def test_a_long_name_is_not_echoed_whole(entry: Make) -> None:
     with pytest.raises(UnknownModelError) as caught:
-        Router([entry("a", models=["m"])]).route("x" * 100_000)
-    assert len(caught.value.message) < 300
+        Router([entry("a", models=["m"])]).route("x" * 255)
+    assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "x\n", "x\x00", "x\x1b[31m", "x\u202e", "a/" + "x" * 256])
+def test_what_can_be_no_name_is_the_callers_mistake_even_where_a_pattern_fits(entry: Make, name: str) -> None:
+    router = Router([entry("a", patterns=["x*"])])
+    with pytest.raises(InvalidRequestError) as caught:
+        router.route(name)
+    assert caught.value.path == "model"
+
+
+@pytest.mark.parametrize("name", ["../../etc", "x?key=1#", "x%2f..", "模型", "a b", "b/../c"])
+def test_a_strange_name_is_just_a_name(entry: Make, name: str) -> None:
+    assert Router([entry("a", patterns=["*"])]).route(name).model == name
 
 
 def test_what_callers_make_up_is_not_remembered_without_bound(entry: Make) -> None:

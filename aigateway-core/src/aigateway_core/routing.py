@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 import attrs
 
-from aigateway_core.errors import UnknownModelError
+from aigateway_core.errors import InvalidRequestError, UnknownModelError
 from aigateway_core.snapshot import ProviderEntry
 
 _REMEMBERED = 4096
 """Distinct model names to remember a decision for; callers choose these names, so it is bounded."""
+
+LONGEST_NAME = 255
+"""Characters of a model's name: as many as the request log keeps."""
 
 
 @attrs.frozen(eq=False)
@@ -52,9 +55,15 @@ class Router:
         return self._providers
 
     def route(self, model: str) -> Route:
-        """Where this model is served. Raises :class:`UnknownModelError`, with near names."""
+        """Where this model is served.
+
+        Raises :class:`UnknownModelError`, with near names, and :class:`InvalidRequestError` for what can be no name.
+        """
         decided = self._decided.get(model)
         if decided is None:
+            if len(model) > LONGEST_NAME or not model.isprintable():
+                message = f"expected at most {LONGEST_NAME} characters, and none that cannot be printed"
+                raise InvalidRequestError(message, path="model")
             decided = self._decide(model)
             if len(self._decided) < _REMEMBERED:
                 self._decided[model] = decided
