@@ -43,14 +43,24 @@ class AccountSelector:
         turn = await self._state.take_turn(route.provider.id, f"{group} again" if tried else group)
         return ready[turn % len(ready)]
 
+    def rest(self, route: Route) -> float:
+        """Seconds until an account can be asked: 0 while one is ready, or there is none at all."""
+        accounts = self._snapshot.value.accounts.get(route.provider.id, ())
+        rests = [self._state.cooldown(each.id, route.quota_group) for each in accounts]
+        return min((max(0.0, each.until - time.time()) if each else 0.0 for each in rests), default=0.0)
+
     def punish(self, route: Route, account: Account, error: UpstreamError) -> None:
         """Let the account rest as far as the scope of the error goes: not at all unless it speaks of the account."""
-        if error.scope not in {"account", "model"}:
+        if error.scope not in {"account", "model"} or self._has_changed(account):
             return
         seconds = error.retry_after if error.retry_after is not None else COOLDOWNS.get(error.kind, 0.0)
         if seconds > 0:
             model = EVERY_MODEL if error.scope == "account" else route.quota_group
             self._state.cool(account.id, model, Cooldown(time.time() + seconds, error.kind))
+
+    def _has_changed(self, account: Account) -> bool:
+        """Whether it was mended or removed while it was being asked: what it said then is not held against it."""
+        return account not in self._snapshot.value.accounts.get(account.provider_id, ())
 
     def _none_left(self, route: Route, accounts: Collection[Account], group: str) -> NoAccountError:
         name = route.provider.id

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 import attrs
 import httpx
 
+from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.records import Account
 from aigateway_core.secret import Secret
 from aigateway_core.snapshot import ProviderEntry
+
+log = logging.getLogger(__name__)
 
 
 @attrs.frozen(eq=False)
@@ -25,11 +30,11 @@ class Credentials:
         self._built: dict[str, tuple[Account, Credential]] = {}
 
     def get(self, entry: ProviderEntry, account: Account) -> Credential:
-        """The credential of this account."""
+        """The credential of this account. Raises :class:`UpstreamError`, of which nothing was sent."""
         held = self._built.get(account.id)
         if held is not None and held[0] is account:
             return held[1]
-        credential = Credential(entry.strategy.auth(account), secrets_of(account.credential))
+        credential = Credential(_auth(entry, account), secrets_of(account.credential))
         self._built[account.id] = (account, credential)
         return credential
 
@@ -37,6 +42,16 @@ class Credentials:
         """Let go of accounts that are no longer there."""
         for account_id in account_ids:
             self._built.pop(account_id, None)
+
+
+def _auth(entry: ProviderEntry, account: Account) -> httpx.Auth:
+    """A strategy may raise anything; that is this account's trouble alone, and another one may take the call."""
+    try:
+        return entry.strategy.auth(account)
+    except Exception:
+        log.exception("the auth strategy %s cannot use the account %s", entry.strategy_name, account.id)
+        message = "the credential of the account cannot be used"
+        raise UpstreamError(ErrorKind.CREDENTIAL, message, scope="account", dispatched=False) from None
 
 
 def secrets_of(credential: object) -> tuple[Secret, ...]:

@@ -9,6 +9,7 @@ import attrs
 import httpx
 
 from aigateway_core.engine import Transports
+from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.records import Account
 
 
@@ -27,7 +28,13 @@ class Egress:
         self._transports = transports
 
     def way_out(self, account: Account) -> WayOut:
-        """The account's way out. Base URLs come from the configuration or from a plugin, so they are trusted."""
+        """The account's way out. Base URLs come from the configuration or from a plugin, so they are trusted.
+
+        Raises :class:`UpstreamError`, of which nothing was sent, when the account's outbound proxy is none.
+        """
         if account.proxy_url is None:
             return WayOut(self._transports.direct(trusted=True), proxied=False)
-        return WayOut(self._transports.through(account.proxy_url, trusted=True), proxied=True)
+        try:
+            return WayOut(self._transports.through(account.proxy_url, trusted=True), proxied=True)
+        except ValueError as error:
+            raise UpstreamError(ErrorKind.UNAVAILABLE, str(error), scope="outbound_proxy", dispatched=False) from None

@@ -33,7 +33,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 from typing_extensions import override
 
@@ -219,8 +219,9 @@ class UpstreamError(GatewayError):
     """A provider said no, said nonsense, or said nothing.
 
     ``scope`` decides what is held against whom: the default, ``request``, holds nothing against anybody, so that a
-    plugin's mistake cannot punish an account. ``retry_after`` is in seconds. ``dispatched`` is false when it is certain
-    that the upstream never saw the request. ``status`` and ``code`` are the upstream's own, for the log.
+    plugin's mistake cannot punish an account. ``retry_after`` is in seconds; what is no time to wait counts as not
+    said. ``dispatched`` is false when it is certain that the upstream never saw the request. ``status`` and ``code``
+    are the upstream's own, for the log. Raises :class:`ValueError` for a ``kind`` that does not exist.
     """
 
     def __init__(
@@ -234,17 +235,28 @@ class UpstreamError(GatewayError):
         status: int | None = None,
         code: str | None = None,
     ) -> None:
-        super().__init__(message, retry_after=retry_after)
-        self.kind = kind
-        self.scope: Scope = scope
+        # What an upstream says may reach this place unread: odd values must not turn up where it is told or stored.
+        super().__init__(str(message or "the upstream gave no reason"), retry_after=_wait(retry_after))
+        self.kind = ErrorKind(kind)
+        self.scope: Scope = scope if scope in get_args(Scope) else "request"
         self.dispatched = dispatched
-        self.status = status
-        self.code = code
+        self.status = status if isinstance(status, int) else None
+        self.code = None if code is None else str(code)
 
     @property
     def retryable(self) -> bool:
         """Whether the same request may succeed elsewhere: on another account, or a little later."""
         return self.kind in _RETRYABLE
+
+
+_LONGEST_WAIT = 30 * 86400.0
+
+
+def _wait(seconds: float | None) -> float | None:
+    """``seconds`` if they are a time that somebody could wait, at most a month."""
+    if not isinstance(seconds, int | float) or not seconds >= 0:
+        return None
+    return min(seconds, _LONGEST_WAIT)
 
 
 class UpstreamFailure:

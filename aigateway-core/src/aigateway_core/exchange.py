@@ -8,9 +8,12 @@ happened.
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, aclosing, suppress
 
 import attrs
 from typing_extensions import override
@@ -18,11 +21,26 @@ from typing_extensions import override
 from aigateway_core.dialects.dialect import Classify, Dialect, StreamEncoder, StreamTap
 from aigateway_core.dialects.estimate import OutputMeter, usage_of
 from aigateway_core.errors import ErrorKind, UpstreamError
-from aigateway_core.events import CONTENT_EVENTS, StreamEvent, StreamFinish, UsageUpdate, unfold
+from aigateway_core.events import (
+    CONTENT_EVENTS,
+    StreamEvent,
+    StreamFinish,
+    StreamStart,
+    TextDelta,
+    ThinkingDelta,
+    UsageUpdate,
+    unfold,
+)
 from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import ChatRequest, FinishReason, JsonObject, Usage
 from aigateway_core.plugin.provider import Endpoint, Provider
 from aigateway_core.upstream import Upstream
+
+log = logging.getLogger(__name__)
+
+_AFTERMATH_SECONDS = 2.0
+"""How long an upstream is listened to once the answer is complete: for a late usage, and for the end of its body, after
+which its connection can be used again."""
 
 
 class Outcome:
@@ -110,16 +128,18 @@ class NativeExchange(Exchange):
             return self._from_whole(await reply.read())
         chunks = await exits.enter_async_context(aclosing(reply.chunks()))
         tap = self._endpoint.dialect.stream_tap(self._body, self._client_model, self._classify)
+        exits.push_async_callback(_hear_out, chunks, tap)
         outcome = Outcome()
         held: list[bytes] = []
         async for chunk in chunks:
             held.append(tap.feed(chunk))
             _raise_if_failed(tap)
-            if tap.committed:
+            if tap.committed or tap.ended:
                 return Stream(_relay(b"".join(held), chunks, tap, outcome), outcome)
         held.append(tap.end())
         _raise_if_failed(tap)
-        return Stream(_relay(b"".join(held), chunks, tap, outcome), outcome)
+        outcome.usage, outcome.finish_reason = tap.usage, tap.finish_reason
+        return Stream(_once(b"".join(held)), outcome)
 
     def _from_whole(self, content: bytes) -> Stream:
         """A stream made of a whole answer, for an upstream that does not stream (case 170)."""
@@ -137,15 +157,24 @@ async def _relay(
 ) -> AsyncGenerator[bytes, None]:
     try:
         yield first
-        async for chunk in chunks:
-            if passed := tap.feed(chunk):
+        while not tap.ended:
+            chunk = await anext(chunks, None)
+            if passed := tap.end() if chunk is None else tap.feed(chunk):
                 yield passed
             _raise_if_failed(tap)
-        if rest := tap.end():
-            yield rest
-        _raise_if_failed(tap)
+            if chunk is None:
+                return
     finally:
         outcome.usage, outcome.finish_reason = tap.usage, tap.finish_reason
+
+
+async def _hear_out(chunks: AsyncIterator[bytes], tap: StreamTap) -> None:
+    """Take in the end of a body whose last word was heard; that it breaks or lingers hurts nobody any more."""
+    if tap.ended:
+        with suppress(UpstreamError, TimeoutError):
+            async with asyncio.timeout(_AFTERMATH_SECONDS):
+                async for _ in chunks:
+                    pass
 
 
 def _raise_if_failed(tap: StreamTap) -> None:
@@ -175,7 +204,7 @@ class TranslatedExchange(Exchange):
         self._client = client
         self._request = request
         self._sent = sent
-        self.headers = {"x-aigateway-dropped": ", ".join(dropped)} if dropped else {}
+        self.headers = {"x-aigateway-dropped": _listed(dropped)} if dropped else {}
 
     @override
     async def complete(self, upstream: Upstream) -> Whole:
@@ -190,36 +219,113 @@ class TranslatedExchange(Exchange):
     @override
     async def open(self, upstream: Upstream, exits: AsyncExitStack) -> Stream:
         """Translate a stream."""
-        source = self._provider.stream(self._sent, upstream)
-        events = await exits.enter_async_context(aclosing(source)) if isinstance(source, AsyncGenerator) else source
+        events = self._provider.stream(self._sent, upstream)
+        if isinstance(events, AsyncGenerator):
+            exits.push_async_callback(_close, events)
         held: list[StreamEvent] = []
         async for event in events:
             held.append(event)
-            if isinstance(event, (*CONTENT_EVENTS, StreamFinish)):
-                break
-        outcome = Outcome()
-        encoder = self._client.stream_encoder(self._request)
-        return Stream(self._translate(held, events, encoder, outcome), outcome, self.headers)
+            if _commits(event):
+                outcome = Outcome()
+                passage = _Passage(self._client.stream_encoder(self._request), self._request, outcome)
+                return Stream(_translate(held, events, passage), outcome, self.headers)
+        raise _cut()
 
-    async def _translate(
-        self, held: list[StreamEvent], events: AsyncIterator[StreamEvent], encoder: StreamEncoder, outcome: Outcome
-    ) -> AsyncGenerator[bytes, None]:
-        meter = OutputMeter()
 
-        def passed(event: StreamEvent) -> bytes:
-            meter.feed(event)
-            if isinstance(event, UsageUpdate):
-                outcome.usage = event.usage
-            elif isinstance(event, StreamFinish):
-                outcome.finish_reason = event.reason
-            return encoder.encode(event)
+class _Passage:
+    """Puts a provider's events into the client's dialect, and into order (:mod:`aigateway_core.events`) where needed.
 
-        if first := b"".join(map(passed, held)):
-            yield first
-        async for event in events:
-            if chunk := passed(event):
-                yield chunk
-        if outcome.finish_reason is None:
-            raise UpstreamError(ErrorKind.PROTOCOL, "the upstream's stream was cut before its end")
-        closing = b"" if outcome.usage else passed(UsageUpdate(meter.usage(self._request)))
-        yield closing + encoder.end()
+    The start comes first, and nothing but the usage comes after the finish.
+    """
+
+    def __init__(self, encoder: StreamEncoder, request: ChatRequest, outcome: Outcome) -> None:
+        self._encoder = encoder
+        self._request = request
+        self._outcome = outcome
+        self._meter = OutputMeter()
+        self._begun = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the answer is complete."""
+        return self._outcome.finish_reason is not None
+
+    def feed(self, event: StreamEvent) -> bytes:
+        """The bytes that this event adds."""
+        if isinstance(event, UsageUpdate):
+            self._outcome.usage = event.usage
+            return self._encoder.encode(event)
+        if self.finished or (self._begun and isinstance(event, StreamStart)):
+            return b""
+        begun = (
+            b"" if self._begun or isinstance(event, StreamStart) else self.feed(StreamStart("", self._request.model))
+        )
+        self._begun = True
+        self._meter.feed(event)
+        encoded = self._encoder.encode(event)
+        if isinstance(event, StreamFinish):
+            self._outcome.finish_reason = event.reason
+        return begun + encoded
+
+    def end(self) -> bytes:
+        """The closing bytes; with an estimate where nobody told the usage."""
+        closing = b"" if self._outcome.usage else self.feed(UsageUpdate(self._meter.usage(self._request)))
+        return closing + self._encoder.end()
+
+
+async def _translate(
+    held: list[StreamEvent], events: AsyncIterator[StreamEvent], passage: _Passage
+) -> AsyncGenerator[bytes, None]:
+    if first := b"".join(map(passage.feed, held)):
+        yield first
+    while not passage.finished:
+        event = await anext(events, None)
+        if event is None:
+            raise _cut()
+        if chunk := passage.feed(event):
+            yield chunk
+    await _aftermath(events, passage)
+    yield passage.end()
+
+
+async def _aftermath(events: AsyncIterator[StreamEvent], passage: _Passage) -> None:
+    """What comes after the finish: the usage, perhaps. The answer is complete, so a failure takes nothing from it."""
+    try:
+        async with asyncio.timeout(_AFTERMATH_SECONDS):
+            async for event in events:
+                passage.feed(event)
+    except (UpstreamError, TimeoutError):
+        pass
+    except Exception:
+        log.exception("a provider failed after the end of its answer")
+
+
+def _commits(event: StreamEvent) -> bool:
+    """Whether this is the first event that a client would show or act on."""
+    if isinstance(event, TextDelta | ThinkingDelta):
+        return event.text != ""
+    return isinstance(event, (*CONTENT_EVENTS, StreamFinish))
+
+
+def _cut() -> UpstreamError:
+    return UpstreamError(ErrorKind.PROTOCOL, "the upstream's stream was cut before its end")
+
+
+async def _close(events: AsyncGenerator[StreamEvent, None]) -> None:
+    """End a provider's generator. That it cannot even do this must not spoil an answer that was given."""
+    try:
+        await events.aclose()
+    except Exception:
+        log.exception("a provider's stream could not be closed")
+
+
+_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_MOST_NAMES = 20
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names of fields as the value of a header. Clients choose some of them, so not every one can stand there."""
+    every = list(names)
+    shown = [name for name in every if _NAME.fullmatch(name)][:_MOST_NAMES]
+    hidden = len(every) - len(shown)
+    return ", ".join([*shown, f"and {hidden} more"] if hidden else shown)

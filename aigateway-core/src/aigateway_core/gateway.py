@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import TypeAlias
 
@@ -22,11 +22,18 @@ from aigateway_core.accounts import AccountSelector
 from aigateway_core.credentials import Credentials
 from aigateway_core.dialects.dialect import Dialect, Losses
 from aigateway_core.egress import Egress
-from aigateway_core.errors import ErrorKind, GatewayError, NoAccountError, UnsupportedFeatureError, UpstreamError
+from aigateway_core.errors import (
+    ErrorKind,
+    GatewayError,
+    InvalidRequestError,
+    NoAccountError,
+    UnsupportedFeatureError,
+    UpstreamError,
+)
 from aigateway_core.exchange import Exchange, NativeExchange, Stream, TranslatedExchange, Whole
 from aigateway_core.jsontext import loads_object
 from aigateway_core.model import JsonObject
-from aigateway_core.recording import Call, Recorder
+from aigateway_core.recording import Call, Recorder, is_cancelled
 from aigateway_core.records import Account, Caller
 from aigateway_core.routing import Route, Router
 from aigateway_core.upstream import Limits, Upstream
@@ -89,13 +96,13 @@ class StreamAnswer:
         except GatewayError as error:
             self._end(error)
             yield self._dialect.encode_stream_error(error, self._call.request_id)
-        except Exception as error:
-            log.exception("a stream failed inside the gateway (request %s)", self._call.request_id)
-            self._end(error)
-            yield self._dialect.encode_stream_error(GatewayError("internal error"), self._call.request_id)
         except BaseException as error:
-            self._end(error)
-            raise
+            if not _is_a_mistake(error):
+                self._end(error)
+                raise
+            log.exception("a stream failed inside the gateway (request %s)", self._call.request_id)
+            self._end(GatewayError(type(error).__name__))
+            yield self._dialect.encode_stream_error(GatewayError("internal error"), self._call.request_id)
         finally:
             await self._stream.chunks.aclose()
 
@@ -171,8 +178,7 @@ class Gateway:
         if endpoint is None:
             return self._translation(dialect, body, route)
         call.native = True
-        said = {name: value for name in endpoint.forwarded if (value := incoming.header(name)) is not None}
-        if said:
+        if said := _said(incoming, endpoint.forwarded):
             endpoint = attrs.evolve(endpoint, headers={**endpoint.headers, **said})
         client_model = call.model or route.model
         return NativeExchange(endpoint, dialect, body, route.model, client_model=client_model, classify=entry.classify)
@@ -196,8 +202,10 @@ class Gateway:
         while failure is None or len(tried) < self._max_attempts:
             try:
                 account = await self._selector.select(route, tried)
-            except NoAccountError as nobody:
-                raise failure or nobody from None
+            except NoAccountError:
+                if failure is None:
+                    raise
+                break
             tried.add(account.id)
             try:
                 return await self._attempt(route, account, exchange, call, exits)
@@ -205,16 +213,20 @@ class Gateway:
                 self._selector.punish(route, account, error)
                 if not error.retryable:
                     raise
-                failure = error
+                # That one account's credential is bad tells a client less than what the others said.
+                failure = error if failure is None or error.kind is not ErrorKind.CREDENTIAL else failure
+        if failure.scope in {"model", "account"}:
+            # The client waits for the first account that is free again, not for the one that happened to be the last.
+            failure.retry_after = self._selector.rest(route) or None
         raise failure
 
     async def _attempt(
         self, route: Route, account: Account, exchange: Exchange, call: Call, exits: AsyncExitStack
     ) -> Whole | Stream:
         """One account's try, written down whatever comes of it; a stream is open up to its commit point."""
-        upstream = self._upstream(route, account)
         attempt = call.attempt(account)
         try:
+            upstream = self._upstream(route, account)
             if not call.streamed:
                 answer: Whole | Stream = await exchange.complete(upstream)
             else:
@@ -224,14 +236,14 @@ class Gateway:
         except GatewayError as error:
             attempt.failed(error)
             raise
-        except Exception as error:
+        except BaseException as error:
+            if not _is_a_mistake(error):
+                attempt.abandoned()
+                raise
             log.exception("the provider %s failed (request %s)", route.provider.id, call.request_id)
             failure = UpstreamError(ErrorKind.INTERNAL, f"the provider {route.provider.id!r} failed inside the gateway")
             attempt.failed(failure)
             raise failure from error
-        except BaseException:
-            attempt.abandoned()
-            raise
         attempt.succeeded()
         return answer
 
@@ -247,3 +259,17 @@ class Gateway:
             secrets=credential.secrets,
             proxied=way_out.proxied,
         )
+
+
+def _said(incoming: Incoming, names: Iterable[str]) -> dict[str, str]:
+    """Those of the client's headers that are part of its dialect. Raises :class:`InvalidRequestError`."""
+    said = {name: value for name in names if (value := incoming.header(name)) is not None}
+    for name, value in said.items():
+        if not value.isascii():
+            raise InvalidRequestError("has characters that cannot be passed on", path=name)
+    return said
+
+
+def _is_a_mistake(error: BaseException) -> bool:
+    """Whether somebody's code went wrong, rather than the request being ended from outside."""
+    return isinstance(error, Exception) or (isinstance(error, asyncio.CancelledError) and not is_cancelled())

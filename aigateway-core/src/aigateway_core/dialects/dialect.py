@@ -110,11 +110,13 @@ class StreamTap(ABC):
     """Watches a native stream pass. One per stream.
 
     After each :meth:`feed`: ``committed`` is true once something has passed that a client would show or act on,
-    ``error`` is set when the upstream reported an error inside the stream (its event is not relayed), ``usage`` and
-    ``finish_reason`` are what has been seen so far.
+    ``ended`` once the stream's last word has passed (what comes after it is for nobody), ``error`` is set when the
+    upstream reported an error inside the stream (its event is not relayed), ``usage`` and ``finish_reason`` are what
+    has been seen so far.
     """
 
     committed: bool = False
+    ended: bool = False
     error: UpstreamError | None = None
     usage: Usage | None = None
     finish_reason: FinishReason | None = None

@@ -55,7 +55,7 @@ class Failures:
         known: GatewayError
         if error.status_code == 404:
             known = NotFoundError(f"there is nothing at {req.path[:200]}")
-        elif error.status_code == 405:
+        elif error.status_code == 405 or req.method not in falcon.COMBINED_METHODS:
             known = MethodNotAllowedError(f"{req.method[:20]} is not possible at {req.path[:200]}")
         else:
             known = GatewayError("internal error")

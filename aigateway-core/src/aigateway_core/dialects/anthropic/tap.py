@@ -95,7 +95,7 @@ class AnthropicStreamTap(StreamTap):
         if kind == "message_delta":
             self._delta(data)
         elif kind == "message_stop":
-            self._ended = True
+            self._ended = self.ended = True
         elif kind in _CONTENT:
             self.committed = True
         elif kind == "error" or data.get("error"):

@@ -124,7 +124,7 @@ class ChatStreamTap(StreamTap):
     def _done(self, block: bytes) -> bytes:
         if not self.committed:
             return self._fail(cut())
-        self._over = True
+        self._over = self.ended = True
         return block
 
     def _fail(self, error: UpstreamError) -> bytes:
