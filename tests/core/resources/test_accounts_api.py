@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,14 @@ async def test_a_change_keeps_what_it_does_not_name(admin: httpx.AsyncClient) ->
         ({**ACME, "id": "mine"}, "id: unknown key"),
         ({**ACME, "proxy_url": "ftp://x"}, "proxy_url"),
         ({**ACME, "proxy_url": "socks5://"}, "proxy_url"),
+        ({**ACME, "proxy_url": "http://proxy.example:8080/a/path"}, "proxy_url"),
+        ({**ACME, "proxy_url": "http://proxy.example:8080?a=1"}, "proxy_url"),
+        ({**ACME, "proxy_url": "http://127.0.0.1:3128"}, "security.allow_private_hosts"),
+        ({**ACME, "proxy_url": "socks5://user:proxy-canary-77@[::ffff:10.0.0.1]:1080"}, "allow_private_hosts"),
+        ({**ACME, "proxy_url": "http://2130706433"}, "allow_private_hosts"),
+        ({"provider_id": "acme", "auth_data": "[" * 100_000}, "auth_data: is text, but not JSON"),
+        ({"provider_id": "acme", "auth_data": '{"api_key": "\\ud800-1234567890"}'}, "auth_data"),
+        ({"provider_id": "acme", "auth_data": '{"api_key": NaN}'}, "auth_data: is text, but not JSON"),
     ],
 )
 async def test_what_cannot_be_stored_is_a_422_that_says_where(
@@ -85,6 +94,7 @@ async def test_what_cannot_be_stored_is_a_422_that_says_where(
     assert answer.status_code == 422, answer.text
     error = answer.json()["error"]
     assert any(problem in line for line in error["details"]), error
+    assert "proxy-canary-77" not in answer.text
     assert error["request_id"] == "req-test"
     assert (await admin.get("/api/v1/accounts?provider_id=acme")).json()["total"] == 0
 
@@ -144,7 +154,7 @@ async def test_an_account_whose_row_was_tampered_with_is_shown_as_unusable_and_n
     admin: httpx.AsyncClient, house: House, settings: Settings
 ) -> None:
     one, two = await create(admin, label="one"), await create(admin, label="two")
-    with sqlite3.connect(settings.database.path) as database:
+    with closing(sqlite3.connect(settings.database.path)) as database, database:
         database.execute(
             "UPDATE accounts SET auth_data = (SELECT auth_data FROM accounts WHERE id = ?) WHERE id = ?",
             (two["id"], one["id"]),
