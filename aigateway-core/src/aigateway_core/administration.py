@@ -6,7 +6,6 @@ write-only: what is read back says that a field is set, and its last four charac
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -14,14 +13,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 
-from aigateway_core.errors import ConflictError, InvalidEntityError
+from aigateway_core.addresses import Destinations, ProxyAddress
+from aigateway_core.errors import ConflictError, InvalidEntityError, InvalidRequestError
+from aigateway_core.jsontext import loads_object
 from aigateway_core.records import Account
 from aigateway_core.secret import MASK, Secret
 from aigateway_core.snapshot import ProviderEntry
 from aigateway_core.storage.rows import AccountPatch, Actor, NewAccount, Page, StoredAccount
 from aigateway_core.structuring import StructuringError, structure
-
-PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 class AccountStore(Protocol):
@@ -73,6 +72,7 @@ class Administration:
     """Reads and changes; after a change the request path sees it at once (``changed``).
 
     ``configured`` are the accounts that the configuration file brings: they are shown, and only the file changes them.
+    ``destinations`` are what an outbound proxy's address may be; a name is judged only when it is connected to.
     """
 
     def __init__(
@@ -80,11 +80,13 @@ class Administration:
         store: AccountStore,
         providers: Sequence[ProviderEntry],
         configured: Sequence[Account],
+        destinations: Destinations,
         changed: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
         self._providers = {entry.id: entry for entry in providers}
         self._configured = {account.id: account for account in configured}
+        self._destinations = destinations
         self._changed = changed
 
     def providers(self) -> list[dict[str, Any]]:
@@ -116,7 +118,7 @@ class Administration:
         entry = self._providers.get(said.provider_id)
         if entry is None:
             raise InvalidEntityError([f"provider_id: {self._no_provider(body)}"])
-        problems = _proxy_problems(said.proxy_url)
+        problems = self._proxy_problems(said.proxy_url)
         auth_data = _auth_data(entry, said.auth_data, problems)
         if problems:
             raise InvalidEntityError(problems)
@@ -137,7 +139,7 @@ class Administration:
         self._refuse_configured(account_id)
         said = _structured(body)
         row = await self._store.get(account_id)
-        problems = _proxy_problems(said.proxy_url)
+        problems = self._proxy_problems(said.proxy_url)
         patch: dict[str, Any] = {name: getattr(said, name) for name in _PATCHED if name in body}
         if "provider_id" in body and said.provider_id != row.provider_id:
             problems.append("provider_id: an account cannot move to another provider; add it there instead")
@@ -171,6 +173,17 @@ class Administration:
         if "provider_id" not in body:
             return "is missing"
         return f"no such provider; installed: {', '.join(sorted(self._providers)) or 'none'}"
+
+    def _proxy_problems(self, url: str | None) -> list[str]:
+        if url is None:
+            return []
+        try:
+            proxy = ProxyAddress.parse(url)
+        except ValueError as error:
+            return [f"proxy_url: {error}"]
+        if not self._destinations.permits_host(proxy.host, proxy.port):
+            return ["proxy_url: is not a public address; name it in security.allow_private_hosts to allow it"]
+        return []
 
     def _view(self, row: StoredAccount) -> dict[str, Any]:
         return {
@@ -242,9 +255,9 @@ def _auth_data(entry: ProviderEntry, given: Any, problems: list[str]) -> dict[st
     """The credential's fields as the strategy wants them: from an object, or from JSON text as the seed sent it."""
     if isinstance(given, str):
         try:
-            given = json.loads(given)
-        except ValueError:
-            problems.append("auth_data: is text, but not JSON")
+            given = loads_object(given.encode())
+        except InvalidRequestError:
+            problems.append("auth_data: is text, but not JSON of an object")
             return {}
     if not isinstance(given, dict):
         problems.append("auth_data: expected an object" if given is not None else "auth_data: is missing")
@@ -254,21 +267,6 @@ def _auth_data(entry: ProviderEntry, given: Any, problems: list[str]) -> dict[st
     except StructuringError as error:
         problems.extend(map(str, error.problems))
     return given
-
-
-def _proxy_problems(url: str | None) -> list[str]:
-    if url is None:
-        return []
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    return (
-        []
-        if usable
-        else [f"proxy_url: expected {', '.join(PROXY_SCHEMES)} and a host, as in socks5://user:password@host:1080"]
-    )
 
 
 def _masked(auth_data: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ date, :class:`House` is the running gateway.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import attrs
@@ -175,13 +175,14 @@ class House:
     def __init__(self, assembly: Assembly) -> None:
         settings = assembly.settings
         self._assembly = assembly
-        self._storage: Storage | None = None
-        self._live: LiveSnapshot | None = None
+        self._administration: Administration | None = None
+        self._opened = AsyncExitStack()
         self._snapshot = CurrentSnapshot()
         self._secrets: tuple[Snapshot | None, tuple[Secret, ...]] = (None, ())
         self._state = MemoryState()
         self._credentials = Credentials()
-        self._transports = Transports(Destinations.allowing(settings.security.allow_private_hosts))
+        self._destinations = Destinations.allowing(settings.security.allow_private_hosts)
+        self._transports = Transports(self._destinations)
         self._recorder = Recorder(
             assembly.sinks,
             RecorderLimits(
@@ -204,34 +205,43 @@ class House:
             gateway,
             access(settings, self._snapshot, key_ring(settings)),
             Catalogue(router, self._snapshot),
-            self._administration,
+            self.administration,
             Lifespan(self.start, self.stop),
         )
 
     async def start(self) -> None:
         """Open the storage and begin to record; the snapshot is loaded before the first request."""
         assembly = self._assembly
-        self._storage = assembly.ledger.books = await open_storage(assembly.settings)
-        await self._storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
-        self._live = LiveSnapshot(
-            self._snapshot,
-            self._storage,
-            assembly.providers,
-            assembly.accounts,
-            state=self._state,
-            credentials=self._credentials,
-        )
-        await self._live.start()
-        self._recorder.start()
+        async with AsyncExitStack() as opened:
+            storage = assembly.ledger.books = await opened.enter_async_context(await open_storage(assembly.settings))
+            await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
+            opened.push_async_callback(self._transports.aclose)
+            live = LiveSnapshot(
+                self._snapshot,
+                storage,
+                assembly.providers,
+                assembly.accounts,
+                state=self._state,
+                credentials=self._credentials,
+            )
+            opened.push_async_callback(live.aclose)
+            await live.start()
+            self._administration = Administration(
+                storage.accounts, assembly.providers, assembly.accounts, self._destinations, live.notice
+            )
+            self._recorder.start()
+            opened.push_async_callback(self._recorder.aclose)
+            self._opened = opened.pop_all()
 
     async def stop(self) -> None:
-        """Write what is left, then let go of everything, in the reverse order."""
-        await self._recorder.aclose()
-        if self._live is not None:
-            await self._live.aclose()
-        await self._transports.aclose()
-        if self._storage is not None:
-            await self._storage.aclose()
+        """Write what is left, then let go of everything in the reverse order, whatever of it fails."""
+        await self._opened.aclose()
+
+    def administration(self) -> Administration:
+        """What the admin API changes accounts with. Raises :class:`UnavailableError` until the start is over."""
+        if self._administration is None:
+            raise UnavailableError("the gateway is starting")
+        return self._administration
 
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret that is in use now, for the log to leave out; the same tuple while they are the same."""
@@ -246,14 +256,6 @@ class House:
             found = {secret for holder in holders for secret in secrets_of(holder)}
             self._secrets = (snapshot, (*found, *(key for key in keys if key is not None)))
         return self._secrets[1]
-
-    def _administration(self) -> Administration:
-        """The administration of the storage that is open now."""
-        if self._storage is None or self._live is None:
-            raise UnavailableError("the gateway is starting")
-        return Administration(
-            self._storage.accounts, self._assembly.providers, self._assembly.accounts, self._live.reload
-        )
 
 
 def access(settings: Settings, snapshot: CurrentSnapshot, ring: KeyRing) -> Access:
@@ -323,7 +325,8 @@ async def administration(assembly: Assembly) -> AsyncIterator[Administration]:
     """
     async with await open_storage(assembly.settings) as storage:
         await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
-        yield Administration(storage.accounts, assembly.providers, assembly.accounts, _tell_nobody)
+        destinations = Destinations.allowing(assembly.settings.security.allow_private_hosts)
+        yield Administration(storage.accounts, assembly.providers, assembly.accounts, destinations, _tell_nobody)
 
 
 async def _tell_nobody() -> None:

@@ -80,23 +80,32 @@ class LiveSnapshot:
             self._current.value = after
             self._settle(before, after)
 
+    async def notice(self) -> None:
+        """There was a change. It is stored, so where it cannot be loaded now, the watch will do it a little later."""
+        try:
+            await self.reload()
+        except GatewayError as error:
+            self._tell(error)
+
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
             try:
                 if await self._store.version() != self._current.value.version:
                     await self.reload()
-            except GatewayError as error:
+            except Exception as error:  # noqa: BLE001 - without the watch a revoked key would open the door for ever
                 self._tell(error)
             else:
                 self._tell(None)
 
-    def _tell(self, error: GatewayError | None) -> None:
-        """One line when the database goes away and one when it is back; what is in memory keeps serving meanwhile."""
+    def _tell(self, error: Exception | None) -> None:
+        """One line when changes can no longer be seen and one when they can; what is in memory serves meanwhile."""
         if error is not None and not self._failing:
-            log.warning("the database is away, the gateway goes on with what it knows: %s", error.message)
+            log.warning(
+                "changes cannot be seen, the gateway goes on with what it knows: %s", error, exc_info=_bug(error)
+            )
         elif error is None and self._failing:
-            log.warning("the database is back")
+            log.warning("changes can be seen again")
         self._failing = error is not None
 
     def _accounts(self, rows: Sequence[StoredAccount], before: Snapshot) -> Mapping[str, tuple[Account, ...]]:
@@ -123,8 +132,9 @@ class LiveSnapshot:
             return None
         try:
             credential = structure(dict(row.auth_data), entry.strategy.credential, "auth_data")
-        except StructuringError as error:
-            log.error("the account %s cannot be used: %s", row.id, error)
+        except Exception as error:  # noqa: BLE001 - a plugin's class may raise anything, and there are other accounts
+            reason = error if isinstance(error, StructuringError) else type(error).__name__
+            log.error("the account %s cannot be used: %s", row.id, reason)
             return None
         return Account(
             id=row.id,

@@ -76,6 +76,16 @@ async def test_a_wrong_method_says_which_are_right(client: httpx.AsyncClient) ->
     assert "message" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("method", ["PURGE", "MERGE", "M-SEARCH", "BIND", "SUBSCRIBE", "MKACTIVITY"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/health", "/api/v1/accounts"])
+async def test_a_method_that_nobody_knows_is_no_failure_of_the_gateway(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    answer = await client.request(method, path)
+    assert answer.status_code == 405
+    assert "is not possible" in answer.json()["error"]["message"]
+
+
 async def test_an_admin_404_is_in_the_admin_shape(client: httpx.AsyncClient) -> None:
     assert (await client.get("/api/v1/nothing")).json()["error"]["code"] == "not_found"
 

@@ -1,0 +1,162 @@
+"""The snapshot stays true, whatever the database or a plugin's credential class does meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import pytest
+
+from aigateway_core.credentials import Credentials
+from aigateway_core.errors import UnavailableError
+from aigateway_core.live import LiveSnapshot
+from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry
+from aigateway_core.state import Cooldown
+from aigateway_core.state.memory import MemoryState
+from aigateway_core.storage.rows import SnapshotRows, StoredAccount
+
+pytestmark = pytest.mark.anyio
+
+
+@attrs.frozen
+class Token:
+    token: str
+
+
+class Picky:
+    """A credential class that raises what no structuring expects."""
+
+    def __init__(self, **_: Any) -> None:
+        raise LookupError("at home")
+
+
+class Strategy:
+    def __init__(self, credential: type[Any]) -> None:
+        self.credential = credential
+
+    def auth(self, account: object) -> Any:
+        raise AssertionError("nobody asks for it here")
+
+
+def row(name: str, provider: str = "acme", **changes: Any) -> StoredAccount:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    values: dict[str, Any] = {
+        "id": name,
+        "provider_id": provider,
+        "label": "",
+        "auth_data": {"token": name},
+        "metadata": {},
+        "is_active": True,
+        "proxy_url": None,
+        "proxy_id": None,
+        "expires_at": None,
+        "last_used_at": None,
+        "usage_count": 0,
+        "created_at": moment,
+        "updated_at": moment,
+    }
+    return StoredAccount(**{**values, **changes})
+
+
+class Store:
+    """Rows that a test may change, and a failure that it may order."""
+
+    def __init__(self, *rows: StoredAccount) -> None:
+        self.rows = rows
+        self.number = 1
+        self.failure: Exception | None = None
+        self.asked = 0
+
+    async def version(self) -> int:
+        self.asked += 1
+        if self.failure is not None:
+            raise self.failure
+        return self.number
+
+    async def load_snapshot(self) -> SnapshotRows:
+        if self.failure is not None:
+            raise self.failure
+        return SnapshotRows(version=self.number, providers=(), accounts=self.rows, keys=())
+
+
+class Watched:
+    """A live snapshot over a store, with its parts at hand."""
+
+    def __init__(self, store: Store, entry: Callable[..., ProviderEntry], **credentials: type[Any]) -> None:
+        self.current = CurrentSnapshot()
+        self.state = MemoryState()
+        providers = [
+            attrs.evolve(entry(name), strategy=Strategy(kind)) for name, kind in ({"acme": Token} | credentials).items()
+        ]
+        self.live = LiveSnapshot(
+            self.current, store, providers, (), state=self.state, credentials=Credentials(), interval=0.01
+        )
+
+    def accounts(self, provider: str = "acme") -> list[str]:
+        return [account.id for account in self.current.value.accounts.get(provider, ())]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the watch tells nobody
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("failure", [UnavailableError("away"), RuntimeError("a bug in a driver")])
+async def test_the_watch_outlives_whatever_goes_wrong_and_says_it_once(
+    failure: Exception, entry: Callable[..., ProviderEntry], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(row("a"))
+    watched = Watched(store, entry)
+    await watched.live.start()
+    store.failure = failure
+    seen = store.asked
+    await until(lambda: store.asked > seen + 3)
+    assert watched.accounts() == ["a"]
+    assert len(caplog.records) == 1
+    store.rows, store.number, store.failure = (row("a"), row("b")), 2, None
+    await until(lambda: watched.accounts() == ["a", "b"])
+    await watched.live.aclose()
+
+
+async def test_one_account_that_cannot_be_read_leaves_the_others_usable(
+    entry: Callable[..., ProviderEntry], caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched(Store(row("a"), row("p", "picky"), row("b")), entry, picky=Picky)
+    await watched.live.reload()
+    assert watched.accounts() == ["a", "b"]
+    assert watched.accounts("picky") == []
+    assert "the account p cannot be used" in caplog.text
+
+
+async def test_a_change_that_is_stored_stands_even_if_it_cannot_be_loaded_at_once(
+    entry: Callable[..., ProviderEntry],
+) -> None:
+    store = Store(row("a"))
+    watched = Watched(store, entry)
+    await watched.live.start()
+    store.rows, store.number, store.failure = (), 2, UnavailableError("away")
+    await watched.live.notice()
+    assert watched.accounts() == ["a"]
+    store.failure = None
+    await until(lambda: watched.accounts() == [])
+    await watched.live.aclose()
+
+
+async def test_an_account_that_did_not_change_stays_the_same_and_keeps_its_cooldown(
+    entry: Callable[..., ProviderEntry],
+) -> None:
+    store = Store(row("a"), row("b"))
+    watched = Watched(store, entry)
+    await watched.live.reload()
+    before = watched.current.value.accounts["acme"][0]
+    for name in "ab":
+        watched.state.cool(name, "m", Cooldown(4e9, "rate_limit"))
+    store.rows, store.number = (row("a", usage_count=9), row("b", auth_data={"token": "new"})), 2
+    await watched.live.reload()
+    assert watched.current.value.accounts["acme"][0] is before
+    assert watched.state.cooldown("a", "m") is not None
+    assert watched.state.cooldown("b", "m") is None
