@@ -67,3 +67,19 @@ def test_what_is_over_takes_no_memory() -> None:
     state.cool("a", "m", ahead(-1))
     state.cooldown("a", "m")
     assert state._cooldowns == {}
+
+
+@pytest.mark.anyio
+async def test_turns_of_names_that_callers_make_up_take_no_memory_without_bound() -> None:
+    state = MemoryState()
+    for number in range(20_000):
+        await state.take_turn("p", f"made-up-{number}")
+    assert len(state._turns) <= 10_000
+    assert await state.take_turn("p", "made-up-19999") == 1
+
+
+def test_cooldowns_that_nobody_asks_for_again_take_no_memory_without_bound() -> None:
+    state = MemoryState()
+    for number in range(20_000):
+        state.cool("a", f"made-up-{number}", ahead(-1))
+    assert len(state._cooldowns["a"]) < 2000

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from itertools import count
 
 from aigateway_core.state import EVERY_MODEL, Cooldown
+
+_MOST_TURNS = 10_000
+_MOST_COOLDOWNS = 1000
+"""Models to remember, of all providers and of one account: callers make up their names, so there have to be bounds."""
 
 
 class MemoryState:
     """Counters and cooldowns in dictionaries."""
 
     def __init__(self) -> None:
-        self._turns: defaultdict[tuple[str, str], count[int]] = defaultdict(count)
+        self._turns: dict[tuple[str, str], int] = {}
         self._cooldowns: dict[str, dict[str, Cooldown]] = {}
 
     async def take_turn(self, provider_id: str, model: str) -> int:
         """The next number of this round-robin."""
-        return next(self._turns[provider_id, model])
+        turn = self._turns.pop((provider_id, model), 0)
+        # The one that was used last stands at the end, and the first is the one that was not for longest.
+        self._turns[provider_id, model] = turn + 1
+        if len(self._turns) > _MOST_TURNS:
+            del self._turns[next(iter(self._turns))]
+        return turn
 
     def cooldown(self, account_id: str, model: str) -> Cooldown | None:
         """The longest cooldown that covers this account and model, if any still stands."""
@@ -47,6 +54,9 @@ class MemoryState:
         standing = models.get(model)
         if standing is None or standing.until < cooldown.until:
             models[model] = cooldown
+        if len(models) > _MOST_COOLDOWNS:
+            soonest = min((name for name in models if name != EVERY_MODEL), key=lambda name: models[name].until)
+            del models[soonest]
 
     def clear(self, account_id: str) -> None:
         """Forget this account's cooldowns."""
