@@ -101,9 +101,9 @@ class LiveSnapshot:
     def _tell(self, error: Exception | None) -> None:
         """One line when changes can no longer be seen and one when they can; what is in memory serves meanwhile."""
         if error is not None and not self._failing:
-            log.warning(
-                "changes cannot be seen, the gateway goes on with what it knows: %s", error, exc_info=_bug(error)
-            )
+            # What is not of the gateway's own tree is a bug, and wants its traceback.
+            trace = None if isinstance(error, GatewayError) else error
+            log.warning("changes cannot be seen, the gateway goes on with what it knows: %s", error, exc_info=trace)
         elif error is None and self._failing:
             log.warning("changes can be seen again")
         self._failing = error is not None
