@@ -18,11 +18,14 @@ _HINTED = (
 )
 """Keywords that are told in the description where the message has no field for them."""
 
+_TEXTS = ("description", "title", "pattern")
 _FORMATS: dict[str, frozenset[str]] = {
     "string": frozenset({"enum", "date-time"}),
     "integer": frozenset({"int32", "int64"}),
     "number": frozenset({"float", "double"}),
 }
+_TYPES = ("string", "number", "integer", "boolean", "array", "object")
+_ALTERNATIVES = ("anyOf", "oneOf")
 _CONDITIONS = ("if", "then", "else")
 _MOST_SIZE = 4000
 """How many schemas one may unfold to: references that refer to each other grow without end."""
@@ -49,8 +52,8 @@ class _Writer:
         node, seen = self._resolved(dict(schema), seen)
         node = _typed(_merged(_without_constant(node), self))
         branches = _branches(node)
-        if branches and ("anyOf" not in self._keywords or len(branches) == 1):
-            node = _typed(_chosen(node, branches))
+        if "anyOf" not in self._keywords or len(branches) < 2:
+            node = _typed(_chosen(node, branches) if branches else node)
             branches = []
         return self._written(node, branches, seen, depth)
 
@@ -166,7 +169,7 @@ def _take_in(node: JsonObject, part: JsonObject, *, binding: bool) -> None:
 
 def _branches(node: JsonObject) -> list[Any]:
     """The alternatives but for the one that is null, which makes the schema nullable."""
-    given = [node.pop(name) for name in ("anyOf", "oneOf") if name in node]
+    given = [node.pop(name) for name in _ALTERNATIVES if name in node]
     branches = [branch for several in given if isinstance(several, list) for branch in several]
     kept = [
         branch for branch in branches if not (isinstance(branch, Mapping) and branch.get("type") in ("null", "NULL"))
@@ -205,18 +208,16 @@ def _rank(branch: Any) -> int:
 
 def _typed(node: JsonObject) -> JsonObject:
     """One type, in lower case: of several the first, with a hint; ``null`` among them makes the schema nullable."""
-    kind = node.get("type")
-    if isinstance(kind, list):
-        kinds = [str(word).lower() for word in kind]
-        others = [word for word in kinds if word != "null"]
-        if len(others) < len(kinds):
-            node["nullable"] = True
-        if len(others) > 1:
-            _hint(node, ["Accepts: " + " | ".join(others)])
-        node["type"] = others[0] if others else "string"
-    elif type(kind) is str:
-        node["type"] = kind.lower()
-    elif kind is not None or not any(name in node for name in ("anyOf", "oneOf", "allOf")):
+    given = node.pop("type", None)
+    words = [word.lower() for word in (given if isinstance(given, list) else [given]) if type(word) is str]
+    kinds = [word for word in words if word in _TYPES]
+    if "null" in words and len(words) > 1:
+        node["nullable"] = True
+    if len(kinds) > 1:
+        _hint(node, ["Accepts: " + " | ".join(kinds)])
+    if kinds:
+        node["type"] = kinds[0]
+    elif words or not any(name in node for name in _ALTERNATIVES):
         node["type"] = _guessed(node)
     return node
 
@@ -228,9 +229,14 @@ def _guessed(node: JsonObject) -> str:
 
 
 def _fits(name: str, value: Any, kind: Any) -> bool:
+    """Whether the message can hold this value of a keyword that it has."""
     if name == "format":
-        return value in _FORMATS.get(str(kind), ())
-    return value is not None
+        return type(value) is str and value in _FORMATS.get(str(kind), ())
+    if name in ("minimum", "maximum"):
+        return type(value) in (int, float)
+    if name in _TEXTS:
+        return type(value) is str
+    return type(value) is (bool if name == "nullable" else int)
 
 
 def _words(node: JsonObject) -> list[str]:
