@@ -6,7 +6,7 @@ from typing import Any
 
 from aigateway_core.model import JsonObject
 
-SEALED = "gw1.glm.eJyLVsrIVdLJK83JiQUAE7cDqw"
+SEALED = "gw1.glm.eJyLVsrIVdLJK83JiQUAFMEDuQ"
 
 RESPONSES_REQUEST: JsonObject = {
     "model": "m",

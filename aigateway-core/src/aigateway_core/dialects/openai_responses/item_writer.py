@@ -54,7 +54,8 @@ class _ItemWriter:
                     held += [item] if item is not None else []
                     continue
                 case TextPart(text) if text:
-                    item = _message("assistant", [{"type": "output_text", "text": text}])
+                    # Parts would need the id that the message had as an output; a string needs none.
+                    item = _message("assistant", text)
                 case ToolCallPart():
                     item = self._call(part)
                 case _:
@@ -74,5 +75,5 @@ class _ItemWriter:
         return {"type": kind, "call_id": legal_tool_id(part.call_id, MOST_ID), "output": write_output(part)}
 
 
-def _message(role: str, content: list[JsonObject]) -> JsonObject:
+def _message(role: str, content: str | list[JsonObject]) -> JsonObject:
     return {"type": "message", "role": role, "content": content}

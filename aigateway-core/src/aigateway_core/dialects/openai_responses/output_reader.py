@@ -154,6 +154,9 @@ class OutputReader:
             self._unsigned = False
             yield RedactedThinking(part.redacted, part.origin)
             return
+        if item.told and not self._unsigned:
+            # It comes too late: what it proves is no longer the last that was told.
+            return
         if part.text and not item.told:
             yield from self._tell_thinking(item, part.text, part.origin)
         if part.signature is not None:

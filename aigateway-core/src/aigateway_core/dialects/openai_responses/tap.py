@@ -22,7 +22,10 @@ from aigateway_core.errors import GatewayError, UpstreamError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import JsonObject
 
-_TELLING = re.compile(rb'"(?:response|error)"\s*:|"type"\s*:\s*"error"|event: ?error')
+_TELLING = re.compile(
+    rb'"(?:response|error)"\s*:|event: ?error'
+    rb'|"type"\s*:\s*"(?:error|response\.(?:completed|incomplete|failed|cancelled))"'
+)
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})\b')
 _CALLS = ("function_call", "custom_tool_call")
 
