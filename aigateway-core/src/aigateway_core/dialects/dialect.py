@@ -90,6 +90,13 @@ class StreamEncoder(ABC):
     def end(self) -> bytes:
         """The closing bytes, once the events have ended in good order."""
 
+    def fail(self, error: GatewayError, request_id: str) -> bytes | None:  # noqa: ARG002
+        """The error in-band, where it has to fit what was sent before (an id, a running number).
+
+        None where :meth:`Dialect.encode_stream_error`, which knows nothing of this stream, says it just as well.
+        """
+        return None
+
 
 class StreamDecoder(ABC):
     """Server-sent events of an upstream in, canonical events out. One per stream."""
@@ -128,6 +135,10 @@ class StreamTap(ABC):
     @abstractmethod
     def end(self) -> bytes:
         """The bytes that are left. Sets ``error`` when the stream was cut before its end."""
+
+    def fail(self, error: GatewayError, request_id: str) -> bytes | None:  # noqa: ARG002
+        """As :meth:`StreamEncoder.fail`, of a stream that was relayed so far."""
+        return None
 
 
 class Dialect(ABC):
