@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
+import httpx
 import orjson
 import pytest
 from core.dialects.gemini_samples import (
@@ -22,6 +24,9 @@ from core.dialects.gemini_samples import (
     read,
     wire,
 )
+from google import genai
+from google.genai import errors as genai_errors
+from google.genai import types
 
 from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.events import (
@@ -340,13 +345,49 @@ def test_thinking_of_others_is_sealed_when_it_ends() -> None:
     assert turn.parts == (ThinkingPart("hm", origin="glm"), TextPart("ok"))
 
 
+# -- the official SDK
+
+
+def asked_by_the_sdk(stream: bytes) -> Iterator[types.GenerateContentResponse]:
+    """The stream as Google's SDK hands it to its user."""
+    answer = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=stream)
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: answer))
+    options = types.HttpOptions(base_url="http://gateway.test", httpx_client=http)
+    client = genai.Client(api_key="key", http_options=options)
+    return client.models.generate_content_stream(model="mine", contents="hi")
+
+
+def test_the_official_sdk_reads_a_stream_with_all_that_keeps_it_alive() -> None:
+    events = [START, ThinkingDelta("hm", "glm"), TextDelta("hel"), TextDelta("lo"), ToolCallStart(0, "a", "w")]
+    encoder = GEMINI.stream_encoder(REQUEST)
+    stream = b"".join(GEMINI.keepalive + encoder.encode(event) for event in [*events, StreamFinish("tool_calls")])
+    chunks = list(asked_by_the_sdk(stream + GEMINI.keepalive + encoder.end()))
+    parts = [part for item in chunks for part in (item.parts or ())]
+    assert "".join(part.text for part in parts if part.text and not part.thought) == "hello"
+    assert [part.function_call.name for part in parts if part.function_call] == ["w"]
+    assert chunks[-1].candidates is not None
+    assert chunks[-1].candidates[0].finish_reason == types.FinishReason.STOP
+    assert chunks[-1].usage_metadata is not None
+
+
+def test_the_official_sdk_raises_an_error_inside_a_stream() -> None:
+    encoder = GEMINI.stream_encoder(REQUEST)
+    stream = encoder.encode(START) + encoder.encode(TextDelta("hel"))
+    stream += GEMINI.encode_stream_error(UpstreamError(ErrorKind.OVERLOADED, "busy"), "req_1")
+    chunks = asked_by_the_sdk(stream)
+    assert next(chunks).text == "hel"
+    with pytest.raises(genai_errors.ServerError, match="busy") as caught:
+        next(chunks)
+    assert caught.value.code == 503
+
+
 # -- errors inside a stream
 
 
 def test_an_error_is_told_to_readers_of_events_and_to_googles_sdks() -> None:
     told = GEMINI.encode_stream_error(UpstreamError(ErrorKind.OVERLOADED, "busy"), "req_1")
     error = {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}
-    event, bare = told.split(b"\n\n")[:2]
+    event, bare = told.split(b"\n\n")
     assert orjson.loads(event.removeprefix(b"data: ")) == error
     assert orjson.loads(bare) == error
 

@@ -41,12 +41,15 @@ class Gemini(Dialect):
     and ``stream``, before anything here is called; :meth:`native_request` takes them out again, and
     :meth:`encode_request` does not write them, so that a provider chooses path and ``?alt=sse`` itself.
 
+    An empty line keeps a silent stream alive: Google's SDK for Python fails at the comments of server-sent events.
+
     Besides the fields in ``cannot_express`` a translated request loses: other vendors' hosted tools; thinking without
     a signature of this maker; an assistant turn at the very end, which this API does not continue (case 47); titles
     of attachments. Of an answer it loses pictures and sound.
     """
 
     name: ClassVar[str] = "gemini"
+    keepalive: ClassVar[bytes] = b"\n"
     framing: ClassVar[Framing] = "sse"
     cannot_express = CANNOT_EXPRESS
 
@@ -120,4 +123,3 @@ class GeminiArray(Gemini):
     """The same for a client that streams without ``?alt=sse``: its stream is one JSON array (case 147)."""
 
     framing: ClassVar[Framing] = "array"
-    keepalive: ClassVar[bytes] = b"\n"

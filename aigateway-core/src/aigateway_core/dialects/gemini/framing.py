@@ -36,9 +36,9 @@ class Frames:
 def failing(framing: Framing, error: bytes) -> bytes:
     """The end of a stream that went wrong after its first chunk.
 
-    As an event for whoever reads server-sent events; then bare, as Google sends it and as its JavaScript SDK looks for
-    it: that takes an event without candidates for an empty answer.
+    As an event for whoever reads server-sent events; then bare, and without a line end, for Google's JavaScript SDK:
+    that takes an event without candidates for an empty answer, but no stream that leaves something over for a whole.
     """
     if framing == "array":
         return b",\n" + error + b"]"
-    return format_event(error) + error + b"\n\n"
+    return format_event(error) + error
