@@ -82,6 +82,9 @@ class ThinkingPart:
     ``signature`` is the proof that its maker asks for when the part comes back, ``origin`` names that maker
     (:attr:`Dialect.name`, or the name a provider's profile gives); ``redacted`` holds a block that only the maker can
     read.
+
+    A maker may sign more than thinking (Gemini does): the signature of a text stands in an empty part behind the text,
+    that of a tool call in a redacted part directly before the call. Whoever passes thinking on keeps it in its place.
     """
 
     text: str

@@ -455,6 +455,13 @@ def test_what_this_api_lacks_is_named() -> None:
     assert GEMINI.encode_request(request)["generationConfig"]["stopSequences"] == list("abcde")
 
 
+@pytest.mark.parametrize(("model", "refused"), [(NEWEST, ()), (OLDER, ("response_format",))])
+def test_an_older_model_cannot_be_asked_for_json_and_functions_at_once(model: str, refused: tuple[str, ...]) -> None:
+    request = ChatRequest(model=model, messages=(HI,), response_format=ResponseFormat("json_object"))
+    assert GEMINI.losses(request).refused == ()
+    assert GEMINI.losses(attrs.evolve(request, tools=(Tool("w"),))).refused == refused
+
+
 # -- the native path
 
 

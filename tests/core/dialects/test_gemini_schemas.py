@@ -207,6 +207,13 @@ def test_references_that_multiply_end() -> None:
     assert written({"$ref": "#/$defs/D0", "$defs": step})["type"] == "OBJECT"
 
 
+def test_parts_of_parts_are_taken_in() -> None:
+    inner = {"allOf": [of("a", {"type": "string"}), {"allOf": [of("b", {"type": "string"})]}]}
+    assert written({"allOf": [inner]}) == {"type": "OBJECT", "properties": {"a": STRING, "b": STRING}}
+    endless = {"allOf": [{"$ref": "#/$defs/A"}], "type": "string"}
+    assert written({"$ref": "#/$defs/A", "$defs": {"A": endless}}) == STRING
+
+
 def test_a_reference_to_the_root_ends() -> None:
     assert written({"allOf": [{"$ref": "#/allOf/0"}]})["type"] == "STRING"
 

@@ -27,6 +27,9 @@ _FORMATS: dict[str, frozenset[str]] = {
 _TYPES = ("string", "number", "integer", "boolean", "array", "object")
 _ALTERNATIVES = ("anyOf", "oneOf")
 _CONDITIONS = ("if", "then", "else")
+_MOST_NESTED = 8
+"""How deep ``allOf`` may stand in ``allOf``, which may be itself."""
+
 _MOST_SIZE = 4000
 """How many schemas one may unfold to: references that refer to each other grow without end."""
 
@@ -144,12 +147,12 @@ def _without_constant(node: JsonObject) -> JsonObject:
 
 def _merged(node: JsonObject, writer: _Writer) -> JsonObject:
     """``allOf`` and conditions taken into the schema that they belong to, which wins over them."""
-    parts = [(node.pop(name), False) for name in _CONDITIONS[1:] if name in node]
-    node.pop("if", None)
-    if isinstance(every := node.pop("allOf", None), list):
-        parts = [(part, True) for part in every] + parts
-    for part, binding in parts:
-        _take_in(node, writer.target_of(part), binding=binding)
+    for _ in range(_MOST_NESTED):
+        parts = [(node.pop(name), False) for name in _CONDITIONS[1:] if name in node]
+        every = node.pop("allOf", None)
+        parts = [(part, True) for part in (every if isinstance(every, list) else [])] + parts
+        for part, binding in parts:
+            _take_in(node, writer.target_of(part), binding=binding)
     return node
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import attrs
 from typing_extensions import override
 
 from aigateway_core.dialects.dialect import (
@@ -23,7 +22,7 @@ from aigateway_core.dialects.gemini.framing import Framing
 from aigateway_core.dialects.gemini.native import relayed_request, relayed_response
 from aigateway_core.dialects.gemini.profile import GeminiProfile
 from aigateway_core.dialects.gemini.request_reader import read_contents, read_request
-from aigateway_core.dialects.gemini.request_writer import CANNOT_EXPRESS, unwritten, write_request
+from aigateway_core.dialects.gemini.request_writer import CANNOT_EXPRESS, unkept, unwritten, write_request
 from aigateway_core.dialects.gemini.response import read_response, write_response
 from aigateway_core.dialects.gemini.stream_decoder import GeminiStreamDecoder
 from aigateway_core.dialects.gemini.stream_encoder import GeminiStreamEncoder
@@ -87,7 +86,10 @@ class Gemini(Dialect):
     @override
     def losses(self, request: ChatRequest) -> Losses:
         losses = super().losses(request)
-        return attrs.evolve(losses, dropped=(*losses.dropped, *unwritten(request, self.profile)))
+        return Losses(
+            dropped=(*losses.dropped, *unwritten(request, self.profile)),
+            refused=(*losses.refused, *unkept(request, self.profile)),
+        )
 
     @override
     def encode_request(self, request: ChatRequest) -> JsonObject:

@@ -23,6 +23,7 @@ class ModelRule:
     ``thinking``: ``level`` models are told one of ``levels``, ``budget`` models a number of tokens within ``budgets``
     (and 0 where ``stoppable``), ``none`` cannot think. ``signed_calls``: a turn of the model whose first function call
     bears no signature is a 400. ``media_in_results``: a function response may hold pictures and documents.
+    ``json_with_tools``: functions and JSON as output may be asked for in one request.
     """
 
     pattern: str
@@ -32,6 +33,7 @@ class ModelRule:
     stoppable: bool = True
     signed_calls: bool = True
     media_in_results: bool = True
+    json_with_tools: bool = True
 
     def nearest_level(self, effort: Effort) -> Effort:
         """``effort``, or the strongest known one below it, or the weakest."""
@@ -47,6 +49,7 @@ def _older(pattern: str, thinking: Literal["budget", "none"], budgets: tuple[int
         stoppable="pro" not in pattern,
         signed_calls=False,
         media_in_results=False,
+        json_with_tools=False,
     )
 
 

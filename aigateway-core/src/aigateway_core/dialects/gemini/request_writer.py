@@ -11,7 +11,7 @@ from aigateway_core.dialects.gemini.profile import GeminiProfile
 from aigateway_core.dialects.gemini.reasoning import write_reasoning
 from aigateway_core.dialects.gemini.results import texts
 from aigateway_core.dialects.gemini.tools import HOSTED, write_tool_choice, write_tools
-from aigateway_core.model import ChatRequest, HostedTool, JsonObject, ResponseFormat
+from aigateway_core.model import ChatRequest, HostedTool, JsonObject, ResponseFormat, Tool
 
 _NO_FIELD = "no such field: ai.google.dev, API reference, generateContent and GenerationConfig"
 
@@ -69,6 +69,13 @@ def unwritten(request: ChatRequest, profile: GeminiProfile) -> list[str]:
     if request.tool_choice is not None and write_tool_choice(request) is None:
         lost.append("tool_choice")
     return lost
+
+
+def unkept(request: ChatRequest, profile: GeminiProfile) -> list[str]:
+    """Names of what changes the answer, and what this model cannot be asked for beside the rest of the request."""
+    declared = any(isinstance(tool, Tool) for tool in request.tools)
+    kept = profile.rule(request.model).json_with_tools or not declared or request.response_format is None
+    return [] if kept else ["response_format"]
 
 
 def _system(request: ChatRequest, profile: GeminiProfile) -> JsonObject | None:
