@@ -12,6 +12,7 @@ from aigateway_core.administration import Administration
 from aigateway_core.catalogue import Catalogue
 from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.openai_chat import OpenAIChat
+from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.gateway import Gateway
 from aigateway_core.resources.admin.accounts import AccountResource
 from aigateway_core.resources.admin.providers import ProviderResource
@@ -54,6 +55,7 @@ def create_app(
     app.add_route("/health", health)
     app.add_route("/v1/chat/completions", Chat(access, gateway, openai))
     app.add_route("/v1/messages", Chat(access, gateway, anthropic))
+    app.add_route("/v1/responses", Chat(access, gateway, OpenAIResponses()))
     app.add_route("/v1/models", models)
     app.add_route("/v1/models/{model_id:path}", models, suffix="one")
     app.add_route("/api/v1/accounts", accounts)

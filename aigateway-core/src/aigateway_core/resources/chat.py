@@ -1,4 +1,4 @@
-"""``POST /v1/chat/completions`` and ``POST /v1/messages``: the same request path in two dialects."""
+"""``POST /v1/chat/completions``, ``/v1/messages`` and ``/v1/responses``: one request path, in three dialects."""
 
 from __future__ import annotations
 
