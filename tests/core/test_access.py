@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from aigateway_core.access import Access, ClientAuth, Role
-from aigateway_core.errors import UnauthorizedError
+from aigateway_core.errors import ForbiddenError, UnauthorizedError
 from aigateway_core.secret import Secret
 from aigateway_core.snapshot import CurrentSnapshot, KeyEntry, Snapshot
 
@@ -23,7 +23,11 @@ def entry(key: str, role: str) -> KeyEntry:
 
 
 def access(
-    *stored: KeyEntry, client_auth: ClientAuth = "auto", loopback: bool = True, fixed: dict[Role, Secret] | None = None
+    *stored: KeyEntry,
+    client_auth: ClientAuth = "auto",
+    loopback: bool = True,
+    hosts: tuple[str, ...] = (),
+    fixed: dict[Role, Secret] | None = None,
 ) -> Access:
     snapshot = CurrentSnapshot()
     snapshot.value = Snapshot(version=1, keys={key.id: key for key in stored})
@@ -33,6 +37,7 @@ def access(
         key_id=lambda key: key.split("_")[1] if key.count("_") == 2 else "",
         client_auth=client_auth,
         loopback=loopback,
+        hosts=hosts,
         fixed=fixed,
     )
 
@@ -44,6 +49,57 @@ def test_on_loopback_without_any_client_key_nobody_is_asked() -> None:
 
 def test_what_an_sdk_sends_for_want_of_a_key_does_no_harm_while_none_is_needed() -> None:
     assert access().admit("client", ["sk-unused"]).id == "-"
+
+
+PAGE = "a web page"
+HERE = [
+    "localhost",
+    "localhost:8088",
+    "127.0.0.1:8088",
+    "127.8.0.1",
+    "[::1]:8088",
+    "[::1]",
+    "LocalHost:1",
+    "a.localhost",
+]
+ELSEWHERE = ["evil.example", "evil.example:8088", "localhost.evil.example", "10.0.0.1", "[fe80::1]", "", "[", "a b"]
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:3000", ""])
+def test_without_a_key_no_web_page_may_spend_the_accounts(origin: str) -> None:
+    for door in (access(), access(client_auth="open"), access(client_auth="open", loopback=False)):
+        with pytest.raises(ForbiddenError, match=PAGE):
+            door.admit("client", [], origin=origin, host="localhost:8088")
+
+
+def test_a_program_that_shows_any_key_at_all_is_no_foreign_page_since_browsers_would_have_asked_first() -> None:
+    assert access().admit("client", ["sk-unused"], origin="file://", host="localhost:8088").id == "-"
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_without_a_key_a_name_that_was_bent_to_this_machine_opens_nothing(host: str) -> None:
+    for presented in ([], ["sk-unused"]):
+        with pytest.raises(ForbiddenError, match=PAGE):
+            access().admit("client", presented, host=host)
+
+
+@pytest.mark.parametrize("host", HERE)
+def test_this_machine_goes_by_several_names(host: str) -> None:
+    assert access().admit("client", [], host=host).id == "-"
+
+
+def test_a_name_that_the_operator_allows_is_no_bent_one() -> None:
+    assert access(hosts=("ai.example",)).admit("client", [], host="AI.example:8088").id == "-"
+
+
+@pytest.mark.parametrize("loopback", [True, False])
+def test_where_everybody_is_let_in_any_name_will_do(loopback: bool) -> None:
+    assert access(client_auth="open", loopback=loopback).admit("client", [], host="ai.example").id == "-"
+
+
+def test_a_web_page_that_shows_a_key_is_a_client_like_any_other() -> None:
+    door = access(entry(CLIENT, "client"))
+    assert door.admit("client", [CLIENT], origin="https://app.example", host="evil.example").id == "client01"
 
 
 def test_the_first_client_key_closes_the_door() -> None:

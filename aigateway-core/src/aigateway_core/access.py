@@ -5,9 +5,10 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Literal, TypeAlias
 
-from aigateway_core.errors import UnauthorizedError
+from aigateway_core.errors import ForbiddenError, UnauthorizedError
 from aigateway_core.records import Caller
 from aigateway_core.secret import Secret
 from aigateway_core.snapshot import CurrentSnapshot
@@ -22,6 +23,14 @@ _REFUSAL: Mapping[Role, str] = {
 """The same words for a missing, a malformed, an unknown and a revoked key: nothing is to be learnt from them."""
 
 
+_NO_WEB_PAGE = (
+    "a web page may not spend the accounts of a gateway that asks for no key; "
+    "set AIGATEWAY_CLIENT_KEY and send that key, or name this host in server.allowed_hosts"
+)
+"""What a browser sends on behalf of any page that its user has open: a form (it names the page's origin), or, where the
+page's own name has been bent to this machine (DNS rebinding), anything at all (it names the page's host)."""
+
+
 def clients_need_a_key(client_auth: ClientAuth, *, loopback: bool, has_keys: bool) -> bool:
     """The rule of ``server.client_auth``: ``auto`` asks for no key only on loopback, and while none exists."""
     if client_auth == "auto":
@@ -34,7 +43,7 @@ class Access:
 
     ``verify`` tells whether a key fits a stored hash, ``key_id`` gives the public part of a key (empty when it has
     none). ``fixed`` are the keys that the environment gives, by role; a fixed admin key is the only admin key.
-    ``loopback`` tells whether only this machine can reach the gateway.
+    ``loopback`` tells whether only this machine can reach the gateway, ``hosts`` are further names it goes by.
     """
 
     def __init__(
@@ -45,6 +54,7 @@ class Access:
         key_id: Callable[[str], str],
         client_auth: ClientAuth,
         loopback: bool,
+        hosts: Iterable[str] = (),
         fixed: Mapping[Role, Secret] | None = None,
     ) -> None:
         self._snapshot = snapshot
@@ -52,6 +62,7 @@ class Access:
         self._key_id = key_id
         self._client_auth = client_auth
         self._loopback = loopback
+        self._hosts = frozenset(host.lower() for host in hosts)
         self._fixed = dict(fixed or {})
 
     @property
@@ -60,14 +71,36 @@ class Access:
         has_keys = "client" in self._fixed or self._snapshot.value.has_client_keys
         return clients_need_a_key(self._client_auth, loopback=self._loopback, has_keys=has_keys)
 
-    def admit(self, role: Role, presented: Iterable[str]) -> Caller:
-        """The caller that one of the presented keys belongs to. Raises :class:`UnauthorizedError`."""
-        for key in presented:
+    def admit(
+        self, role: Role, presented: Iterable[str], *, origin: str | None = None, host: str = "localhost"
+    ) -> Caller:
+        """The caller that one of the presented keys belongs to; ``origin`` and ``host`` are the headers of that name.
+
+        Raises :class:`UnauthorizedError`, and :class:`ForbiddenError` for a web page where no key is asked for.
+        """
+        keys = list(presented)
+        for key in keys:
             if (caller := self._known(role, key)) is not None:
                 return caller
-        if role == "client" and not self.clients_need_a_key:
-            return Caller(id="-", role="client")
-        raise UnauthorizedError(_REFUSAL[role])
+        if role != "client" or self.clients_need_a_key:
+            raise UnauthorizedError(_REFUSAL[role])
+        # A page of another origin cannot send a header that holds a key unless the server agreed beforehand.
+        if (origin is not None and not keys) or not self._goes_by(host):
+            raise ForbiddenError(_NO_WEB_PAGE)
+        return Caller(id="-", role="client")
+
+    def _goes_by(self, host: str) -> bool:
+        """Whether this is a name of this machine's own, where that is what keeps strangers out."""
+        if self._client_auth == "open":
+            return True
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        name = name.strip("[]").lower()
+        if name == "localhost" or name.endswith(".localhost") or name in self._hosts or host.lower() in self._hosts:
+            return True
+        try:
+            return ip_address(name).is_loopback
+        except ValueError:
+            return False
 
     def _known(self, role: Role, key: str) -> Caller | None:
         fixed = self._fixed.get(role)

@@ -267,6 +267,7 @@ def access(settings: Settings, snapshot: CurrentSnapshot, ring: KeyRing) -> Acce
         key_id=key_id,
         client_auth=settings.server.client_auth,
         loopback=settings.server.is_loopback,
+        hosts=settings.server.allowed_hosts,
         fixed={role: key for role, key in given.items() if key is not None},
     )
 

@@ -72,7 +72,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
 async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
     """Asks it without any key."""
     transport = httpx.ASGITransport(Guarded(house.app))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 
@@ -81,5 +81,5 @@ async def admin(house: House) -> AsyncIterator[httpx.AsyncClient]:
     """Asks it with the admin key."""
     transport = httpx.ASGITransport(Guarded(house.app))
     headers = {"authorization": f"Bearer {ADMIN_KEY}"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
         yield client

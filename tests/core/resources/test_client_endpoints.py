@@ -76,6 +76,16 @@ async def test_a_wrong_method_says_which_are_right(client: httpx.AsyncClient) ->
     assert "message" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"host": "evil.example:8088"}])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+async def test_where_no_key_is_asked_for_a_web_page_is_kept_out(
+    client: httpx.AsyncClient, path: str, headers: dict[str, str]
+) -> None:
+    answer = await client.post(path, json={**CHAT, "max_tokens": 5}, headers=headers)
+    assert answer.status_code == 403
+    assert "AIGATEWAY_CLIENT_KEY" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("method", ["PURGE", "MERGE", "M-SEARCH", "BIND", "SUBSCRIBE", "MKACTIVITY"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/health", "/api/v1/accounts"])
 async def test_a_method_that_nobody_knows_is_no_failure_of_the_gateway(

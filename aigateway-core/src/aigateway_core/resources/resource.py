@@ -48,7 +48,12 @@ class Resource:
 
 async def _admit(req: Request, resp: Response, resource: object, params: dict[str, Any]) -> None:
     if isinstance(resource, Resource) and resource.policy != "open":
-        req.context.caller = resource.access.admit(resource.policy, _presented(req))
+        req.context.caller = resource.access.admit(
+            resource.policy,
+            _presented(req),
+            origin=req.get_header("origin"),
+            host=req.get_header("host") or "",
+        )
 
 
 def _presented(req: Request) -> Iterator[str]:
