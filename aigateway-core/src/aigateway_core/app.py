@@ -11,12 +11,13 @@ from aigateway_core.access import Access
 from aigateway_core.administration import Administration
 from aigateway_core.catalogue import Catalogue
 from aigateway_core.dialects.anthropic import Anthropic
+from aigateway_core.dialects.gemini import Gemini
 from aigateway_core.dialects.openai_chat import OpenAIChat
 from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.gateway import Gateway
 from aigateway_core.resources.admin.accounts import AccountResource
 from aigateway_core.resources.admin.providers import ProviderResource
-from aigateway_core.resources.chat import Chat
+from aigateway_core.resources.chat import Chat, GenerateContent
 from aigateway_core.resources.failures import Failures
 from aigateway_core.resources.health import Health
 from aigateway_core.resources.models import Models
@@ -48,7 +49,7 @@ def create_app(
     """The app over a gateway that is put together."""
     openai, anthropic = OpenAIChat(), Anthropic()
     app = falcon.asgi.App(middleware=[lifespan])
-    Failures(openai, anthropic).install(app)
+    Failures(openai, anthropic, Gemini()).install(app)
     health, models = Health(access), Models(access, catalogue)
     accounts, providers = AccountResource(access, administration), ProviderResource(access, administration)
     app.add_route("/", health)
@@ -56,6 +57,9 @@ def create_app(
     app.add_route("/v1/chat/completions", Chat(access, gateway, openai))
     app.add_route("/v1/messages", Chat(access, gateway, anthropic))
     app.add_route("/v1/responses", Chat(access, gateway, OpenAIResponses()))
+    generate = GenerateContent(access, gateway)
+    app.add_route("/v1beta/models/{model}:generateContent", generate, suffix="whole")
+    app.add_route("/v1beta/models/{model}:streamGenerateContent", generate, suffix="stream")
     app.add_route("/v1/models", models)
     app.add_route("/v1/models/{model_id:path}", models, suffix="one")
     app.add_route("/api/v1/accounts", accounts)

@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -46,7 +46,7 @@ class Incoming:
     """A request to a client endpoint, its caller known and its body not yet read.
 
     ``exits`` is closed when the request is over, whatever its end: what an answer holds open is registered there.
-    ``header`` gives one of the request's headers.
+    ``header`` gives one of the request's headers; ``said_by_url`` are fields that the URL says instead of the body.
     """
 
     dialect: Dialect
@@ -55,6 +55,7 @@ class Incoming:
     body: Awaitable[bytes]
     exits: AsyncExitStack
     header: Callable[[str], str | None] = lambda _: None
+    said_by_url: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen(eq=False)
@@ -141,7 +142,7 @@ class Gateway:
         """Answer a chat request. Raises :class:`GatewayError`; whatever happens, one record of it is kept."""
         call = self._begin(incoming)
         try:
-            body = loads_object(await incoming.body)
+            body = loads_object(await incoming.body) | incoming.said_by_url
             asked = incoming.dialect.peek(body)
             call.model, call.streamed = asked.model, asked.stream
             route = call.route = self.router.route(asked.model)

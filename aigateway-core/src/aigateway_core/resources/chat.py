@@ -1,20 +1,24 @@
-"""``POST /v1/chat/completions``, ``/v1/messages`` and ``/v1/responses``: one request path, in three dialects."""
+"""The chat endpoints: one request path, in four dialects."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import falcon
 from falcon.asgi import Request, Response
 
 from aigateway_core.access import Access
 from aigateway_core.dialects.dialect import Dialect
+from aigateway_core.dialects.gemini import Gemini, GeminiArray
 from aigateway_core.gateway import Gateway, Incoming, StreamAnswer
 from aigateway_core.resources.resource import Policy, Resource, StreamHandle, exits, request_id
 
+_SSE = "text/event-stream; charset=utf-8"
+
 
 class Chat(Resource):
-    """One chat endpoint in one dialect."""
+    """A chat endpoint in one dialect, whose body names the model and says whether to stream."""
 
     policy: ClassVar[Policy] = "client"
 
@@ -25,23 +29,53 @@ class Chat(Resource):
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Answer, whole or as a stream: the body says which, whatever the ``Accept`` header."""
-        number = request_id(req)
-        answer = await self._gateway.chat(
-            Incoming(self._dialect, req.context.caller, number, req.stream.read(), exits(req), req.get_header)
-        )
-        resp.set_headers(dict(answer.headers))
-        if isinstance(answer, StreamAnswer):
-            self._stream(req, resp, answer, number)
-        else:
-            resp.content_type = falcon.MEDIA_JSON
-            resp.data = answer.body
+        await _answer(self._gateway, self._dialect, req, resp)
 
-    def _stream(self, req: Request, resp: Response, answer: StreamAnswer, number: str) -> None:
-        # nginx and its like hold a stream back unless they are told not to.
-        resp.set_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})
-        resp.content_type = "text/event-stream; charset=utf-8"
-        resp.stream = answer
-        req.scope["state"]["stream"] = StreamHandle(
-            keepalive=self._dialect.keepalive,
-            ending=lambda error: self._dialect.encode_stream_error(error, number),
-        )
+
+class GenerateContent(Resource):
+    """Gemini's two endpoints: model and stream flag stand in the URL, and how a stream is framed in the query."""
+
+    policy: ClassVar[Policy] = "client"
+
+    def __init__(self, access: Access, gateway: Gateway) -> None:
+        super().__init__(access)
+        self._gateway = gateway
+        self._sse = Gemini()
+        self._array = GeminiArray()
+
+    async def on_post_whole(self, req: Request, resp: Response, model: str) -> None:
+        """``:generateContent``."""
+        await _answer(self._gateway, self._sse, req, resp, {"model": model, "stream": False})
+
+    async def on_post_stream(self, req: Request, resp: Response, model: str) -> None:
+        """``:streamGenerateContent``: server-sent events with ``?alt=sse``, a JSON array without."""
+        is_sse = req.get_param("alt") == "sse"
+        dialect, kind = (self._sse, _SSE) if is_sse else (self._array, falcon.MEDIA_JSON)
+        await _answer(self._gateway, dialect, req, resp, {"model": model, "stream": True}, stream_type=kind)
+
+
+async def _answer(
+    gateway: Gateway,
+    dialect: Dialect,
+    req: Request,
+    resp: Response,
+    said_by_url: Mapping[str, Any] | None = None,
+    *,
+    stream_type: str = _SSE,
+) -> None:
+    number = request_id(req)
+    answer = await gateway.chat(
+        Incoming(dialect, req.context.caller, number, req.stream.read(), exits(req), req.get_header, said_by_url or {})
+    )
+    resp.set_headers(dict(answer.headers))
+    if not isinstance(answer, StreamAnswer):
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = answer.body
+        return
+    # nginx and its like hold a stream back unless they are told not to.
+    resp.set_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})
+    resp.content_type = stream_type
+    resp.stream = answer
+    req.scope["state"]["stream"] = StreamHandle(
+        keepalive=dialect.keepalive, ending=lambda error: dialect.encode_stream_error(error, number)
+    )

@@ -34,9 +34,10 @@ _ADMIN_STATUS: Mapping[ErrorKind, int] = {
 class Failures:
     """Turns every exception that leaves a responder into an answer; text reaches a client from the error tree alone."""
 
-    def __init__(self, openai: Dialect, anthropic: Dialect) -> None:
+    def __init__(self, openai: Dialect, anthropic: Dialect, gemini: Dialect) -> None:
         self._openai = openai
         self._anthropic = anthropic
+        self._gemini = gemini
 
     def install(self, app: App[Request, Response]) -> None:
         """Take over the app's error handling."""
@@ -70,6 +71,8 @@ class Failures:
     def _shape(self, req: Request) -> Callable[[GatewayError, str], ErrorReply]:
         if req.path.startswith("/api/"):
             return encode_admin_error
+        if req.path.startswith("/v1beta/"):
+            return self._gemini.encode_error
         if req.path.startswith("/v1/messages") or req.get_header("anthropic-version"):
             return self._anthropic.encode_error
         return self._openai.encode_error

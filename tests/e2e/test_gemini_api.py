@@ -1,0 +1,95 @@
+"""Google's SDK, whole and streamed, against vendors that speak something else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from e2e.gateway_process import CLIENT_KEY, GatewayProcess
+from e2e.house import TARGETS, Target
+from google import genai
+from google.genai import errors, types
+
+CLOCK = types.Tool(
+    function_declarations=[
+        types.FunctionDeclaration(
+            name="clock",
+            description="Tells the time.",
+            parameters_json_schema={"type": "object", "properties": {"tz": {"type": "string"}}, "required": ["tz"]},
+        )
+    ]
+)
+CONFIG = types.GenerateContentConfig(
+    system_instruction="Be brief.",
+    tools=[CLOCK],
+    automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+)
+MODES = ("whole", "stream")
+
+
+@pytest.fixture
+def client(gateway: GatewayProcess) -> genai.Client:
+    """The official SDK, pointed at the gateway."""
+    options = types.HttpOptions(base_url=gateway.url, api_version="v1beta", timeout=30_000)
+    return genai.Client(api_key=CLIENT_KEY, http_options=options)
+
+
+def ask(client: genai.Client, mode: str, model: str, contents: Any) -> types.Content:
+    """What the model said, put together from all the parts that came."""
+    if mode == "whole":
+        answer = client.models.generate_content(model=model, contents=contents, config=CONFIG)
+        assert answer.candidates
+        content: types.Content = answer.candidates[0].content
+        return content
+    parts: list[types.Part] = []
+    for chunk in client.models.generate_content_stream(model=model, contents=contents, config=CONFIG):
+        for candidate in chunk.candidates or ():
+            if candidate.content:
+                parts += candidate.content.parts or ()
+    return types.Content(role="model", parts=parts)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.provider)
+def test_a_conversation_with_a_tool(target: Target, mode: str, client: genai.Client) -> None:
+    question = 'use the tool clock with {"tz": "UTC"}'
+    history: list[Any] = [types.Content(role="user", parts=[types.Part(text=question)])]
+    called = ask(client, mode, target.model, history)
+    [call] = [part.function_call for part in called.parts or () if part.function_call]
+    assert (call.name, call.args) == ("clock", {"tz": "UTC"})
+    answer = types.FunctionResponse(id=call.id, name="clock", response={"result": "noon"})
+    history += [called, types.Content(role="user", parts=[types.Part(function_response=answer)])]
+    told = ask(client, mode, target.model, history)
+    text = "".join(part.text for part in told.parts or () if part.text and not part.thought)
+    assert "noon" in text
+
+
+def test_without_alt_sse_a_stream_is_one_json_array(gateway: GatewayProcess) -> None:
+    body = {"contents": [{"role": "user", "parts": [{"text": "hello there"}]}]}
+    answer = httpx.post(
+        f"{gateway.url}/v1beta/models/gpt-4o:streamGenerateContent",
+        json=body,
+        headers={"x-goog-api-key": CLIENT_KEY},
+        trust_env=False,
+    )
+    assert answer.headers["content-type"].startswith("application/json")
+    chunks = answer.json()
+    candidates = [candidate for each in chunks for candidate in each.get("candidates", ())]
+    text = "".join(part.get("text", "") for each in candidates for part in each.get("content", {}).get("parts", ()))
+    assert "hello there" in text
+    assert candidates[-1]["finishReason"] == "STOP"
+    assert chunks[-1]["usageMetadata"]["totalTokenCount"] > 0
+
+
+def test_an_unknown_model_is_the_sdks_not_found(client: genai.Client) -> None:
+    with pytest.raises(errors.ClientError) as caught:
+        client.models.generate_content(model="nobody-1", contents="hi")
+    assert (caught.value.code, caught.value.status) == (404, "NOT_FOUND")
+
+
+def test_a_wrong_key_is_the_sdks_unauthenticated(gateway: GatewayProcess) -> None:
+    wrong = genai.Client(api_key="wrong", http_options=types.HttpOptions(base_url=gateway.url, api_version="v1beta"))
+    with pytest.raises(errors.ClientError) as caught:
+        wrong.models.generate_content(model="gpt-4o", contents="hi")
+    assert (caught.value.code, caught.value.status) == (401, "UNAUTHENTICATED")
