@@ -213,7 +213,7 @@ def relay(upstream: Dialect, client: Dialect, request: ChatRequest, pieces: Iter
 
 def undated(wire: bytes) -> bytes:
     """The bytes without the time at which they were made."""
-    return re.sub(rb'"created":\d+', b'"created":0', wire)
+    return re.sub(rb'"(created|created_at|completed_at)":\d+', rb'"\1":0', wire)
 
 
 def chunkings(stream: bytes) -> Iterator[list[bytes]]:

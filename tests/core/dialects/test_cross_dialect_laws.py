@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import permutations
 from typing import Any
 
 import attrs
 import pytest
 from core.dialects.damage import JSON, OBJECTS, damaged
 from core.dialects.message_stream import assembled
+from core.dialects.response_samples import RESPONSE, RESPONSE_STREAM, RESPONSES_REQUEST
 from core.dialects.samples import (
     CHAT_REQUEST,
     CHAT_STREAM,
@@ -28,6 +30,7 @@ from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.dialect import Dialect, decode_events
 from aigateway_core.dialects.estimate import input_tokens
 from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIChatProfile
+from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.dialects.sse import SseParser
 from aigateway_core.errors import InvalidRequestError, UnsupportedFeatureError, UpstreamError, UpstreamFailure
 from aigateway_core.events import StreamEvent, fold
@@ -36,9 +39,15 @@ from aigateway_core.model import ChatRequest, ChatResponse, FinishReason, JsonOb
 
 ANTHROPIC = Anthropic()
 CHAT = OpenAIChat(OpenAIChatProfile(origin="thinker", reasoning_field="reasoning_content"))
-DIALECTS = pytest.mark.parametrize("dialect", [ANTHROPIC, CHAT], ids=["anthropic", "openai_chat"])
+RESPONSES = OpenAIResponses()
+EVERY: tuple[Dialect, ...] = (ANTHROPIC, CHAT, RESPONSES)
+DIALECTS = pytest.mark.parametrize("dialect", EVERY, ids=lambda dialect: dialect.name)
 PAIRS = pytest.mark.parametrize(
-    ("upstream", "client"), [(CHAT, ANTHROPIC), (ANTHROPIC, CHAT)], ids=["chat_to_messages", "messages_to_chat"]
+    ("upstream", "client"),
+    [
+        pytest.param(upstream, client, id=f"{upstream.name}_to_{client.name}")
+        for upstream, client in permutations(EVERY, 2)
+    ],
 )
 
 fast = settings(max_examples=50, deadline=None)
@@ -48,17 +57,23 @@ REQUEST = ChatRequest(model="m", stream=True, include_usage=True)
 REASONS: dict[str, list[FinishReason]] = {
     "anthropic": ["stop", "stop_sequence", "length", "content_filter", "context_window", "pause"],
     "openai-chat": ["stop", "length", "content_filter"],
+    "openai-responses": ["stop", "length", "content_filter"],
 }
 THINKING = {
     "anthropic": st.builds(ThinkingPart, TEXTS, IDENTIFIERS, st.just("anthropic"))
     | st.builds(ThinkingPart, st.just(""), origin=st.just("anthropic"), redacted=IDENTIFIERS),
     "openai-chat": st.builds(ThinkingPart, TEXTS, origin=st.just("thinker")),
+    "openai-responses": st.builds(ThinkingPart, TEXTS, IDENTIFIERS, st.just("openai-responses")),
 }
-IDS = {"anthropic": IDENTIFIERS.map("msg_".__add__), "openai-chat": IDENTIFIERS.map("chatcmpl-".__add__)}
+IDS = {
+    "anthropic": IDENTIFIERS.map("msg_".__add__),
+    "openai-chat": IDENTIFIERS.map("chatcmpl-".__add__),
+    "openai-responses": IDENTIFIERS.map("resp_".__add__),
+}
 
 
 def answers(dialect: Dialect) -> st.SearchStrategy[ChatResponse]:
-    """Answers that this dialect can express; Messages have blocks in any order, Chat has one of each kind.
+    """Answers that this dialect can express; Messages and Responses have any order, Chat has one part of each kind.
 
     Counts are not 0: in a Messages stream the first event holds an estimate, which a 0 in the last does not replace.
     """
@@ -66,7 +81,7 @@ def answers(dialect: Dialect) -> st.SearchStrategy[ChatResponse]:
         ids=IDS[dialect.name],
         thinking=THINKING[dialect.name],
         reasons=st.sampled_from(REASONS[dialect.name]),
-        interleaved=dialect is ANTHROPIC,
+        interleaved=dialect is not CHAT,
     )
     return drawn.map(_counted)
 
@@ -148,22 +163,23 @@ def test_a_stream_that_is_cut_anywhere_is_an_error_or_whole(
 
 # -- nothing falls
 
-REQUESTS = damaged(MESSAGES_REQUEST) | damaged(CHAT_REQUEST) | OBJECTS
+REQUESTS = damaged(MESSAGES_REQUEST) | damaged(CHAT_REQUEST) | damaged(RESPONSES_REQUEST) | OBJECTS
 
 
 @often
 @given(REQUESTS)
 @example(MESSAGES_REQUEST)
 @example(CHAT_REQUEST)
+@example(RESPONSES_REQUEST)
 def test_any_object_is_a_request_or_an_invalid_one(body: JsonObject) -> None:
-    for client in (ANTHROPIC, CHAT):
+    for client in EVERY:
         request = None
         with suppress(InvalidRequestError, UnsupportedFeatureError):
             request = client.decode_request(body)
         if request is None:
             continue
         assert input_tokens(request) > 0
-        for upstream in (ANTHROPIC, CHAT, OpenAIChat()):
+        for upstream in (*EVERY, OpenAIChat()):
             assert set(attrs.asdict(upstream.losses(request))) == {"dropped", "refused"}
             with suppress(InvalidRequestError):
                 dumps(upstream.encode_request(request))
@@ -172,7 +188,7 @@ def test_any_object_is_a_request_or_an_invalid_one(body: JsonObject) -> None:
 @often
 @given(REQUESTS)
 def test_any_object_can_be_looked_at_and_relayed_natively(body: JsonObject) -> None:
-    for dialect in (ANTHROPIC, CHAT):
+    for dialect in EVERY:
         with suppress(InvalidRequestError, UnsupportedFeatureError):
             peeked = dialect.peek(body)
             assert peeked.model == body["model"]
@@ -181,15 +197,16 @@ def test_any_object_can_be_looked_at_and_relayed_natively(body: JsonObject) -> N
             dumps(relayed)
 
 
-ANSWERS = damaged(MESSAGE) | damaged(COMPLETION) | damaged(FAILURE) | OBJECTS
+ANSWERS = damaged(MESSAGE) | damaged(COMPLETION) | damaged(RESPONSE) | damaged(FAILURE) | OBJECTS
 
 
 @often
 @given(ANSWERS)
 @example(MESSAGE)
 @example(COMPLETION)
+@example(RESPONSE)
 def test_any_object_is_an_answer_or_an_upstream_error(body: JsonObject) -> None:
-    for upstream in (ANTHROPIC, CHAT):
+    for upstream in EVERY:
         with suppress(UpstreamError):
             upstream.native_response(dumps(body), "mine")
         response = None
@@ -197,7 +214,7 @@ def test_any_object_is_an_answer_or_an_upstream_error(body: JsonObject) -> None:
             response = upstream.decode_response(body, REQUEST)
         if response is None:
             continue
-        for client in (ANTHROPIC, CHAT):
+        for client in EVERY:
             with suppress(UpstreamError):
                 dumps(client.encode_response(response, REQUEST))
 
@@ -223,7 +240,7 @@ def test_any_refusal_can_be_told_to_any_client(
     error = dialect.decode_error(UpstreamFailure(status, headers, body))
     assert error.message
     assert len(error.message) < 3000
-    for client in (ANTHROPIC, CHAT):
+    for client in EVERY:
         reply = client.encode_error(error, "req_1")
         assert 400 <= reply.status < 600
         dumps(reply.body)
@@ -233,7 +250,7 @@ def test_any_refusal_can_be_told_to_any_client(
 ENDS = st.sampled_from([b"", b"data: [DONE]\n\n", b"data: {", b": bye\n\n", b"event: error\ndata: boom\n\n"])
 STREAMS = st.builds(
     bytes.__add__,
-    (damaged(CHAT_STREAM) | damaged(MESSAGE_STREAM) | st.lists(JSON, max_size=3)).map(
+    (damaged(CHAT_STREAM) | damaged(MESSAGE_STREAM) | damaged(RESPONSE_STREAM) | st.lists(JSON, max_size=3)).map(
         lambda items: b"".join(
             sse([item]) if isinstance(item, dict) else b"data: " + dumps(item) + b"\n\n" for item in items
         )
@@ -245,8 +262,8 @@ STREAMS = st.builds(
 @often
 @given(STREAMS | st.binary(max_size=60), SIZES)
 def test_any_bytes_are_a_stream_or_an_upstream_error(wire: bytes, sizes: list[int]) -> None:
-    for upstream in (ANTHROPIC, CHAT):
-        for client in (ANTHROPIC, CHAT):
+    for upstream in EVERY:
+        for client in EVERY:
             received = relay(upstream, client, REQUEST, [wire])
             in_pieces = relay(upstream, client, REQUEST, pieces_of(wire, sizes))
             assert undated(in_pieces.wire) == undated(received.wire)

@@ -48,6 +48,7 @@ from aigateway_core.model import (
     ResponseFormat,
     ThinkingPart,
     Tool,
+    ToolCallPart,
 )
 
 DIALECT = OpenAIResponses()
@@ -124,13 +125,20 @@ def special_tools(draw: st.DrawFn, namespace: str | None, about: str | None, own
     return tool
 
 
+def is_plain(request: ChatRequest) -> bool:
+    """Whether ids are unique, as vendors give them (others are numbered), and no call is that of a free text."""
+    made = [part for turn in request.messages for part in turn.parts if isinstance(part, ToolCallPart)]
+    custom = {tool.name for tool in request.tools if isinstance(tool, ResponsesTool) and tool.custom}
+    return len({call.id for call in made}) == len(made) and custom.isdisjoint(call.name for call in made)
+
+
 REQUESTS = requests(
     messages=conversations(user=SAID, result=RESULTS, thinking=THINKING, late_system=True),
     system=st.just(()) | TEXTS.map(lambda text: (text,)),
     fields=FIELDS,
     offered=offered(),
     several=True,
-)
+).filter(is_plain)
 
 
 def answers(thinking: st.SearchStrategy[ThinkingPart] = THINKING) -> st.SearchStrategy[ChatResponse]:

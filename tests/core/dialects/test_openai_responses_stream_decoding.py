@@ -309,3 +309,10 @@ def test_shortened_calls_keep_their_order() -> None:
     answer = fold(decoded(items))
     assert [part for part in answer.parts if isinstance(part, ToolCallPart)] == list(CALLS)
     assert attrs.evolve(answer, parts=()) == attrs.evolve(WHOLE, parts=())
+
+
+@pytest.mark.parametrize("count", [2.0**64, 2**63, -1])
+def test_counts_that_cannot_be_are_held_within_bounds(count: float) -> None:
+    usage = DIALECT.decode_response(response(usage={"input_tokens": count, "output_tokens": count}), REQUEST).usage
+    assert usage is not None
+    assert 0 <= usage.input_tokens == usage.output_tokens <= 2**53

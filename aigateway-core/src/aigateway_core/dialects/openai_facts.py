@@ -16,6 +16,7 @@ from aigateway_core.model import (
     DocumentPart,
     Effort,
     ImagePart,
+    JsonObject,
     Part,
     Reasoning,
     ResponseFormat,
@@ -109,6 +110,23 @@ def with_properties(schema: Any) -> Any:
 def function_schema(parameters: Mapping[str, Any]) -> Any:
     """The ``parameters`` of a function; one without any takes an empty object."""
     return with_properties(parameters) if parameters else {"type": "object", "properties": {}}
+
+
+_MOST_TOKENS = 2**53
+"""No count is larger; beyond 64 bits one could not even be written as JSON."""
+
+
+def token_count(value: Any) -> int | None:
+    """A number of tokens as a server reports it; None for what is no count."""
+    if type(value) is int or (type(value) is float and value.is_integer()):
+        return min(max(int(value), 0), _MOST_TOKENS)
+    return None
+
+
+def token_detail(usage: JsonObject, group: str, name: str) -> int:
+    """A number of tokens out of a group of them; 0 for what is not told."""
+    details = usage.get(group)
+    return (token_count(details.get(name)) or 0) if type(details) is dict else 0
 
 
 def read_data_url(url: str) -> tuple[str, str] | None:

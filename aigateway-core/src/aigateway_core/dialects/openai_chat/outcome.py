@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from aigateway_core.dialects.openai_facts import token_count, token_detail
 from aigateway_core.model import FinishReason, JsonObject, Usage
 
 _READ: dict[str, FinishReason] = {
@@ -65,17 +66,17 @@ def read_usage(value: Any) -> Usage | None:
     """
     if type(value) is not dict:
         return None
-    prompt, completion = _count(value.get("prompt_tokens")), _count(value.get("completion_tokens"))
+    prompt, completion = token_count(value.get("prompt_tokens")), token_count(value.get("completion_tokens"))
     if prompt is None and completion is None:
         return None
     prompt = prompt or 0
-    read = min(_detail(value, "prompt_tokens_details", "cached_tokens"), prompt)
+    read = min(token_detail(value, "prompt_tokens_details", "cached_tokens"), prompt)
     return Usage(
         input_tokens=prompt,
         output_tokens=completion or 0,
         cache_read_tokens=read,
-        cache_write_tokens=min(_detail(value, "prompt_tokens_details", "cache_write_tokens"), prompt - read),
-        reasoning_tokens=_detail(value, "completion_tokens_details", "reasoning_tokens"),
+        cache_write_tokens=min(token_detail(value, "prompt_tokens_details", "cache_write_tokens"), prompt - read),
+        reasoning_tokens=token_detail(value, "completion_tokens_details", "reasoning_tokens"),
     )
 
 
@@ -97,14 +98,3 @@ def write_usage(usage: Usage) -> JsonObject:
             "rejected_prediction_tokens": 0,
         },
     }
-
-
-def _count(value: Any) -> int | None:
-    if type(value) is int or (type(value) is float and value.is_integer()):
-        return max(int(value), 0)
-    return None
-
-
-def _detail(usage: JsonObject, group: str, name: str) -> int:
-    details = usage.get(group)
-    return (_count(details.get(name)) or 0) if type(details) is dict else 0

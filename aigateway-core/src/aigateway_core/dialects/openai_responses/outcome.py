@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aigateway_core.dialects.openai_facts import token_count, token_detail
 from aigateway_core.model import FinishReason, JsonObject, Usage
 
 CUT_REASONS: dict[FinishReason, str] = {
@@ -38,17 +39,17 @@ def read_usage(value: Any) -> Usage | None:
     """
     if type(value) is not dict:
         return None
-    given, produced = _count(value.get("input_tokens")), _count(value.get("output_tokens"))
+    given, produced = token_count(value.get("input_tokens")), token_count(value.get("output_tokens"))
     if given is None and produced is None:
         return None
     given = given or 0
-    read = min(_detail(value, "input_tokens_details", "cached_tokens"), given)
+    read = min(token_detail(value, "input_tokens_details", "cached_tokens"), given)
     return Usage(
         input_tokens=given,
         output_tokens=produced or 0,
         cache_read_tokens=read,
-        cache_write_tokens=min(_detail(value, "input_tokens_details", "cache_write_tokens"), given - read),
-        reasoning_tokens=_detail(value, "output_tokens_details", "reasoning_tokens"),
+        cache_write_tokens=min(token_detail(value, "input_tokens_details", "cache_write_tokens"), given - read),
+        reasoning_tokens=token_detail(value, "output_tokens_details", "reasoning_tokens"),
     )
 
 
@@ -64,14 +65,3 @@ def write_usage(usage: Usage) -> JsonObject:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
-
-
-def _count(value: Any) -> int | None:
-    if type(value) is int or (type(value) is float and value.is_integer()):
-        return max(int(value), 0)
-    return None
-
-
-def _detail(usage: JsonObject, group: str, name: str) -> int:
-    details = usage.get(group)
-    return (_count(details.get(name)) or 0) if type(details) is dict else 0
