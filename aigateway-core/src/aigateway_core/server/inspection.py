@@ -6,9 +6,10 @@ unbounded header, a path that two readers would read differently).
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -19,6 +20,8 @@ _ONCE = frozenset(
 )
 """Headers of which two mean that somebody on the way may have read the other one."""
 _ODD_PATH = re.compile(r"//|\\|\x00|/\.\.?(?:/|$)")
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 << 10
@@ -33,11 +36,11 @@ class Refusal:
     message: str
 
 
-@attrs.frozen
-class Inspected:
+class Inspected(NamedTuple):
     """A request that may go on; ``declared`` is the length of its body in bytes, None when only its end will tell."""
 
     declared: int | None
+    request_id: bytes
 
 
 class Inspector:
@@ -46,7 +49,7 @@ class Inspector:
     def __init__(self, allowed_hosts: Iterable[str] = ()) -> None:
         self._hosts = frozenset(host.lower().encode() for host in allowed_hosts)
 
-    def inspect(self, scope: dict[str, Any]) -> Inspected | Refusal:
+    def inspect(self, scope: Mapping[str, Any]) -> Inspected | Refusal:
         """Whether the request may go on."""
         if scope["http_version"] not in {"1.0", "1.1"}:
             return Refusal(505, "this server speaks HTTP/1.1")
@@ -59,6 +62,8 @@ class Inspector:
             if name in _ONCE:
                 if name in found:
                     return Refusal(400, f"the header {name.decode()} may be given only once")
+                found[name] = value
+            elif name == b"x-request-id":
                 found[name] = value
         if len(scope["headers"]) > MAX_HEADERS or size > MAX_HEADER_BYTES:
             return Refusal(431, "the headers are too large")
@@ -79,8 +84,13 @@ class Inspector:
         length, coding = found.get(b"content-length"), found.get(b"transfer-encoding")
         if coding is not None and (length is not None or coding.strip().lower() != b"chunked" or version == "1.0"):
             return Refusal(400, "the length of the body is given in two ways, or in an unknown one")
-        if length is not None and not (length.isdigit() and len(length) < 20):
+        if length is not None and not length.isdigit():
             return Refusal(400, "the header content-length is no length")
         if found.get(b"content-encoding", b"identity").strip().lower() != b"identity":
             return Refusal(415, "the body must come as it is, without content-encoding")
-        return Inspected(None if coding is not None else int(length or 0))
+        return Inspected(None if coding is not None else int(length or 0), fitting_id(found.get(b"x-request-id", b"")))
+
+
+def fitting_id(given: bytes) -> bytes:
+    """The client's own id for its request when that is a fitting one, else a fresh one."""
+    return given if _REQUEST_ID.fullmatch(given) else b"req_" + os.urandom(12).hex().encode()

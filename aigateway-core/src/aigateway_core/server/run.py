@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import math
 import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from types import FrameType
-from typing import NoReturn
 
 import uvicorn
 from typing_extensions import override
 
 from aigateway_core.errors import ConfigurationError
-from aigateway_core.server.guard import App, Guard, GuardLimits
+from aigateway_core.server.asgi import App
+from aigateway_core.server.guard import Guard, GuardLimits
 from aigateway_core.server.protocol import with_header_timeout
 from aigateway_core.settings import ServerSettings
 
@@ -24,21 +25,27 @@ _KEEP_ALIVE_SECONDS = 75
 _LAST_WORDS_SECONDS = 3
 """From the end of the drain to the hard end: time for the last bytes to leave."""
 _START_FAILED = 3
+_BACKLOG = 2048
+_NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""This machine does not have the address, or none of its family."""
+_FILES_WANTED = 65_536
+"""Each stream takes two descriptors; the usual soft limit of 1024 would end at 500 of them."""
 
 
 def serve(app: App, settings: ServerSettings, *, on_listening: Callable[[], None] | None = None) -> None:
     """Listen until SIGTERM or SIGINT, then end in good order. ``on_listening`` is called once requests are taken.
 
+    On the first signal no more connections are taken, and what is under way has ``settings.drain_timeout`` seconds;
+    then streams are ended in their own dialect. On the second signal that happens at once.
+
     Raises :class:`ConfigurationError` when the address cannot be listened on, and :class:`SystemExit` when the app
     does not start.
     """
     guard = Guard(app, _limits(settings))
-    listener = _listen(settings.host, settings.port)
-    # uvicorn raises the signal again once it is done; an orderly end is no death by signal.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.signal(signal.SIGINT, lambda *_: None)
+    listeners = _listen(settings)
+    _raise_file_limit()
     server = _Server(_config(guard, settings), guard, settings.drain_timeout, on_listening)
-    server.run(sockets=[listener])
+    server.run(sockets=listeners)
     if not server.started:
         sys.exit(_START_FAILED)
 
@@ -52,7 +59,6 @@ class _Server(uvicorn.Server):
         self._grace = grace
         self._on_listening = on_listening
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._drain: asyncio.Task[None] | None = None
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -62,25 +68,15 @@ class _Server(uvicorn.Server):
             self._on_listening()
 
     @override
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        if self.force_exit:
-            # uvicorn then leaves the lifespan out, and with it what has not been written yet.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                    await self.lifespan.shutdown()
-
-    @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
-            # Asked twice: whoever asks does not want to wait.
-            self.force_exit = True
-        elif self._loop is not None:
-            self._loop.call_soon_threadsafe(self._begin_to_drain)
-        super().handle_exit(sig, frame)
-
-    def _begin_to_drain(self) -> None:
-        self._drain = asyncio.ensure_future(self._guard.drain(self._grace))
+        """In place of uvicorn's handling, which would raise the signal again at the end: ours is an orderly one."""
+        if self._loop is None:
+            signal.default_int_handler(sig, frame)
+        elif self.should_exit:
+            self._loop.call_soon_threadsafe(self._guard.end)
+        else:
+            self.should_exit = True
+            self._loop.call_soon_threadsafe(self._guard.drain, self._grace)
 
 
 def _config(guard: Guard, settings: ServerSettings) -> uvicorn.Config:
@@ -95,7 +91,7 @@ def _config(guard: Guard, settings: ServerSettings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=round(settings.drain_timeout) + _LAST_WORDS_SECONDS,
+        timeout_graceful_shutdown=math.ceil(settings.drain_timeout) + _LAST_WORDS_SECONDS,
     )
 
 
@@ -110,22 +106,57 @@ def _limits(settings: ServerSettings) -> GuardLimits:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket whose connections die when nobody acknowledges what is sent for a minute."""
+def _listen(settings: ServerSettings) -> list[socket.socket]:
+    """A listening socket for every address of the host; of those of ``localhost`` one may not exist on this machine."""
+    host, port = settings.host.strip("[]"), settings.port
+    listeners: list[socket.socket] = []
+    failure: OSError | None = None
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        for family, _, _, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            try:
+                listeners.append(_listener(family, address, settings.send_timeout))
+            except OSError as error:
+                failure = error
+                if error.errno not in _NOT_HERE:
+                    break
+    except OSError as error:
+        failure = error
+    if failure is None or (listeners and failure.errno in _NOT_HERE):
+        return listeners
+    for listener in listeners:
+        listener.close()
+    reason = failure.strerror or type(failure).__name__
+    raise ConfigurationError(
+        f"server.host, server.port: cannot listen on {host}:{port}: {reason}; choose another with --host and --port"
+    ) from failure
+
+
+def _listener(family: int, address: tuple[str | int | bytes, ...], send_timeout: float) -> socket.socket:
+    # With its protocol said, for asyncio sets TCP_NODELAY on nothing else, and then each answer waits for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
+            # Its connections inherit it: one whose client takes nothing of what was written dies without us.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(send_timeout * 1000))
         listener.bind(address)
-    except OSError as error:
-        _refuse(host, port, error)
+        # At once, since two processes can both have bound an address until one of them listens.
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 
-def _refuse(host: str, port: int, error: OSError) -> NoReturn:
-    reason = error.strerror or type(error).__name__
-    raise ConfigurationError(
-        f"server.host, server.port: cannot listen on {host}:{port}: {reason}; choose another with --host and --port"
-    ) from error
+def _raise_file_limit() -> None:
+    """As far as an ordinary process may."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES_WANTED if hard == resource.RLIM_INFINITY else min(_FILES_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
