@@ -268,7 +268,7 @@ async def test_a_cancellation_that_a_provider_lets_escape_is_its_mistake_and_no_
     with pytest.raises(UpstreamError, match="failed inside the gateway"):
         await it.ask({**CHAT, "stream": stream})
     record = await it.record()
-    assert (record.outcome, record.status_code) == ("upstream_error", 500)
+    assert (record.outcome, record.status_code) == ("gateway_error", 500)
 
 
 async def test_a_cancellation_that_a_provider_lets_escape_amid_a_stream_is_told_in_band() -> None:

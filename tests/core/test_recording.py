@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from aigateway_core.errors import ErrorKind, InvalidRequestError, NoAccountError, UpstreamError
+from aigateway_core.errors import ErrorKind, InvalidRequestError, NoAccountError, UnavailableError, UpstreamError
 from aigateway_core.model import Usage
 from aigateway_core.recording import Call, Recorder, RecorderLimits
 from aigateway_core.records import Account, CallRecord
@@ -264,6 +264,7 @@ async def ended(error: BaseException | None, *, first_byte: bool = False, status
         (InvalidRequestError("wrong"), False, "invalid_request"),
         (NoAccountError("none"), False, "gateway_error"),
         (UpstreamError(ErrorKind.SERVER, "broken"), False, "upstream_error"),
+        (UpstreamError(ErrorKind.INTERNAL, "a plugin failed"), False, "gateway_error"),
         (UpstreamError(ErrorKind.PROTOCOL, "cut"), True, "truncated"),
         (asyncio.CancelledError(), False, "client_gone"),
         (asyncio.CancelledError(), True, "client_gone"),
@@ -277,6 +278,15 @@ async def test_every_end_has_its_outcome(error: BaseException | None, first_byte
 async def test_a_client_that_left_before_the_answer_is_a_499() -> None:
     assert (await ended(asyncio.CancelledError())).status_code == 499
     assert (await ended(asyncio.CancelledError(), first_byte=True)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("first_byte", "outcome", "status"), [(False, "gateway_error", 503), (True, "truncated", 200)]
+)
+async def test_what_the_shutdown_ended_says_so(first_byte: bool, outcome: str, status: int) -> None:
+    record = await ended(asyncio.CancelledError(UnavailableError.SHUTTING_DOWN), first_byte=first_byte)
+    assert (record.outcome, record.status_code) == (outcome, status)
+    assert (record.error_kind, record.error) == ("unavailable", "the gateway is shutting down")
 
 
 async def test_the_text_of_an_unforeseen_error_is_not_kept() -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import attrs
 
-from aigateway_core.errors import ClientError, GatewayError, Scope, UnavailableError, UpstreamError
+from aigateway_core.errors import ClientError, ErrorKind, GatewayError, Scope, UnavailableError, UpstreamError
 from aigateway_core.model import Usage
 from aigateway_core.plugin.stats import StatsSink
 from aigateway_core.records import Account, Attempt, CallRecord, Outcome
@@ -203,6 +203,8 @@ class Call:
         if self._ended:
             return
         self._ended = True
+        if isinstance(error, asyncio.CancelledError) and error.args == (UnavailableError.SHUTTING_DOWN,):
+            error, status = UnavailableError(UnavailableError.SHUTTING_DOWN), 503
         outcome, status = self._outcome(error, status)
         kind, message = _told(error)
         usage = self.usage
@@ -238,15 +240,15 @@ class Call:
     def _outcome(self, error: BaseException | None, status: int) -> tuple[Outcome, int]:
         if error is None:
             return "ok", status
+        begun = self.first_byte_ms is not None
         if not isinstance(error, Exception):
-            if error.args == (UnavailableError.SHUTTING_DOWN,):
-                return ("gateway_error", 503) if self.first_byte_ms is None else ("truncated", status)
-            return "client_gone", CLIENT_GONE_STATUS if self.first_byte_ms is None else status
-        if self.first_byte_ms is not None:
-            return "truncated", status
+            return "client_gone", 200 if begun else CLIENT_GONE_STATUS
+        if begun:
+            return "truncated", 200
         if isinstance(error, ClientError):
             return "invalid_request", status
-        return ("upstream_error" if isinstance(error, UpstreamError) else "gateway_error"), status
+        upstream = isinstance(error, UpstreamError) and error.kind is not ErrorKind.INTERNAL
+        return "upstream_error" if upstream else "gateway_error", status
 
 
 class PendingAttempt:
@@ -302,7 +304,7 @@ def _told(error: BaseException | None) -> tuple[str | None, str | None]:
     return ("internal", type(error).__name__) if isinstance(error, Exception) else (None, None)
 
 
-def _count(tokens: int) -> int | None:
+def _count(tokens: object) -> int | None:
     """What a provider counted, if it is a number: one odd value must not keep a whole batch out of the log."""
     return max(0, int(tokens)) if isinstance(tokens, int | float) and math.isfinite(tokens) else None
 
