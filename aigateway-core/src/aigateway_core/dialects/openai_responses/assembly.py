@@ -22,6 +22,7 @@ from aigateway_core.dialects.openai_responses.items import (
     MessageItem,
     OutputItem,
     ReasoningItem,
+    Status,
 )
 from aigateway_core.dialects.openai_responses.outcome import CUT_REASONS, write_usage
 from aigateway_core.dialects.openai_responses.response_object import response_id, response_object
@@ -115,11 +116,11 @@ class Assembly:
             case SignatureDelta(signature, origin):
                 opened, item = self._reasoning()
                 item.sign(signature, origin)
-                return opened + self._close("completed")
+                return opened + self._close()
             case RedactedThinking(data, origin):
                 opened, item = self._reasoning(fresh=True)
                 item.redact(data, origin)
-                return opened + self._close("completed")
+                return opened + self._close()
             case ToolCallStart() if event.index not in self._calls:
                 return self._call(event)
             case ToolCallDelta(index, fragment) if fragment and index in self._calls:
@@ -130,7 +131,7 @@ class Assembly:
     def _text(self, text: str) -> Events:
         if isinstance(self._current, MessageItem):
             return self._current.add(text)
-        closed = self._close("completed")
+        closed = self._close()
         item = self._current = MessageItem(len(self._items), self._seed)
         return closed + self._open(item) + item.add(text)
 
@@ -138,12 +139,12 @@ class Assembly:
         """The reasoning item that is growing, or (always when ``fresh``) a new one with the events that open it."""
         if isinstance(self._current, ReasoningItem) and not fresh:
             return [], self._current
-        closed = self._close("completed")
+        closed = self._close()
         item = self._current = ReasoningItem(len(self._items), self._seed, hidden=self._hidden)
         return closed + self._open(item), item
 
     def _call(self, event: ToolCallStart) -> Events:
-        closed = self._close("completed")
+        closed = self._close()
         given = event.id or synthetic_tool_id(self._seed, event.index)
         build = CustomCallItem if self._forms.is_custom(event.name) else CallItem
         item = build(len(self._items), self._seed, legal_tool_id(given, MOST_ID), event.name, self._forms)
@@ -154,11 +155,9 @@ class Assembly:
         self._items.append(item)
         return item.opening()
 
-    def _close(self, status: str) -> Events:
+    def _close(self, status: Status = "completed") -> Events:
         current, self._current = self._current, None
-        if current is None:
-            return []
-        return current.closing("incomplete" if status == "incomplete" else "completed")
+        return [] if current is None else current.closing(status)
 
     def _conclude(self, finish: StreamFinish) -> Events:
         """End what has not ended. Raises :class:`UpstreamError` for a call that cannot be told though all is whole."""

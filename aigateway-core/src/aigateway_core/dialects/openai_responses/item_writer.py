@@ -17,7 +17,7 @@ from aigateway_core.dialects.turns import paired
 from aigateway_core.model import JsonObject, Message, Part, TextPart, ThinkingPart, ToolCallPart, ToolResultPart
 
 MOST_ID = 64
-"""The longest ``call_id`` that the API takes."""
+"""The longest id that the API takes."""
 
 
 def write_items(turns: Sequence[Message], forms: CallForms, profile: OpenAIResponsesProfile) -> list[JsonObject]:

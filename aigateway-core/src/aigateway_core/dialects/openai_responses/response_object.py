@@ -7,18 +7,17 @@ from typing import Any
 
 from aigateway_core.dialects.identifiers import legal_tool_id
 from aigateway_core.dialects.openai_facts import EFFORTS, answer_seed
+from aigateway_core.dialects.openai_responses.item_writer import MOST_ID
 from aigateway_core.dialects.openai_responses.request_writer import TIERS, write_text
 from aigateway_core.dialects.openai_responses.tools import write_tool_choice, write_tools
 from aigateway_core.model import ChatRequest, JsonObject
-
-_MOST_ID = 64
 
 
 def response_id(upstream_id: str, request: ChatRequest) -> str:
     """An id as OpenAI's look; another vendor's is kept behind the prefix, so that it can still be traced."""
     if not upstream_id:
         return f"resp_{answer_seed('', request)}"
-    legal = legal_tool_id(upstream_id, _MOST_ID)
+    legal = legal_tool_id(upstream_id, MOST_ID)
     return legal if legal.startswith("resp_") else f"resp_{legal}"
 
 
