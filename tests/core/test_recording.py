@@ -280,9 +280,7 @@ async def test_a_client_that_left_before_the_answer_is_a_499() -> None:
     assert (await ended(asyncio.CancelledError(), first_byte=True)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("first_byte", "outcome", "status"), [(False, "gateway_error", 503), (True, "truncated", 200)]
-)
+@pytest.mark.parametrize(("first_byte", "outcome", "status"), [(False, "gateway_error", 503), (True, "truncated", 200)])
 async def test_what_the_shutdown_ended_says_so(first_byte: bool, outcome: str, status: int) -> None:
     record = await ended(asyncio.CancelledError(UnavailableError.SHUTTING_DOWN), first_byte=first_byte)
     assert (record.outcome, record.status_code) == (outcome, status)

@@ -1,8 +1,8 @@
 """A streamed answer in canonical form: its events, and the two directions between events and a whole answer.
 
 Order: one :class:`StreamStart`; then deltas; then one :class:`StreamFinish`; :class:`UsageUpdate` anywhere after the
-start, the last one counts. Arguments of several tool calls may arrive interleaved, told apart by ``index``. A stream that
-ends without :class:`StreamFinish` was cut.
+start, the last one counts. Arguments of several tool calls may arrive interleaved, told apart by ``index``. A stream
+that ends without :class:`StreamFinish` was cut.
 """
 
 from __future__ import annotations
@@ -132,7 +132,9 @@ class Fold:
         start = self.start or StreamStart("", "")
         finish = self.finish or StreamFinish("stop")
         parts = tuple(
-            attrs.evolve(part, arguments="{}") if isinstance(part, ToolCallPart) and not part.arguments.strip() else part
+            attrs.evolve(part, arguments="{}")
+            if isinstance(part, ToolCallPart) and not part.arguments.strip()
+            else part
             for part in self._parts
         )
         return ChatResponse(

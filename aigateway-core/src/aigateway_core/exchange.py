@@ -12,7 +12,7 @@ import asyncio
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, suppress
 
 import attrs
@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from aigateway_core.dialects.dialect import Classify, Dialect, StreamEncoder, StreamTap
 from aigateway_core.dialects.estimate import OutputMeter, usage_of
-from aigateway_core.errors import ErrorKind, UpstreamError
+from aigateway_core.errors import ErrorKind, GatewayError, UpstreamError
 from aigateway_core.events import (
     CONTENT_EVENTS,
     StreamEvent,
@@ -66,11 +66,13 @@ class Whole:
 class Stream:
     """A streamed answer in the client's dialect, past its commit point.
 
-    ``chunks`` raises :class:`UpstreamError` when the upstream fails on the way.
+    ``chunks`` raises :class:`UpstreamError` when the upstream fails on the way; ``fail`` puts that in-band where it has
+    to fit what was sent before, and gives None where the dialect alone can say it.
     """
 
     chunks: AsyncGenerator[bytes, None]
     outcome: Outcome
+    fail: Callable[[GatewayError, str], bytes | None]
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
@@ -135,11 +137,11 @@ class NativeExchange(Exchange):
             held.append(tap.feed(chunk))
             _raise_if_failed(tap)
             if tap.committed or tap.ended:
-                return Stream(_relay(b"".join(held), chunks, tap, outcome), outcome)
+                return Stream(_relay(b"".join(held), chunks, tap, outcome), outcome, tap.fail)
         held.append(tap.end())
         _raise_if_failed(tap)
         outcome.usage, outcome.finish_reason = tap.usage, tap.finish_reason
-        return Stream(_once(b"".join(held)), outcome)
+        return Stream(_once(b"".join(held)), outcome, tap.fail)
 
     def _from_whole(self, content: bytes) -> Stream:
         """A stream made of a whole answer, for an upstream that does not stream (case 170)."""
@@ -149,7 +151,7 @@ class NativeExchange(Exchange):
         outcome = Outcome()
         outcome.usage, outcome.finish_reason = answer.usage, answer.finish_reason
         encoder = self._client.stream_encoder(request)
-        return Stream(_once(b"".join(map(encoder.encode, unfold(response))) + encoder.end()), outcome)
+        return Stream(_once(b"".join(map(encoder.encode, unfold(response))) + encoder.end()), outcome, encoder.fail)
 
 
 async def _relay(
@@ -227,8 +229,9 @@ class TranslatedExchange(Exchange):
             held.append(event)
             if _commits(event):
                 outcome = Outcome()
-                passage = _Passage(self._client.stream_encoder(self._request), self._request, outcome)
-                return Stream(_translate(held, events, passage), outcome, self.headers)
+                encoder = self._client.stream_encoder(self._request)
+                passage = _Passage(encoder, self._request, outcome)
+                return Stream(_translate(held, events, passage), outcome, encoder.fail, self.headers)
         raise _cut()
 
 

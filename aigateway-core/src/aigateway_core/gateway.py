@@ -89,6 +89,11 @@ class StreamAnswer:
         """End it here; a server calls this whether or not the stream has ended."""
         await self._chunks.aclose()
 
+    def ending(self, error: GatewayError) -> bytes:
+        """The last bytes of this stream, when it ends with an error."""
+        number = self._call.request_id
+        return self._stream.fail(error, number) or self._dialect.encode_stream_error(error, number)
+
     async def _run(self) -> AsyncGenerator[bytes, None]:
         try:
             async for chunk in self._stream.chunks:
@@ -96,14 +101,14 @@ class StreamAnswer:
             self._end()
         except GatewayError as error:
             self._end(error)
-            yield self._dialect.encode_stream_error(error, self._call.request_id)
+            yield self.ending(error)
         except BaseException as error:
             if not _is_a_mistake(error):
                 self._end(error)
                 raise
             log.exception("a stream failed inside the gateway (request %s)", self._call.request_id)
             self._end(GatewayError(type(error).__name__))
-            yield self._dialect.encode_stream_error(GatewayError("internal error"), self._call.request_id)
+            yield self.ending(GatewayError("internal error"))
         finally:
             await self._stream.chunks.aclose()
 
@@ -142,7 +147,7 @@ class Gateway:
         """Answer a chat request. Raises :class:`GatewayError`; whatever happens, one record of it is kept."""
         call = self._begin(incoming)
         try:
-            body = loads_object(await incoming.body) | incoming.said_by_url
+            body = {**loads_object(await incoming.body), **incoming.said_by_url}
             asked = incoming.dialect.peek(body)
             call.model, call.streamed = asked.model, asked.stream
             route = call.route = self.router.route(asked.model)

@@ -76,6 +76,4 @@ async def _answer(
     resp.set_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})
     resp.content_type = stream_type
     resp.stream = answer
-    req.scope["state"]["stream"] = StreamHandle(
-        keepalive=dialect.keepalive, ending=lambda error: dialect.encode_stream_error(error, number)
-    )
+    req.scope["state"]["stream"] = StreamHandle(keepalive=dialect.keepalive, ending=answer.ending)
