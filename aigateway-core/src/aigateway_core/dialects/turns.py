@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain, groupby
 
 import attrs
 
@@ -63,11 +64,12 @@ def _numbered(part: Part, uses: Counter[str]) -> Part:
 def _merged(messages: Iterable[Message]) -> list[Message]:
     """Neighbouring assistant messages as one, and neighbouring tool messages as one."""
     merged: list[Message] = []
-    for message in messages:
-        if merged and merged[-1].role == message.role and message.role in ("assistant", "tool"):
-            merged[-1] = attrs.evolve(merged[-1], parts=merged[-1].parts + message.parts)
-        else:
-            merged.append(message)
+    for role, group in groupby(messages, lambda message: message.role):
+        neighbours = list(group)
+        if role in ("assistant", "tool") and len(neighbours) > 1:
+            parts = chain.from_iterable(message.parts for message in neighbours)
+            neighbours = [attrs.evolve(neighbours[0], parts=tuple(parts))]
+        merged += neighbours
     return merged
 
 
@@ -75,7 +77,8 @@ def _answered(pending: Sequence[str], parts: Iterable[Part]) -> list[Message]:
     """One result for each pending call, then what is left over as a user message."""
     results = {part.call_id: part for part in parts if isinstance(part, ToolResultPart)}
     answers = tuple(results.get(call, ToolResultPart(call, (TextPart(NO_RESULT),))) for call in pending)
-    unasked = [result for call, result in results.items() if call and call not in pending]
+    asked = set(pending)
+    unasked = [result for call, result in results.items() if call and call not in asked]
     stray = tuple(piece for result in unasked for piece in _as_text(result))
     messages = [Message("tool", answers)] if answers else []
     return [*messages, Message("user", stray)] if stray else messages

@@ -6,7 +6,7 @@ appear with every version of this API (case 45).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import attrs
@@ -33,6 +33,7 @@ from aigateway_core.model import (
     JsonObject,
     Message,
     Part,
+    Role,
     TextPart,
     ToolCallPart,
     ToolResultPart,
@@ -68,7 +69,7 @@ def read_conversation(value: Any, origin: str) -> Conversation:
     if not turns:
         raise InvalidRequestError("at least one message is required", path="messages")
     leading: list[str] = []
-    messages: list[Message] = []
+    messages = _Messages()
     effort: Effort | None = None
     for index, item in enumerate(turns):
         path: Path = ("messages", index)
@@ -77,28 +78,54 @@ def read_conversation(value: Any, origin: str) -> Conversation:
         if role == "user":
             _add_user(messages, turn, path)
         elif role == "assistant":
-            _add(
-                messages,
-                Message("assistant", tuple(_assistant_parts(_content(turn, path), origin, (*path, "content")))),
-            )
+            messages.add("assistant", _assistant_parts(_content(turn, path), origin, (*path, "content")))
         else:
             effort = _turn_effort(turn, path) or effort
             texts = _texts(_content(turn, path), (*path, "content"))
-            if messages:
-                _add(messages, Message("system", tuple(map(TextPart, texts))))
+            if messages.any:
+                messages.add("system", map(TextPart, texts))
             else:
                 leading += texts
-    if not messages:
+    if not messages.any:
         raise InvalidRequestError("no message has any content", path="messages")
-    return Conversation(tuple(leading), tuple(messages), effort)
+    return Conversation(tuple(leading), messages.finished(), effort)
 
 
-def _add(messages: list[Message], message: Message) -> None:
-    """Append what is not empty; assistant turns in a row are one turn to this API, whose calls share their results."""
-    if message.role == "assistant" and messages and messages[-1].role == "assistant":
-        messages[-1] = Message("assistant", messages[-1].parts + message.parts)
-    elif message.parts:
-        messages.append(message)
+class _Messages:
+    """Collects messages. Each is touched once: a client may send a hundred thousand."""
+
+    def __init__(self) -> None:
+        self._messages: list[tuple[Role, list[Part]]] = []
+        self._results_at = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a message yet."""
+        return bool(self._messages)
+
+    def add(self, role: Role, parts: Iterable[Part]) -> None:
+        """Append what is not empty; assistant turns in a row are one to this API, whose calls share their results."""
+        added = list(parts)
+        if role == "assistant" and self._messages and self._messages[-1][0] == "assistant":
+            self._messages[-1][1].extend(added)
+        elif added:
+            self._messages.append((role, added))
+            if role == "assistant":
+                self._results_at = len(self._messages)
+
+    def place(self, results: Iterable[Part]) -> None:
+        """Put results directly behind the calls they answer, even when they are spread over several user turns."""
+        at = self._results_at
+        if at and self._messages[at - 1][0] == "tool":
+            self._messages[at - 1][1].extend(results)
+        else:
+            at = at or len(self._messages)
+            self._messages.insert(at, ("tool", list(results)))
+            self._results_at = at + 1
+
+    def finished(self) -> tuple[Message, ...]:
+        """All of them."""
+        return tuple(Message(role, tuple(parts)) for role, parts in self._messages)
 
 
 def _content(turn: JsonObject, path: Path) -> Any:
@@ -133,12 +160,12 @@ def _blocks(value: Any, path: Path) -> Iterator[tuple[str, JsonObject, Path]]:
 # -- user turns
 
 
-def _add_user(messages: list[Message], turn: JsonObject, path: Path) -> None:
+def _add_user(messages: _Messages, turn: JsonObject, path: Path) -> None:
     """One user turn becomes the results in it, as a message of their own, and then the rest (case 8)."""
     value = _content(turn, path)
     path = (*path, "content")
     if isinstance(value, str):
-        _add(messages, Message("user", (TextPart(value),) if value else ()))
+        messages.add("user", [TextPart(value)] if value else [])
         return
     results: list[Part] = []
     rest: list[Part] = []
@@ -148,19 +175,8 @@ def _add_user(messages: list[Message], turn: JsonObject, path: Path) -> None:
         else:
             rest += _shown(kind, block, at)
     if results:
-        _place_results(messages, tuple(results))
-    _add(messages, Message("user", tuple(rest)))
-
-
-def _place_results(messages: list[Message], results: tuple[Part, ...]) -> None:
-    """Put results directly behind the calls they answer, even when the client spread them over several user turns."""
-    at = len(messages)
-    while at and messages[at - 1].role in ("user", "system"):
-        at -= 1
-    if at and messages[at - 1].role == "tool":
-        messages[at - 1] = Message("tool", messages[at - 1].parts + results)
-    else:
-        messages.insert(at or len(messages), Message("tool", results))
+        messages.place(results)
+    messages.add("user", rest)
 
 
 def _shown(kind: str, block: JsonObject, path: Path) -> list[Content]:

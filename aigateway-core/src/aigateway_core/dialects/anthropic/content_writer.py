@@ -37,10 +37,20 @@ def write_turns(messages: Sequence[Message], rule: ModelRule, origin: str) -> li
     """The ``messages`` of a body: never empty, no turn empty, results first in the user turn behind their calls."""
     writer = _TurnWriter(rule, origin)
     ordered = paired(messages)
-    for index, message in enumerate(ordered):
-        following = next((later for later in ordered[index + 1 :] if later.role != "system"), None)
-        writer.add(message, before_answer=following is None or following.role == "assistant")
+    for message, before_answer in zip(ordered, _before_answers(ordered), strict=True):
+        writer.add(message, before_answer=before_answer)
     return writer.finished()
+
+
+def _before_answers(messages: Sequence[Message]) -> list[bool]:
+    """Of each message, whether an answer is next to it, or nothing at all; system messages do not count."""
+    told: list[bool] = []
+    before_answer = True
+    for message in reversed(messages):
+        told.append(before_answer)
+        if message.role != "system":
+            before_answer = message.role == "assistant"
+    return told[::-1]
 
 
 def starts_with_thinking(turns: Sequence[JsonObject]) -> bool:
