@@ -142,7 +142,7 @@ def test_an_argument_that_raises_in_its_repr_loses_only_its_line(capsys: pytest.
     assert SHAPED not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["httpx", "aiohttp.client", "uvicorn.error", "uvicorn.access"])
+@pytest.mark.parametrize("name", ["httpx", "aiohttp.client", "uvicorn.error"])
 def test_libraries_are_heard_from_warnings_up(name: str) -> None:
     def say(_: logging.Logger) -> Any:
         logging.getLogger(name).info("chatter")
