@@ -19,7 +19,9 @@ from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.dialects.openai_chat import OpenAIChat
 from aigateway_core.egress import Egress, WayOut
+from aigateway_core.events import StreamEvent, StreamFinish, StreamStart, TextDelta, UsageUpdate
 from aigateway_core.gateway import Gateway, Incoming, StreamAnswer, WholeAnswer
+from aigateway_core.model import ChatRequest, ChatResponse, ModelInfo, TextPart, Usage
 from aigateway_core.plugin import (
     AnthropicCompatibleConfig,
     AnthropicCompatibleProvider,
@@ -34,7 +36,7 @@ from aigateway_core.records import Account, Caller, CallRecord
 from aigateway_core.routing import Router
 from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry, Snapshot
 from aigateway_core.state.memory import MemoryState
-from aigateway_core.upstream import Limits
+from aigateway_core.upstream import Limits, Upstream
 
 OPENAI, ANTHROPIC = OpenAIChat(), Anthropic()
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -257,3 +259,29 @@ def house(
     accounts: str = "abc", provider: Provider | None = None, **answers: Sequence[httpx.Response | Exception]
 ) -> House:
     return House(Script(**answers), provider or openai_like(), accounts)
+
+
+class Events:
+    """A provider that yields these events; an exception among them is raised."""
+
+    models = (ModelInfo(id="m"),)
+    model_patterns = ()
+
+    def __init__(self, *events: object) -> None:
+        self._events = events
+
+    async def complete(self, request: ChatRequest, upstream: Upstream) -> ChatResponse:
+        return ChatResponse(id="r", model=request.model, parts=(TextPart("whole"),))
+
+    async def stream(self, request: ChatRequest, upstream: Upstream) -> AsyncIterator[StreamEvent]:
+        async with upstream.stream("http://vendor.test/", json={}):
+            for event in self._events:
+                if isinstance(event, BaseException):
+                    raise event
+                yield event  # type: ignore[misc]
+
+
+START, TEXT, FINISH = StreamStart("r", "m"), TextDelta("hello"), StreamFinish("stop")
+TOLD = UsageUpdate(Usage(input_tokens=30, output_tokens=20))
+ANY = {name: [reply(WHOLE)] for name in "abc"}
+"""Answers for providers that do not look at them."""

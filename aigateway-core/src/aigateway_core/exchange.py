@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from aigateway_core.dialects.dialect import Classify, Dialect, StreamEncoder, StreamTap
 from aigateway_core.dialects.estimate import OutputMeter, usage_of
-from aigateway_core.errors import ErrorKind, GatewayError, UpstreamError
+from aigateway_core.errors import ClientError, ErrorKind, GatewayError, UpstreamError
 from aigateway_core.events import (
     CONTENT_EVENTS,
     StreamEvent,
@@ -146,7 +146,11 @@ class NativeExchange(Exchange):
     def _from_whole(self, content: bytes) -> Stream:
         """A stream made of a whole answer, for an upstream that does not stream (case 170)."""
         answer = self._endpoint.dialect.native_response(content, self._client_model, self._classify)
-        request = self._client.decode_request(self._body)
+        try:
+            request = self._client.decode_request(self._body)
+        except ClientError:
+            # The vendor knows what the gateway does not. Little of a request shows in how its answer is written.
+            request = ChatRequest(model=self._client_model, stream=True)
         response = self._endpoint.dialect.decode_response(loads_upstream(answer.body), request)
         outcome = Outcome()
         outcome.usage, outcome.finish_reason = answer.usage, answer.finish_reason
