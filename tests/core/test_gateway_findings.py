@@ -210,6 +210,13 @@ async def test_a_header_that_cannot_be_passed_on_is_the_callers_mistake() -> Non
     assert (record.outcome, record.status_code, record.attempts) == ("invalid_request", 400, ())
 
 
+async def test_an_empty_header_takes_nothing_from_what_the_provider_says() -> None:
+    it = house("a", provider=anthropic_like(), a=[reply(ANTHROPIC_WHOLE)])
+    await it.ask(MESSAGES, ANTHROPIC, header={"anthropic-version": "", "anthropic-beta": ""}.get)
+    assert it.script.headers[0]["anthropic-version"] == "2023-06-01"
+    assert "anthropic-beta" not in it.script.headers[0]
+
+
 @pytest.mark.parametrize("model", ["m" * 300, "m\n", "m\x1b[31m", "m\u202e", "acme/" + "x" * 300])
 async def test_a_name_that_no_model_can_have_is_refused(model: str) -> None:
     it = house("a", a=[reply(WHOLE)])

@@ -269,7 +269,7 @@ class Gateway:
 
 def _said(incoming: Incoming, names: Iterable[str]) -> dict[str, str]:
     """Those of the client's headers that are part of its dialect. Raises :class:`InvalidRequestError`."""
-    said = {name: value for name in names if (value := incoming.header(name)) is not None}
+    said = {name: value for name in names if (value := incoming.header(name))}
     for name, value in said.items():
         if not value.isascii():
             raise InvalidRequestError("has characters that cannot be passed on", path=name)
