@@ -12,6 +12,7 @@ from services.private_servers import MariaDB
 
 from aigateway_core.errors import UnavailableError
 from aigateway_core.storage import SYSTEM, MySQLServer, NewAccount, Storage
+from aigateway_core.storage.database import Session
 from aigateway_core.storage.mysql_provider import HardenedPool
 from aigateway_core.vault import KeyRing
 
@@ -121,6 +122,10 @@ async def test_an_idle_connection_is_tried_before_it_is_used_and_an_old_one_rene
     assert not connected() & first
 
 
+def nap(session: Session) -> int:
+    return int(session.select("SELECT SLEEP(0.3)")[0])
+
+
 async def test_a_server_that_takes_no_more_connections_is_an_outage(
     own_mariadb: MariaDB, server_location: MySQLServer, keyring: KeyRing
 ) -> None:
@@ -128,7 +133,8 @@ async def test_a_server_that_takes_no_more_connections_is_an_outage(
         await storage.version()
         account = f"{own_mariadb.user}@'{own_mariadb.host}'"
         own_mariadb.execute(f"ALTER USER {account} WITH MAX_USER_CONNECTIONS 1")
-        ends = await asyncio.gather(*(storage.version() for _ in range(8)), return_exceptions=True)
+        # Slow enough that one connection cannot serve them one after the other before the other threads want theirs.
+        ends = await asyncio.gather(*(storage._database.read(nap) for _ in range(8)), return_exceptions=True)
         assert all(end == 0 or isinstance(end, UnavailableError) for end in ends), ends
         assert any(isinstance(end, UnavailableError) for end in ends)
         own_mariadb.execute(f"ALTER USER {account} WITH MAX_USER_CONNECTIONS 0")
