@@ -182,6 +182,34 @@ async def test_an_empty_text_is_no_content_yet() -> None:
     assert len(it.script.seen) == 2
 
 
+# -- secrets
+
+ECHO = {"error": {"message": "bad key secret-of-a-12345", "type": "invalid_request_error", "code": "secret-of-a-12345"}}
+ECHOED = b"data: " + json.dumps(ECHO).encode() + b"\n\n"
+
+
+@BOTH
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_key_that_an_answer_of_status_200_echoes_reaches_nobody(dialect: Dialect, stream: bool) -> None:
+    it = house("a", a=[streamed(ECHOED) if stream else reply(ECHO)])
+    with pytest.raises(UpstreamError) as caught:
+        await it.ask({**MESSAGES, "stream": stream}, dialect)
+    shown = dialect.encode_error(caught.value, "req-1")
+    assert "secret-of-a" not in json.dumps(shown.body)
+    assert "secret-of-a" not in str(await it.record())
+
+
+@BOTH
+async def test_a_key_that_an_error_amid_a_stream_echoes_reaches_nobody(dialect: Dialect) -> None:
+    it = house("a", a=[streamed(*STREAM[:3], ECHOED)])
+    got = await it.stream(MESSAGES, dialect)
+    assert b"error" in got
+    assert b"secret-of-a" not in got
+    record = await it.record()
+    assert record.outcome == "truncated"
+    assert "secret-of-a" not in str(record)
+
+
 # -- what a client chooses
 
 

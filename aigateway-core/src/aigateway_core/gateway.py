@@ -36,6 +36,7 @@ from aigateway_core.model import JsonObject
 from aigateway_core.recording import Call, Recorder, is_cancelled
 from aigateway_core.records import Account, Caller
 from aigateway_core.routing import Route, Router
+from aigateway_core.secret import scrub
 from aigateway_core.upstream import Limits, Upstream
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ class StreamAnswer:
                 yield chunk
             self._end()
         except GatewayError as error:
+            _scrub(error, self._call)
             self._end(error)
             yield self.ending(error)
         except BaseException as error:
@@ -232,7 +234,7 @@ class Gateway:
         """One account's try, written down whatever comes of it; a stream is open up to its commit point."""
         attempt = call.attempt(account)
         try:
-            upstream = self._upstream(route, account)
+            upstream = self._upstream(route, account, call)
             if not call.streamed:
                 answer: Whole | Stream = await exchange.complete(upstream)
             else:
@@ -240,6 +242,7 @@ class Gateway:
                     answer = await exchange.open(upstream, held)
                     await exits.enter_async_context(held.pop_all())
         except GatewayError as error:
+            _scrub(error, call)
             attempt.failed(error)
             raise
         except BaseException as error:
@@ -253,10 +256,11 @@ class Gateway:
         attempt.succeeded()
         return answer
 
-    def _upstream(self, route: Route, account: Account) -> Upstream:
+    def _upstream(self, route: Route, account: Account, call: Call) -> Upstream:
         """An upstream bound to the account's way out and credential."""
         way_out = self._egress.way_out(account)
         credential = self._credentials.get(route.provider, account)
+        call.secrets = credential.secrets
         return Upstream(
             way_out.transport,
             credential.auth,
@@ -274,6 +278,14 @@ def _said(incoming: Incoming, names: Iterable[str]) -> dict[str, str]:
         if not value.isascii():
             raise InvalidRequestError("has characters that cannot be passed on", path=name)
     return said
+
+
+def _scrub(error: GatewayError, call: Call) -> None:
+    """Take the account's secrets out of what is told: vendors echo them, in answers of status 200 too."""
+    error.message = scrub(error.message, call.secrets)
+    error.args = (error.message,)
+    if isinstance(error, UpstreamError) and error.code is not None:
+        error.code = scrub(error.code, call.secrets)
 
 
 def _is_a_mistake(error: BaseException) -> bool:

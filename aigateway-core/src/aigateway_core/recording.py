@@ -21,6 +21,7 @@ from aigateway_core.model import Usage
 from aigateway_core.plugin.stats import StatsSink
 from aigateway_core.records import Account, Attempt, CallRecord, Outcome
 from aigateway_core.routing import Route
+from aigateway_core.secret import Secret
 
 log = logging.getLogger(__name__)
 
@@ -177,6 +178,7 @@ class Call:
         self.model: str | None = None
         self.route: Route | None = None
         self.account: Account | None = None
+        self.secrets: tuple[Secret, ...] = ()
         self.streamed = False
         self.native = False
         self.usage: Usage | None = None
