@@ -69,6 +69,25 @@ Scope: TypeAlias = Literal["request", "model", "account", "endpoint", "outbound_
 with this model (or its quota group). ``account``: the account whatever the model. ``endpoint``: this base URL.
 ``outbound_proxy``: the way out. ``provider``: the vendor as a whole."""
 
+Verdict: TypeAlias = tuple[ErrorKind, Scope]
+"""What a refusal means, and how far it reaches."""
+
+BY_STATUS: Mapping[int, Verdict] = {
+    400: (ErrorKind.INVALID_REQUEST, "request"),
+    401: (ErrorKind.CREDENTIAL, "account"),
+    402: (ErrorKind.QUOTA, "account"),
+    403: (ErrorKind.CREDENTIAL, "request"),
+    404: (ErrorKind.MODEL_NOT_FOUND, "request"),
+    408: (ErrorKind.TIMEOUT, "request"),
+    413: (ErrorKind.TOO_LARGE, "request"),
+    422: (ErrorKind.INVALID_REQUEST, "request"),
+    429: (ErrorKind.RATE_LIMIT, "model"),
+    503: (ErrorKind.OVERLOADED, "request"),
+    504: (ErrorKind.TIMEOUT, "request"),
+    529: (ErrorKind.OVERLOADED, "request"),
+}
+"""What an upstream's HTTP status says by itself, where neither its vendor nor its dialect knows better."""
+
 _RETRYABLE = frozenset(
     {
         ErrorKind.RATE_LIMIT,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import httpx
 
-from aigateway_core.errors import ErrorKind, Scope, UpstreamError, UpstreamFailure, retry_after
+from aigateway_core.errors import BY_STATUS, ErrorKind, Scope, UpstreamError, UpstreamFailure, retry_after
 
 
 class AddressRefusedError(httpx.ConnectError):
@@ -72,29 +72,13 @@ def fault_of(error: Exception, *, proxied: bool) -> UpstreamError:
     return UpstreamError(fault.kind, fault.message, scope=scope, dispatched=fault.dispatched)
 
 
-_BY_STATUS: dict[int, tuple[ErrorKind, Scope]] = {
-    400: (ErrorKind.INVALID_REQUEST, "request"),
-    401: (ErrorKind.CREDENTIAL, "account"),
-    402: (ErrorKind.QUOTA, "account"),
-    403: (ErrorKind.CREDENTIAL, "request"),
-    404: (ErrorKind.MODEL_NOT_FOUND, "request"),
-    408: (ErrorKind.TIMEOUT, "request"),
-    413: (ErrorKind.TOO_LARGE, "request"),
-    422: (ErrorKind.INVALID_REQUEST, "request"),
-    429: (ErrorKind.RATE_LIMIT, "model"),
-    503: (ErrorKind.OVERLOADED, "request"),
-    504: (ErrorKind.TIMEOUT, "request"),
-    529: (ErrorKind.OVERLOADED, "request"),
-}
-
-
 def classify_status(failure: UpstreamFailure) -> UpstreamError:
     """Kind and scope by HTTP status alone: what stands when neither the provider nor its dialect knows better.
 
     401 and 402 speak about the account, 429 about the account with this model, everything else about the request alone.
     """
     other = ErrorKind.SERVER if failure.status >= 500 else ErrorKind.INVALID_REQUEST
-    kind, scope = _BY_STATUS.get(failure.status, (other, "request"))
+    kind, scope = BY_STATUS.get(failure.status, (other, "request"))
     return UpstreamError(
         kind,
         f"the upstream answered with status {failure.status}",

@@ -15,20 +15,20 @@ import attrs
 import orjson
 
 from aigateway_core.dialects.dialect import ErrorReply
+from aigateway_core.dialects.refusals import readable
 from aigateway_core.errors import (
+    BY_STATUS,
     ErrorKind,
     GatewayError,
     InvalidRequestError,
-    Scope,
     UnsupportedFeatureError,
     UpstreamError,
     UpstreamFailure,
+    Verdict,
     retry_after,
 )
 from aigateway_core.model import JsonObject
 from aigateway_core.secret import scrub
-
-MAX_MESSAGE = 2000
 
 _REPLIES: dict[ErrorKind, tuple[int, str, str | None]] = {
     ErrorKind.INVALID_REQUEST: (400, "invalid_request_error", None),
@@ -55,9 +55,8 @@ _REPLIES: dict[ErrorKind, tuple[int, str, str | None]] = {
     ErrorKind.INTERNAL: (500, "server_error", None),
 }
 
-Judgement = tuple[ErrorKind, Scope]
 
-_BY_CODE: dict[str, Judgement] = {
+_BY_CODE: dict[str, Verdict] = {
     # OpenAI's codes.
     "invalid_api_key": (ErrorKind.CREDENTIAL, "account"),
     "account_deactivated": (ErrorKind.CREDENTIAL, "account"),
@@ -81,26 +80,13 @@ _BY_CODE: dict[str, Judgement] = {
     "unauthenticated": (ErrorKind.CREDENTIAL, "account"),
 }
 
-_BY_TYPE: dict[str, Judgement] = {
+_BY_TYPE: dict[str, Verdict] = {
     # Only where no status says more: inside a stream or an answer that began with 200.
     "invalid_request_error": (ErrorKind.INVALID_REQUEST, "request"),
     "rate_limit_error": (ErrorKind.RATE_LIMIT, "model"),
     "permission_error": (ErrorKind.CREDENTIAL, "request"),
     "not_found_error": (ErrorKind.MODEL_NOT_FOUND, "request"),
     "request_too_large": (ErrorKind.TOO_LARGE, "request"),
-}
-
-_BY_STATUS: dict[int, Judgement] = {
-    401: (ErrorKind.CREDENTIAL, "account"),
-    402: (ErrorKind.QUOTA, "account"),
-    403: (ErrorKind.CREDENTIAL, "request"),
-    404: (ErrorKind.MODEL_NOT_FOUND, "request"),
-    408: (ErrorKind.TIMEOUT, "request"),
-    413: (ErrorKind.TOO_LARGE, "request"),
-    429: (ErrorKind.RATE_LIMIT, "model"),
-    503: (ErrorKind.OVERLOADED, "request"),
-    504: (ErrorKind.TIMEOUT, "request"),
-    529: (ErrorKind.OVERLOADED, "request"),
 }
 
 _TOO_LONG = re.compile(
@@ -142,7 +128,7 @@ class _Words:
     status: int | None = None
 
 
-def read_error(failure: UpstreamFailure, own_codes: Mapping[str, Judgement]) -> UpstreamError:
+def read_error(failure: UpstreamFailure, own_codes: Mapping[str, Verdict]) -> UpstreamError:
     """Kind, scope and message of a refusal; ``own_codes`` are the vendor's, which win over OpenAI's."""
     words = _words(failure.body)
     status = failure.status
@@ -160,7 +146,7 @@ def read_error(failure: UpstreamFailure, own_codes: Mapping[str, Judgement]) -> 
     )
 
 
-def _judge(words: _Words, status: int, own_codes: Mapping[str, Judgement]) -> Judgement:
+def _judge(words: _Words, status: int, own_codes: Mapping[str, Verdict]) -> Verdict:
     given = [word for word in (words.code, words.type) if word is not None]
     for table in (own_codes, _BY_CODE):
         for word in given:
@@ -168,8 +154,8 @@ def _judge(words: _Words, status: int, own_codes: Mapping[str, Judgement]) -> Ju
                 return judgement
     if status in (200, 400, 413, 422, 500) and words.message is not None and _TOO_LONG.search(words.message):
         return ErrorKind.CONTEXT_LENGTH, "request"
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
+    if status in BY_STATUS:
+        return BY_STATUS[status]
     if status < 400:
         return next((_BY_TYPE[word] for word in given if word in _BY_TYPE), (ErrorKind.SERVER, "request"))
     return (ErrorKind.SERVER if status >= 500 else ErrorKind.INVALID_REQUEST), "request"
@@ -186,11 +172,11 @@ def _words(body: bytes) -> _Words:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _Words(_readable(body.decode("utf-8", "replace")))
+        return _Words(readable(body.decode("utf-8", "replace")))
     if type(value) is list and value:
         value = value[0]
     if type(value) is not dict:
-        return _Words(_readable(value))
+        return _Words(readable(value))
     error = value.get("error")
     if type(error) is dict:
         return _from(error, value)
@@ -198,7 +184,7 @@ def _words(body: bytes) -> _Words:
 
 
 def _from(error: JsonObject, outer: JsonObject) -> _Words:
-    message = next((text for name in ("message", "msg", "detail") if (text := _readable(error.get(name)))), None)
+    message = next((text for name in ("message", "msg", "detail") if (text := readable(error.get(name)))), None)
     details = error.get("details")
     code = error.get("code")
     if code is None and type(details) is dict:
@@ -207,16 +193,6 @@ def _from(error: JsonObject, outer: JsonObject) -> _Words:
     kind = error.get("type") or error.get("status") or outer.get("type")
     status = next((number for number in (_number(code), _number(error.get("status"))) if number is not None), None)
     return _Words(message, _word(code), _word(kind), status)
-
-
-def _readable(value: Any) -> str | None:
-    """A message fit to be shown: never a page of HTML, never longer than :data:`MAX_MESSAGE`."""
-    if type(value) is not str:
-        return None
-    text = value.strip()
-    if not text or text.startswith("<") or "<html" in text[:MAX_MESSAGE].lower():
-        return None
-    return text[:MAX_MESSAGE]
 
 
 def _word(value: Any) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -16,13 +17,14 @@ import orjson
 from aigateway_core.dialects.dialect import ErrorReply
 from aigateway_core.dialects.sse import format_event
 from aigateway_core.errors import (
+    BY_STATUS,
     ErrorKind,
     GatewayError,
-    Scope,
     UnknownModelError,
     UnsupportedFeatureError,
     UpstreamError,
     UpstreamFailure,
+    Verdict,
     retry_after,
 )
 from aigateway_core.jsontext import dumps
@@ -114,25 +116,10 @@ def _too_long(message: str) -> str:
 
 # -- from an upstream
 
-_Verdict = tuple[ErrorKind, Scope]
 
-_BY_STATUS: dict[int, _Verdict] = {
-    400: (ErrorKind.INVALID_REQUEST, "request"),
-    401: (ErrorKind.CREDENTIAL, "account"),
-    402: (ErrorKind.QUOTA, "account"),
-    403: (ErrorKind.CREDENTIAL, "request"),
-    404: (ErrorKind.MODEL_NOT_FOUND, "request"),
-    408: (ErrorKind.TIMEOUT, "request"),
-    409: (ErrorKind.CONFLICT, "request"),
-    413: (ErrorKind.TOO_LARGE, "request"),
-    422: (ErrorKind.INVALID_REQUEST, "request"),
-    429: (ErrorKind.RATE_LIMIT, "model"),
-    503: (ErrorKind.OVERLOADED, "request"),
-    504: (ErrorKind.TIMEOUT, "request"),
-    529: (ErrorKind.OVERLOADED, "request"),
-}
+_BY_STATUS: Mapping[int, Verdict] = {**BY_STATUS, 409: (ErrorKind.CONFLICT, "request")}
 
-_BY_TYPE: dict[str, _Verdict] = {
+_BY_TYPE: dict[str, Verdict] = {
     "authentication_error": _BY_STATUS[401],
     "billing_error": _BY_STATUS[402],
     "permission_error": _BY_STATUS[403],
@@ -144,13 +131,13 @@ _BY_TYPE: dict[str, _Verdict] = {
     "overloaded_error": _BY_STATUS[529],
 }
 
-_BY_CODE: dict[str, _Verdict] = {
+_BY_CODE: dict[str, Verdict] = {
     # Limits that somebody has to raise; waiting does not help (types of the Anthropic SDK, error details).
     "contract_spend_limit_reached": (ErrorKind.QUOTA, "account"),
     "enforced_spend_limit_reached": (ErrorKind.QUOTA, "account"),
 }
 
-_BY_WORDS: tuple[tuple[str, _Verdict], ...] = (
+_BY_WORDS: tuple[tuple[str, Verdict], ...] = (
     ("overloaded_error", _BY_STATUS[529]),
     (_TOO_LONG, (ErrorKind.CONTEXT_LENGTH, "request")),
     ("exceed context limit", (ErrorKind.CONTEXT_LENGTH, "request")),
@@ -183,7 +170,7 @@ def read_error(failure: UpstreamFailure) -> UpstreamError:
     )
 
 
-def _verdict(status: int, refusal: _Refusal) -> _Verdict:
+def _verdict(status: int, refusal: _Refusal) -> Verdict:
     code, message = refusal.code or "", refusal.message or ""
     for words, verdict in _BY_WORDS:
         if words in message:

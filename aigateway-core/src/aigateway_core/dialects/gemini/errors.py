@@ -15,14 +15,16 @@ import orjson
 
 from aigateway_core.dialects.dialect import ErrorReply
 from aigateway_core.dialects.gemini.framing import Framing, failing
+from aigateway_core.dialects.refusals import readable
 from aigateway_core.errors import (
+    BY_STATUS,
     ErrorKind,
     GatewayError,
     InvalidRequestError,
-    Scope,
     UnsupportedFeatureError,
     UpstreamError,
     UpstreamFailure,
+    Verdict,
     retry_after,
 )
 from aigateway_core.jsontext import dumps
@@ -94,9 +96,8 @@ def _details(error: GatewayError) -> list[JsonObject]:
 
 # -- from an upstream
 
-_Verdict = tuple[ErrorKind, Scope]
 
-_BY_REASON: dict[str, _Verdict] = {
+_BY_REASON: dict[str, Verdict] = {
     "API_KEY_INVALID": (ErrorKind.CREDENTIAL, "account"),
     "API_KEY_SERVICE_BLOCKED": (ErrorKind.CREDENTIAL, "account"),
     "ACCESS_TOKEN_EXPIRED": (ErrorKind.CREDENTIAL, "account"),
@@ -111,7 +112,7 @@ _BY_REASON: dict[str, _Verdict] = {
     "MODEL_CAPACITY_EXHAUSTED": (ErrorKind.OVERLOADED, "request"),
 }
 
-_BY_STATUS_WORD: dict[str, _Verdict] = {
+_BY_STATUS_WORD: dict[str, Verdict] = {
     "INVALID_ARGUMENT": (ErrorKind.INVALID_REQUEST, "request"),
     "FAILED_PRECONDITION": (ErrorKind.INVALID_REQUEST, "request"),
     "OUT_OF_RANGE": (ErrorKind.INVALID_REQUEST, "request"),
@@ -129,20 +130,6 @@ _BY_STATUS_WORD: dict[str, _Verdict] = {
     "DATA_LOSS": (ErrorKind.SERVER, "request"),
 }
 
-_BY_STATUS: dict[int, _Verdict] = {
-    400: (ErrorKind.INVALID_REQUEST, "request"),
-    401: (ErrorKind.CREDENTIAL, "account"),
-    402: (ErrorKind.QUOTA, "account"),
-    403: (ErrorKind.CREDENTIAL, "request"),
-    404: (ErrorKind.MODEL_NOT_FOUND, "request"),
-    408: (ErrorKind.TIMEOUT, "request"),
-    413: (ErrorKind.TOO_LARGE, "request"),
-    429: (ErrorKind.RATE_LIMIT, "model"),
-    503: (ErrorKind.OVERLOADED, "request"),
-    504: (ErrorKind.TIMEOUT, "request"),
-    529: (ErrorKind.OVERLOADED, "request"),
-}
-
 _KEY = re.compile(r"API key (?:not valid|expired|not found)", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"exceeds? the maximum number of (?:input )?tokens|prompt is too long|input token count", re.IGNORECASE
@@ -152,8 +139,6 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_WAIT = 7 * 86400.0
 """Quotas here may last a week; a delay beyond that is taken for a mistake."""
-
-_MOST_MESSAGE = 2000
 
 
 @attrs.frozen
@@ -197,14 +182,14 @@ def read_error(failure: UpstreamFailure) -> UpstreamError:
     )
 
 
-def _verdict(refusal: _Refusal, status: int, message: str) -> _Verdict:
+def _verdict(refusal: _Refusal, status: int, message: str) -> Verdict:
     if refusal.reason in _BY_REASON:
         return _BY_REASON[refusal.reason]
     if status in (200, 400, 413, 500) and _TOO_LONG.search(message):
         return ErrorKind.CONTEXT_LENGTH, "request"
     if _KEY.search(message):
         return ErrorKind.CREDENTIAL, "account"
-    known = _BY_STATUS_WORD.get(refusal.status) or _BY_STATUS.get(status)
+    known = _BY_STATUS_WORD.get(refusal.status) or BY_STATUS.get(status)
     if known == (ErrorKind.RATE_LIMIT, "model") and refusal.daily:
         return ErrorKind.QUOTA, "model"
     default = ErrorKind.INVALID_REQUEST if 400 <= status < 500 else ErrorKind.SERVER
@@ -216,19 +201,19 @@ def _refusal(body: bytes) -> _Refusal:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _Refusal(_readable(body.decode("utf-8", "replace")))
+        return _Refusal(readable(body.decode("utf-8", "replace")))
     if type(value) is list and value:
         value = value[0]
     if type(value) is not dict:
-        return _Refusal(_readable(value))
+        return _Refusal(readable(value))
     error = value.get("error", value)
     if type(error) is not dict:
-        return _Refusal(_readable(error))
+        return _Refusal(readable(error))
     details = error.get("details")
     listed = [item for item in details if type(item) is dict] if type(details) is list else []
     status = error.get("status")
     return _Refusal(
-        next((text for name in ("message", "msg", "detail") if (text := _readable(error.get(name)))), None),
+        next((text for name in ("message", "msg", "detail") if (text := readable(error.get(name)))), None),
         _http_status(error.get("code")),
         status[:60] if type(status) is str else "",
         _reason(listed),
@@ -278,13 +263,3 @@ def _http_status(value: Any) -> int | None:
     if type(value) is str and value.isascii() and value.isdigit() and len(value) == 3:
         value = int(value)
     return value if type(value) is int and 400 <= value <= 599 else None
-
-
-def _readable(value: Any) -> str | None:
-    """A message fit to be shown: never a page of HTML, never longer than a screen."""
-    if type(value) is not str:
-        return None
-    text = value.strip()
-    if not text or text.startswith("<") or "<html" in text[:_MOST_MESSAGE].lower():
-        return None
-    return text[:_MOST_MESSAGE]

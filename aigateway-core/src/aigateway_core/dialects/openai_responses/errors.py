@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import attrs
 
 from aigateway_core.dialects.dialect import ErrorReply
-from aigateway_core.dialects.openai_errors import Judgement, read_error, write_error
-from aigateway_core.errors import ErrorKind, GatewayError, InvalidRequestError, UpstreamError, UpstreamFailure
+from aigateway_core.dialects.openai_errors import read_error, write_error
+from aigateway_core.errors import ErrorKind, GatewayError, InvalidRequestError, UpstreamError, UpstreamFailure, Verdict
 from aigateway_core.model import JsonObject
 
 _CODES: dict[ErrorKind, str] = {
@@ -27,9 +27,9 @@ _CODES: dict[ErrorKind, str] = {
 }
 """Everything else is ``server_error``, after which clients try again."""
 
-_INVALID: Judgement = (ErrorKind.INVALID_REQUEST, "request")
-_FILTERED: Judgement = (ErrorKind.CONTENT_FILTER, "request")
-_OWN_CODES: dict[str, Judgement] = {
+_INVALID: Verdict = (ErrorKind.INVALID_REQUEST, "request")
+_FILTERED: Verdict = (ErrorKind.CONTENT_FILTER, "request")
+_OWN_CODES: dict[str, Verdict] = {
     "previous_response_not_found": _INVALID,
     "invalid_prompt": _INVALID,
     "data_residency_mismatch": _INVALID,
@@ -73,6 +73,6 @@ def failure(error: GatewayError) -> JsonObject:
     return {"code": code, "message": message}
 
 
-def refusal(failed: UpstreamFailure, own_codes: Mapping[str, Judgement]) -> UpstreamError:
+def refusal(failed: UpstreamFailure, own_codes: Mapping[str, Verdict]) -> UpstreamError:
     """Kind, scope and message of an upstream's refusal, in or before a stream."""
     return read_error(failed, {**_OWN_CODES, **own_codes})
