@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalogue": WORDS | {"routing", "snapshot"},
     "ledger": WORDS,
     "live": WORDS | {"credentials", "snapshot", "state", "storage.rows", "structuring", "plugin"},
-    "administration": WORDS | {"addresses", "snapshot", "storage.rows", "structuring", "plugin"},
+    "administration": WORDS | {"addresses", "snapshot", "state", "storage.rows", "structuring", "plugin"},
     # HTTP.
     "resources": WORDS | {"gateway", "dialects", "access", "catalogue", "administration", "storage.rows"},
     "app": WORDS | {"resources", "gateway", "dialects", "access", "catalogue", "administration"},

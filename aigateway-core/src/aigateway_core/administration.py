@@ -7,7 +7,7 @@ write-only: what is read back says that a field is set, and its last four charac
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,6 +19,7 @@ from aigateway_core.jsontext import loads_object
 from aigateway_core.records import Account
 from aigateway_core.secret import MASK, Secret
 from aigateway_core.snapshot import ProviderEntry
+from aigateway_core.state import EVERY_MODEL, State
 from aigateway_core.storage.rows import AccountPatch, Actor, NewAccount, Page, StoredAccount
 from aigateway_core.structuring import StructuringError, structure
 
@@ -73,6 +74,7 @@ class Administration:
 
     ``configured`` are the accounts that the configuration file brings: they are shown, and only the file changes them.
     ``destinations`` are what an outbound proxy's address may be; a name is judged only when it is connected to.
+    ``state`` knows which accounts rest; a process of its own, like the command line, has none.
     """
 
     def __init__(
@@ -82,12 +84,14 @@ class Administration:
         configured: Sequence[Account],
         destinations: Destinations,
         changed: Callable[[], Awaitable[None]],
+        state: State | None = None,
     ) -> None:
         self._store = store
         self._providers = {entry.id: entry for entry in providers}
         self._configured = {account.id: account for account in configured}
         self._destinations = destinations
         self._changed = changed
+        self._state = state
 
     def providers(self) -> list[dict[str, Any]]:
         """The providers that run, in the order of their names."""
@@ -193,8 +197,7 @@ class Administration:
             "auth_data": _masked(row.auth_data),
             "metadata": dict(row.metadata),
             "is_active": row.is_active,
-            "status": self._status(row),
-            "status_reason": self._status_reason(row),
+            **self._status(row),
             "proxy_url": _masked_url(row.proxy_url),
             "proxy_id": row.proxy_id,
             "expires_at": _iso(row.expires_at),
@@ -205,18 +208,30 @@ class Administration:
             "source": "database",
         }
 
-    def _status(self, row: StoredAccount) -> str:
-        if row.problem or row.provider_id not in self._providers:
-            return "unusable"
-        return "active" if row.is_active else "disabled"
+    def _status(self, row: StoredAccount) -> dict[str, Any]:
+        """Whether the request path takes this account now, and why not."""
+        if (trouble := self._trouble(row)) is not None:
+            return _told("unusable", trouble)
+        return self._rest(row.id) if row.is_active else _told("disabled")
 
-    def _status_reason(self, row: StoredAccount) -> str | None:
+    def _trouble(self, row: StoredAccount) -> str | None:
+        """What makes an account unusable whatever is done with it."""
         if row.problem:
             return row.problem
-        return None if row.provider_id in self._providers else "provider_not_installed"
+        entry = self._providers.get(row.provider_id)
+        if entry is None:
+            return "provider_not_installed"
+        problems: list[str] = []
+        _auth_data(entry, None if row.auth_data is None else dict(row.auth_data), problems)
+        return "auth_data_does_not_fit" if problems else None
 
-    @staticmethod
-    def _configured_view(account: Account) -> dict[str, Any]:
+    def _rest(self, account_id: str) -> dict[str, Any]:
+        cooldown = None if self._state is None else self._state.cooldown(account_id, EVERY_MODEL)
+        if cooldown is None:
+            return _told("active")
+        return _told("cooling", cooldown.reason, datetime.fromtimestamp(cooldown.until, UTC))
+
+    def _configured_view(self, account: Account) -> dict[str, Any]:
         return {
             "id": account.id,
             "provider_id": account.provider_id,
@@ -224,8 +239,7 @@ class Administration:
             "auth_data": _masked(attrs.asdict(account.credential, recurse=False) if account.credential else {}),
             "metadata": {},
             "is_active": True,
-            "status": "active",
-            "status_reason": None,
+            **self._rest(account.id),
             "proxy_url": None,
             "proxy_id": None,
             "expires_at": None,
@@ -288,6 +302,10 @@ def _masked_url(url: str | None) -> str | None:
     host = parts.netloc.rpartition("@")[2]
     netloc = f"{parts.username}:{MASK}@{host}" if parts.username else host
     return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+
+
+def _told(status: str, reason: str | None = None, until: datetime | None = None) -> dict[str, Any]:
+    return {"status": status, "status_reason": reason, "status_until": _iso(until)}
 
 
 def _iso(value: datetime | None) -> str | None:

@@ -227,7 +227,7 @@ class House:
             opened.push_async_callback(live.aclose)
             await live.start()
             self._administration = Administration(
-                storage.accounts, assembly.providers, assembly.accounts, self._destinations, live.notice
+                storage.accounts, assembly.providers, assembly.accounts, self._destinations, live.notice, self._state
             )
             self._recorder.start()
             opened.push_async_callback(self._recorder.aclose)

@@ -10,6 +10,7 @@ import pytest
 
 from aigateway_core.bootstrap import House
 from aigateway_core.settings import Settings
+from aigateway_core.state import EVERY_MODEL, Cooldown
 
 pytestmark = pytest.mark.anyio
 SECRET = "sk-canary-5c1d7e2f9a"
@@ -134,6 +135,18 @@ async def test_what_the_configuration_says_only_the_configuration_changes(admin:
     for answer in (await admin.put(path, json={"label": "x"}), await admin.delete(path)):
         assert answer.status_code == 409
         assert "providers.config-only" in answer.json()["error"]["message"]
+
+
+async def test_an_account_that_rests_says_so_and_until_when(admin: httpx.AsyncClient, house: House) -> None:
+    created = await create(admin)
+    assert (created["status"], created["status_reason"], created["status_until"]) == ("active", None, None)
+    for account_id in (created["id"], "config:config-only"):
+        house._state.cool(account_id, EVERY_MODEL, Cooldown(4102444800.0, "credential"))
+        shown = (await admin.get(f"/api/v1/accounts/{account_id}")).json()
+        assert (shown["status"], shown["status_reason"]) == ("cooling", "credential")
+        assert shown["status_until"] == "2100-01-01T00:00:00Z"
+    mended = await admin.put(f"/api/v1/accounts/{created['id']}", json={"auth_data": {"api_key": "sk-new-123456"}})
+    assert mended.json()["status"] == "active"
 
 
 async def test_an_account_cannot_move_to_another_provider(admin: httpx.AsyncClient) -> None:
