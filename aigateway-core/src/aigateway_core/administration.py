@@ -70,11 +70,12 @@ class AccountQuery:
 
 
 class Administration:
-    """Reads and changes; after a change the request path sees it at once (``changed``).
+    """Reads and changes.
 
     ``configured`` are the accounts that the configuration file brings: they are shown, and only the file changes them.
     ``destinations`` are what an outbound proxy's address may be; a name is judged only when it is connected to.
-    ``state`` knows which accounts rest; a process of its own, like the command line, has none.
+    In a running gateway ``changed`` lets the request path see a change at once, and ``state`` knows which accounts
+    rest; a process of its own, like the command line, has neither.
     """
 
     def __init__(
@@ -83,14 +84,14 @@ class Administration:
         providers: Sequence[ProviderEntry],
         configured: Sequence[Account],
         destinations: Destinations,
-        changed: Callable[[], Awaitable[None]],
+        changed: Callable[[], Awaitable[None]] | None = None,
         state: State | None = None,
     ) -> None:
         self._store = store
         self._providers = {entry.id: entry for entry in providers}
         self._configured = {account.id: account for account in configured}
         self._destinations = destinations
-        self._changed = changed
+        self._tell_of_change = changed
         self._state = state
 
     def providers(self) -> list[dict[str, Any]]:
@@ -166,6 +167,10 @@ class Administration:
         self._refuse_configured(account_id)
         await self._store.delete(account_id, actor)
         await self._changed()
+
+    async def _changed(self) -> None:
+        if self._tell_of_change is not None:
+            await self._tell_of_change()
 
     def _refuse_configured(self, account_id: str) -> None:
         if (account := self._configured.get(account_id)) is not None:

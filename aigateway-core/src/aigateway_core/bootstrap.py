@@ -8,7 +8,7 @@ date, :class:`House` is the running gateway.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import attrs
@@ -27,13 +27,13 @@ from aigateway_core.errors import ConfigurationError, PluginError, UnavailableEr
 from aigateway_core.gateway import Gateway
 from aigateway_core.ledger import CallLedger
 from aigateway_core.live import LiveSnapshot
-from aigateway_core.plugin import StatsSink
+from aigateway_core.plugin import AuthStrategy, Provider, StatsSink
 from aigateway_core.plugin_settings import Configured, ConfiguredProvider, configure
 from aigateway_core.plugins import LoadedPlugins, PluginLoader
 from aigateway_core.recording import Recorder, RecorderLimits
 from aigateway_core.records import Account
 from aigateway_core.routing import Router
-from aigateway_core.secret import Secret
+from aigateway_core.secret import Secret, scrub
 from aigateway_core.settings import DatabaseSettings, Settings, UpstreamSettings
 from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry, Snapshot
 from aigateway_core.state.memory import MemoryState
@@ -84,16 +84,29 @@ def assemble(settings: Settings) -> Assembly:
 def _provider(configured: ConfiguredProvider) -> ProviderEntry:
     spec = configured.spec
     who = f"the provider {configured.id!r}"
+    provider = _built(who, spec.build, configured.config)
+    strategy = _built(f"the auth strategy of {who}", configured.strategy.build, configured.strategy_config)
+    _built(who, lambda _: _look_over(provider, strategy), None)
     return ProviderEntry(
         id=configured.id,
         kind=spec.name,
         title=spec.title,
-        provider=_built(who, spec.build, configured.config),
-        strategy=_built(f"the auth strategy of {who}", configured.strategy.build, configured.strategy_config),
+        provider=provider,
+        strategy=strategy,
         strategy_name=configured.strategy.name,
         priority=configured.priority,
         risk=spec.risk,
     )
+
+
+def _look_over(provider: Provider, strategy: AuthStrategy) -> None:
+    """Read what the gateway will rely on: what is wrong with it shall be known before the first request."""
+    if not all(isinstance(model.id, str) for model in provider.models):
+        raise TypeError("a model's id is no text")
+    _ = [pattern.endswith("*") for pattern in provider.model_patterns]
+    attrs.fields(strategy.credential)
+    with suppress(StructuringError):
+        structure({}, strategy.credential)
 
 
 def _built(what: str, build: Any, config: Any) -> Any:
@@ -101,7 +114,7 @@ def _built(what: str, build: Any, config: Any) -> Any:
     try:
         return build(config)
     except Exception as error:
-        raise PluginError(f"{what} cannot be built: {type(error).__name__}: {error}") from error
+        raise PluginError(f"{what} cannot be built: {type(error).__name__}: {scrub(str(error))}") from error
 
 
 def _account(configured: ConfiguredProvider, entry: ProviderEntry) -> Account | None:
@@ -327,11 +340,7 @@ async def administration(assembly: Assembly) -> AsyncIterator[Administration]:
     async with await open_storage(assembly.settings) as storage:
         await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
         destinations = Destinations.allowing(assembly.settings.security.allow_private_hosts)
-        yield Administration(storage.accounts, assembly.providers, assembly.accounts, destinations, _tell_nobody)
-
-
-async def _tell_nobody() -> None:
-    """There is no snapshot in this process."""
+        yield Administration(storage.accounts, assembly.providers, assembly.accounts, destinations)
 
 
 async def reset_admin_key(settings: Settings) -> Secret:

@@ -1,0 +1,83 @@
+"""What a plugin builds is looked at before the gateway starts, so that a mistake in it is one line and no traceback."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+
+from aigateway_core import bootstrap
+from aigateway_core.errors import PluginError
+from aigateway_core.model import ModelInfo
+from aigateway_core.plugin import AuthStrategySpec, ProviderSpec, Secret
+from aigateway_core.plugin_settings import ConfiguredProvider
+
+
+class Odd:
+    """A type that no setting can fill."""
+
+
+@attrs.frozen
+class Config:
+    """Nothing to say."""
+
+
+@attrs.frozen
+class Token:
+    token: Secret
+
+
+@attrs.frozen
+class Unreadable:
+    token: Odd
+
+
+def configured(provider: object, strategy: object) -> ConfiguredProvider:
+    return ConfiguredProvider(
+        id="acme",
+        spec=ProviderSpec(name="acme", config=Config, build=lambda _: provider),  # type: ignore[arg-type,return-value]
+        config=Config(),
+        strategy=AuthStrategySpec(name="odd", config=Config, build=lambda _: strategy),  # type: ignore[arg-type,return-value]
+        strategy_config=Config(),
+    )
+
+
+def provider(models: Any = (), patterns: Any = ()) -> SimpleNamespace:
+    return SimpleNamespace(models=models, model_patterns=patterns)
+
+
+GOOD = SimpleNamespace(credential=Token)
+
+
+@pytest.mark.parametrize(
+    ("built", "strategy"),
+    [
+        (None, GOOD),
+        (provider(models=None), GOOD),
+        (provider(models=["m"]), GOOD),
+        (provider(patterns=[5]), GOOD),
+        (provider(), None),
+        (provider(), SimpleNamespace(credential=None)),
+        (provider(), SimpleNamespace(credential=dict)),
+        (provider(), SimpleNamespace(credential=Unreadable)),
+    ],
+)
+def test_a_plugin_that_builds_nonsense_is_named(built: object, strategy: object) -> None:
+    with pytest.raises(PluginError, match="'acme'"):
+        bootstrap._provider(configured(built, strategy))
+
+
+def test_a_plugin_that_builds_what_it_should_is_taken() -> None:
+    entry = bootstrap._provider(configured(provider([ModelInfo(id="m")], ["m-*"]), GOOD))
+    assert entry.id == "acme"
+
+
+def test_a_constructor_that_echoes_a_secret_does_not_bring_it_to_the_screen() -> None:
+    def build(_: object) -> Any:
+        raise ValueError("no such key: sk-canary-0123456789")
+
+    with pytest.raises(PluginError) as caught:
+        bootstrap._built("the provider 'acme'", build, Config())
+    assert "canary" not in str(caught.value)
