@@ -1,0 +1,121 @@
+"""A real gateway before an upstream that misbehaves once its answer is complete, over sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from e2e.gateway_process import CLIENT_KEY, GatewayProcess
+from scripted_upstream import Script, ScriptedUpstream, cut, reset, sse, stall
+
+pytestmark = pytest.mark.anyio
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    body = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+def event(kind: str, **fields: Any) -> bytes:
+    data = json.dumps({"type": kind, **fields}, separators=(",", ":"))
+    return f"event: {kind}\ndata: {data}\n\n".encode()
+
+
+CHAT = [
+    chunk({"role": "assistant", "content": "hel"}),
+    chunk({"content": "lo"}),
+    chunk({}, "stop"),
+    b"data: [DONE]\n\n",
+]
+MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None}
+MESSAGES = [
+    event(
+        "message_start", message={**MESSAGE, "stop_sequence": None, "usage": {"input_tokens": 3, "output_tokens": 1}}
+    ),
+    event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+    event("content_block_delta", index=0, delta={"type": "text_delta", "text": "hello"}),
+    event("content_block_stop", index=0),
+    event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 2}),
+    event("message_stop"),
+]
+VENDORS = {"chat": ("m-chat", CHAT), "messages": ("m-messages", MESSAGES)}
+CLIENTS = {
+    "/v1/chat/completions": (DONE, b'"error"'),
+    "/v1/messages": (b'data: {"type":"message_stop"}\n\n', b"event: error"),
+}
+
+
+def in_every_pair(test: Any) -> Any:
+    return pytest.mark.parametrize("path", CLIENTS)(pytest.mark.parametrize("vendor", VENDORS)(test))
+
+
+@pytest.fixture
+async def gateway(scripted_upstream: ScriptedUpstream, tmp_path: Path) -> AsyncIterator[GatewayProcess]:
+    """A gateway before two vendors that are the same server."""
+    section = {"api_key": "sk-faults-key-1"}
+    process = GatewayProcess(
+        {
+            "plugins": {"allowed": []},
+            "providers": {
+                "a": {
+                    **section,
+                    "kind": "openai-compatible",
+                    "base_url": f"{scripted_upstream.url}/v1",
+                    "models": ["m-chat"],
+                },
+                "b": {
+                    **section,
+                    "kind": "anthropic-compatible",
+                    "base_url": scripted_upstream.url,
+                    "models": ["m-messages"],
+                },
+            },
+        },
+        tmp_path,
+    )
+    await asyncio.to_thread(process.start)
+    yield process
+    assert await asyncio.to_thread(process.stop) == 0
+    assert "Traceback" not in process.output
+
+
+async def ask(gateway: GatewayProcess, path: str, model: str) -> bytes:
+    body = {"model": model, "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    headers = {"authorization": f"Bearer {CLIENT_KEY}"}
+    async with httpx.AsyncClient(base_url=gateway.url, headers=headers, trust_env=False, timeout=30) as client:
+        return (await client.post(path, json=body)).content
+
+
+@in_every_pair
+async def test_a_connection_that_breaks_or_lingers_after_the_last_word_takes_nothing_from_the_answer(
+    vendor: str, path: str, gateway: GatewayProcess, scripted_upstream: ScriptedUpstream
+) -> None:
+    model, events = VENDORS[vendor]
+    endings: list[Script] = [reset, cut, stall]
+    mark = await asyncio.to_thread(gateway.mark)
+    for ending in endings:
+        scripted_upstream.play(sse(*events, then=ending))
+        answer = await ask(gateway, path, model)
+        last_word, error = CLIENTS[path]
+        assert answer.endswith(last_word)
+        assert error not in answer
+    rows = await asyncio.to_thread(gateway.rows, mark, len(endings))
+    assert {(row["outcome"], row["finish_reason"], len(row["attempts"])) for row in rows} == {("ok", "stop", 1)}
+    await scripted_upstream.quiet(within=10)
+
+
+@in_every_pair
+async def test_a_connection_that_ends_well_is_used_again(
+    vendor: str, path: str, gateway: GatewayProcess, scripted_upstream: ScriptedUpstream
+) -> None:
+    model, events = VENDORS[vendor]
+    scripted_upstream.play(sse(*events, every=0.002))
+    for _ in range(5):
+        assert (await ask(gateway, path, model)).endswith(CLIENTS[path][0])
+    assert scripted_upstream.opened == 1
