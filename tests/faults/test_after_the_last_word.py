@@ -27,17 +27,11 @@ def event(kind: str, **fields: Any) -> bytes:
     return f"event: {kind}\ndata: {data}\n\n".encode()
 
 
-CHAT = [
-    chunk({"role": "assistant", "content": "hel"}),
-    chunk({"content": "lo"}),
-    chunk({}, "stop"),
-    b"data: [DONE]\n\n",
-]
+DONE = b"data: [DONE]\n\n"
+CHAT = [chunk({"role": "assistant", "content": "hel"}), chunk({"content": "lo"}), chunk({}, "stop"), DONE]
 MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None}
 MESSAGES = [
-    event(
-        "message_start", message={**MESSAGE, "stop_sequence": None, "usage": {"input_tokens": 3, "output_tokens": 1}}
-    ),
+    event("message_start", message={**MESSAGE, "usage": {"input_tokens": 3, "output_tokens": 1}}),
     event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
     event("content_block_delta", index=0, delta={"type": "text_delta", "text": "hello"}),
     event("content_block_stop", index=0),
