@@ -132,7 +132,7 @@ def test_a_key_opens_nothing_once_it_has_expired() -> None:
         access(attrs.evolve(fresh, expires_at=now - timedelta(seconds=1))).admit("client", [CLIENT])
 
 
-def test_of_two_keys_the_valid_one_counts() -> None:
+def test_case_161_of_two_keys_the_valid_one_counts() -> None:
     assert access(entry(CLIENT, "client")).admit("client", ["sk-other", CLIENT]).id == "client01"
 
 

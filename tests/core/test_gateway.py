@@ -98,7 +98,7 @@ async def test_a_stream_without_usage_is_logged_with_an_estimate() -> None:
 
 
 @pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC], ids=["native", "translated"])
-async def test_an_upstream_that_does_not_stream_is_streamed_to_the_client(dialect: Dialect) -> None:
+async def test_case_170_an_upstream_that_does_not_stream_is_streamed_to_the_client(dialect: Dialect) -> None:
     it = house("a", a=[reply(WHOLE)])
     got = await it.stream(MESSAGES, dialect)
     assert b"hello" in got
@@ -136,7 +136,7 @@ async def test_the_client_sees_only_good_answers_while_one_account_is_good() -> 
     assert sum(map(len, tried)) == len(it.script.seen)
 
 
-async def test_a_stream_that_fails_before_its_first_content_moves_on_unnoticed() -> None:
+async def test_case_159_a_stream_that_fails_before_its_first_content_moves_on_unnoticed() -> None:
     error = b'data: {"error":{"message":"overloaded","code":"server_is_overloaded"}}\n\n'
     it = house("ab", a=[streamed(STREAM[0], error)], b=[streamed(*STREAM)])
     assert b"overloaded" not in await it.stream(CHAT)
@@ -150,7 +150,9 @@ async def test_a_stream_cut_before_its_first_content_moves_on_too() -> None:
 
 
 @pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC], ids=["native", "translated"])
-async def test_a_failure_after_the_first_content_is_told_in_band_and_never_tried_again(dialect: Dialect) -> None:
+async def test_case_159_a_failure_after_the_first_content_is_told_in_band_and_never_tried_again(
+    dialect: Dialect,
+) -> None:
     broken = streamed(*STREAM[:3], httpx.RemoteProtocolError("peer closed connection"))
     it = house("ab", a=[broken], b=[streamed(*STREAM)])
     got = await it.stream(MESSAGES, dialect)
@@ -191,7 +193,7 @@ async def test_no_more_accounts_are_tried_than_the_setting_allows() -> None:
     assert len((await it.record()).attempts) == 3
 
 
-async def test_when_every_account_is_limited_the_client_is_told_when_to_come_back() -> None:
+async def test_case_148_when_every_account_is_limited_the_client_is_told_when_to_come_back() -> None:
     it = house("ab", a=[refused(429, **{"retry-after": "30"})], b=[refused(429, **{"retry-after": "7"})])
     with pytest.raises(GatewayError) as first:
         await it.ask(CHAT)
@@ -290,7 +292,7 @@ async def test_a_client_that_leaves_before_the_answer_ends_the_call_and_is_recor
 
 
 @pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC], ids=["native", "translated"])
-async def test_a_client_that_leaves_in_the_middle_closes_the_upstream(dialect: Dialect) -> None:
+async def test_case_101_a_client_that_leaves_in_the_middle_closes_the_upstream(dialect: Dialect) -> None:
     response = streamed(*STREAM)
     it = house("a", a=[response])
     async with AsyncExitStack() as exits:

@@ -75,7 +75,7 @@ async def begun(vendors: Vendors, visit: Visit, seen: int) -> Exchange:
 
 
 @pytest.mark.parametrize("visit", VISITS, ids=lambda visit: f"{visit.path}-{visit.model}")
-async def test_the_upstream_call_ends_when_its_client_leaves(
+async def test_case_101_the_upstream_call_ends_when_its_client_leaves(
     visit: Visit, gateway: GatewayProcess, vendors: Vendors
 ) -> None:
     seen = len(vendors.openai.asked(model=visit.model)) + len(vendors.acme.asked(model=visit.model))

@@ -91,7 +91,7 @@ def test_a_value_of_the_wrong_type(
 
 @in_each_dialect
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_a_model_that_nobody_has(dialect: str, stream: bool, gateway: GatewayProcess) -> None:
+def test_case_158_a_model_that_nobody_has(dialect: str, stream: bool, gateway: GatewayProcess) -> None:
     mark = gateway.mark()
     answer = ask(gateway, dialect, "llama-0815", stream=stream)
     assert isinstance(answer.raised, openai.NotFoundError | anthropic.NotFoundError)
@@ -117,7 +117,7 @@ def test_a_body_of_30_megabytes(dialect: str, declared: bool, web: httpx.Client,
 
 @in_each_dialect
 @pytest.mark.parametrize("key", ["no-such-key-0123456789abcdefghijkl", ADMIN_KEY], ids=["unknown", "admin"])
-def test_a_key_that_is_no_client_key(dialect: str, key: str, gateway: GatewayProcess) -> None:
+def test_case_157_a_key_that_is_no_client_key(dialect: str, key: str, gateway: GatewayProcess) -> None:
     mark = gateway.mark()
     answer = ask(gateway, dialect, "gpt-4o", stream=False, key=key)
     assert isinstance(answer.raised, openai.AuthenticationError | anthropic.AuthenticationError)

@@ -129,7 +129,7 @@ def _broken_streams(vendor: FakeVendor) -> dict[str, Script]:
     ["cut before anything", "cut after the role", "an error as the first thing", "overloaded", "a page of HTML"],
 )
 @pytest.mark.parametrize("pool", [["sk-sound-one", "sk-shaky-one"]], indirect=True)
-def test_a_stream_that_fails_before_its_first_content_is_begun_anew_elsewhere(
+def test_case_159_a_stream_that_fails_before_its_first_content_is_begun_anew_elsewhere(
     pool: GatewayProcess, trouble: str, vendors: Vendors
 ) -> None:
     key = f"sk-shaky-{trouble.replace(' ', '-')}"

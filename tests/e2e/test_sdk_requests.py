@@ -270,7 +270,7 @@ def test_the_models_are_listed_for_either_sdk(
 
 
 @pytest.mark.parametrize("header", ["authorization", "x-api-key"])
-async def test_the_key_may_come_in_either_header(header: str, gateway: GatewayProcess) -> None:
+async def test_case_161_the_key_may_come_in_either_header(header: str, gateway: GatewayProcess) -> None:
     shown = {header: f"Bearer {CLIENT_KEY}" if header == "authorization" else CLIENT_KEY}
     async with httpx.AsyncClient(base_url=gateway.url, trust_env=False) as client:
         body = {"model": "glm-4.6", "messages": user("hello"), "max_tokens": 9}

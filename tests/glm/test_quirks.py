@@ -137,7 +137,7 @@ def test_what_openais_clients_send_back_is_taken_in() -> None:
 # -- limits and sampling
 
 
-def test_the_limit_has_its_older_name_and_stays_below_the_models() -> None:
+def test_case_039_the_limit_has_its_older_name_and_stays_below_the_models() -> None:
     assert prepared(max_completion_tokens=50)["max_tokens"] == 50
     assert prepared(max_tokens=40, max_completion_tokens=50)["max_tokens"] == 40
     assert prepared("glm-4.5v", max_tokens=10**6)["max_tokens"] == 16_384

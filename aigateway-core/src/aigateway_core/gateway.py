@@ -196,7 +196,7 @@ class Gateway:
         """The request in canonical form. Raises :class:`UnsupportedFeatureError` for what would change the answer."""
         entry = route.provider
         request = dialect.decode_request(body)
-        sent = attrs.evolve(request, model=route.model)
+        sent = attrs.evolve(request, model=route.model, max_tokens=_within(request.max_tokens, route.max_output_tokens))
         losses = entry.declares.losses(sent) if entry.declares else Losses()
         if losses.refused:
             names = ", ".join(losses.refused)
@@ -269,6 +269,11 @@ class Gateway:
             secrets=credential.secrets,
             proxied=way_out.proxied,
         )
+
+
+def _within(asked: int | None, most: int | None) -> int | None:
+    """The output limit of a request for a model that answers with ``most`` tokens: above it, vendors answer 400."""
+    return asked if asked is None or most is None else min(asked, most)
 
 
 def _said(incoming: Incoming, names: Iterable[str]) -> dict[str, str]:

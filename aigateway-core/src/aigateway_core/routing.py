@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import attrs
 
 from aigateway_core.errors import InvalidRequestError, UnknownModelError
+from aigateway_core.model import ModelInfo
 from aigateway_core.snapshot import ProviderEntry
 
 _REMEMBERED = 4096
@@ -19,11 +20,12 @@ LONGEST_NAME = 255
 
 @attrs.frozen(eq=False)
 class Route:
-    """A provider, its own name for the model, and the quota that the model draws on."""
+    """A provider, its own name for the model, the quota that it draws on, and the most tokens it answers with."""
 
     provider: ProviderEntry
     model: str
     quota_group: str
+    max_output_tokens: int | None = None
 
 
 class Router:
@@ -82,8 +84,8 @@ class Router:
 
     @staticmethod
     def _to(entry: ProviderEntry, model: str) -> Route:
-        groups = (known.quota_group for known in entry.provider.models if known.id == model)
-        return Route(entry, model, next(groups, None) or model)
+        known = next((info for info in entry.provider.models if info.id == model), ModelInfo(id=model))
+        return Route(entry, model, known.quota_group or model, known.max_output_tokens)
 
     def _unknown(self, model: str) -> str:
         shown = model if len(model) <= 100 else model[:100] + "…"

@@ -19,7 +19,7 @@ async def test_health_is_open_and_tells_nothing(client: httpx.AsyncClient) -> No
         assert (head.status_code, head.content) == (200, b"")
 
 
-async def test_models_come_in_the_shape_of_the_client_that_asks(client: httpx.AsyncClient) -> None:
+async def test_case_164_models_come_in_the_shape_of_the_client_that_asks(client: httpx.AsyncClient) -> None:
     openai = (await client.get("/v1/models")).json()
     assert openai == {
         "object": "list",

@@ -196,7 +196,11 @@ async def test_a_body_that_the_app_does_not_read_has_no_deadline(serving: Servin
 
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"br", b"identity, gzip", b"x"])
-async def test_an_encoded_body_is_refused_unread(serving: Serving, app: Any, target: Resource, encoding: bytes) -> None:
+async def test_case_163_an_encoded_body_is_refused_unread(
+    serving: Serving, app: Any, target: Resource, encoding: bytes
+) -> None:
+    # Decided otherwise than the sheet, which has it decoded: a bomb of one megabyte unpacks to one gigabyte, and no
+    # client was seen to encode its requests (reliability I-09).
     served = await serving(app)
     answer = await served.post("/", b"\x1f\x8b", b"Content-Encoding: " + encoding)
     assert (answer.status, answer.headers["connection"]) == (415, "close")

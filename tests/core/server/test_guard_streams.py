@@ -54,7 +54,7 @@ def streaming(source: Source, handle: Handle | None = Handle(), events: list[str
     return app
 
 
-async def test_a_silent_stream_is_kept_alive(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
+async def test_case_100_a_silent_stream_is_kept_alive(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
     async def slow() -> AsyncGenerator[bytes, None]:
         yield b"data: 1\n\n"
         await asyncio.sleep(0.7)
