@@ -18,6 +18,9 @@ from aigateway_core.storage import DatabaseLocation, MigrationError, MySQLServer
 from aigateway_core.storage.migrations.steps import Step, load_steps
 
 SHIPPED = files("aigateway_core.storage.migrations")
+NEWEST = max(step.version for step in load_steps(SHIPPED, "sqlite"))
+MORE = f"{NEWEST + 1:04d}_more"
+"""A migration that comes after the shipped ones."""
 END = " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
 
 
@@ -28,7 +31,7 @@ def dialect(location: DatabaseLocation) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The shipped migrations, copied, and a second one that adds two tables and a column."""
+    """The shipped migrations, copied, and another one that adds two tables and a column."""
     made = tmp_path / "migrations"
     made.mkdir()
     for file in SHIPPED.iterdir():
@@ -38,8 +41,8 @@ def folder(tmp_path: Path) -> Path:
         "-- step\nCREATE TABLE one (n INT){end}\n-- step\nCREATE TABLE two (n INT){end}\n-- step: a column\n{alter}\n"
     )
     alter = "ALTER TABLE accounts ADD COLUMN mood VARCHAR(20) NOT NULL DEFAULT '🙂'"
-    (made / "0002_more.sqlite.sql").write_text(steps.format(end="", alter=alter), "utf-8")
-    (made / "0002_more.mysql.sql").write_text(steps.format(end=END, alter=alter), "utf-8")
+    (made / f"{MORE}.sqlite.sql").write_text(steps.format(end="", alter=alter), "utf-8")
+    (made / f"{MORE}.mysql.sql").write_text(steps.format(end=END, alter=alter), "utf-8")
     return made
 
 
@@ -54,14 +57,15 @@ def ledger(sql: Callable[..., Any]) -> list[tuple[Any, ...]]:
 def test_an_empty_database_is_migrated_once(location: DatabaseLocation, dialect: str, sql: Callable[..., Any]) -> None:
     assert migrate(location) == count(dialect)
     assert migrate(location) == 0
-    assert ledger(sql) == [(1, number, "done") for number in range(1, count(dialect) + 1)]
+    assert ledger(sql) == [(step.version, step.number, "done") for step in load_steps(SHIPPED, dialect)]  # type: ignore[arg-type]
 
 
 def test_a_migration_is_told_of_once(location: DatabaseLocation, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         migrate(location)
         migrate(location)
-    assert caplog.messages == ["the database is migrated to 0001_first_light"]
+    names = dict.fromkeys(f"{step.version:04d}_{step.name}" for step in load_steps(SHIPPED, "sqlite"))
+    assert caplog.messages == [f"the database is migrated to {name}" for name in names]
 
 
 def test_a_database_with_data_is_brought_up_to_date(
@@ -114,7 +118,7 @@ def test_a_killed_migration_goes_on_where_it_was(
 ) -> None:
     migrate(location)
     sql("INSERT INTO storage_facts VALUES ('kept', 'yes')")
-    ((code, _),) = other_process.run_together(1, "migrate", folder=str(folder), die_at=[2, number, stage])
+    ((code, _),) = other_process.run_together(1, "migrate", folder=str(folder), die_at=[NEWEST + 1, number, stage])
     assert code == -signal.SIGKILL
     assert migrate(location, folder=folder) > 0
     assert {state for _, _, state in ledger(sql)} == {"done"}
@@ -134,10 +138,10 @@ def test_a_step_that_fails_is_named_and_resumed_once_it_is_mended(
     location: DatabaseLocation, dialect: str, folder: Path, sql: Callable[..., Any]
 ) -> None:
     migrate(location)
-    file = folder / f"0002_more.{dialect}.sql"
+    file = folder / f"{MORE}.{dialect}.sql"
     good = file.read_text("utf-8")
     file.write_text(good.replace("CREATE TABLE two", "CREATE TABEL two"), "utf-8")
-    with pytest.raises(MigrationError, match="0002_more, step 2 failed"):
+    with pytest.raises(MigrationError, match=f"{MORE}, step 2 failed"):
         migrate(location, folder=folder)
     file.write_text(good, "utf-8")
     assert migrate(location, folder=folder) == (3 if dialect == "sqlite" else 2)
@@ -149,21 +153,21 @@ def test_a_step_that_finds_its_table_there_fails_unless_it_was_interrupted(
 ) -> None:
     migrate(location)
     sql("CREATE TABLE one (something_else INT)")
-    with pytest.raises(MigrationError, match="0002_more, step 1 failed"):
+    with pytest.raises(MigrationError, match=f"{MORE}, step 1 failed"):
         migrate(location, folder=folder)
 
 
 def test_an_edited_step_is_refused(location: DatabaseLocation, dialect: str, folder: Path) -> None:
     migrate(location, folder=folder)
-    file = folder / f"0002_more.{dialect}.sql"
+    file = folder / f"{MORE}.{dialect}.sql"
     file.write_text(file.read_text("utf-8").replace("one (n INT)", "one (n INT, m INT)"), "utf-8")
-    with pytest.raises(MigrationError, match="0002_more, step 1 was edited"):
+    with pytest.raises(MigrationError, match=f"{MORE}, step 1 was edited"):
         migrate(location, folder=folder)
 
 
 def test_white_space_is_no_edit(location: DatabaseLocation, dialect: str, folder: Path) -> None:
     migrate(location, folder=folder)
-    file = folder / f"0002_more.{dialect}.sql"
+    file = folder / f"{MORE}.{dialect}.sql"
     file.write_text(file.read_text("utf-8").replace("one (n INT)", "one\n    (n   INT)"), "utf-8")
     assert migrate(location, folder=folder) == 0
 
@@ -173,7 +177,7 @@ def test_a_database_of_a_newer_gateway_is_refused_and_left_alone(
 ) -> None:
     migrate(location, folder=folder)
     before = ledger(sql)
-    with pytest.raises(MigrationError, match=r"newer gateway \(to 0002\)"):
+    with pytest.raises(MigrationError, match=rf"newer gateway \(to {MORE[:4]}\)"):
         migrate(location)
     assert ledger(sql) == before
 
@@ -188,11 +192,12 @@ def test_the_shipped_migrations_are_the_same_for_both_engines() -> None:
 
 
 def test_a_gap_or_a_repeat_in_the_numbers_is_refused(folder: Path, sqlite_location: SQLiteFile) -> None:
-    (folder / "0002_more.sqlite.sql").rename(folder / "0003_more.sqlite.sql")
-    with pytest.raises(MigrationError, match=r"0003_more\.sqlite\.sql: expected 0002_name\.sqlite\.sql"):
+    later = f"{NEWEST + 2:04d}_more"
+    (folder / f"{MORE}.sqlite.sql").rename(folder / f"{later}.sqlite.sql")
+    with pytest.raises(MigrationError, match=rf"{later}\.sqlite\.sql: expected {MORE[:4]}_name\.sqlite\.sql"):
         migrate(sqlite_location, folder=folder)
-    (folder / "0001_again.sqlite.sql").write_text("-- step\nSELECT 1\n", "utf-8")
-    with pytest.raises(MigrationError, match="expected 0002"):
+    (folder / f"{NEWEST:04d}_zzz.sqlite.sql").write_text("-- step\nSELECT 1\n", "utf-8")
+    with pytest.raises(MigrationError, match=f"expected {MORE[:4]}"):
         migrate(sqlite_location, folder=folder)
     assert not sqlite_location.path.exists()
 
@@ -222,9 +227,10 @@ def test_a_sqlite_migration_that_would_leave_rows_pointing_nowhere_is_undone(
     sqlite_location: SQLiteFile, folder: Path
 ) -> None:
     migrate(sqlite_location)
-    file = folder / "0002_more.sqlite.sql"
-    values = "('a', 'nobody', '', 'x', '{}', 1, NULL, NULL, NULL, NULL, 0, '2026-01-01', '2026-01-01')"
-    file.write_text(f"-- step\nINSERT INTO accounts VALUES {values}\n", "utf-8")
+    file = folder / f"{MORE}.sqlite.sql"
+    columns = "id, provider_id, label, auth_data, metadata, is_active, created_at, updated_at"
+    values = "('a', 'nobody', '', 'x', '{}', 1, '2026-01-01', '2026-01-01')"
+    file.write_text(f"-- step\nINSERT INTO accounts ({columns}) VALUES {values}\n", "utf-8")
     with pytest.raises(MigrationError, match="point nowhere"):
         migrate(sqlite_location, folder=folder)
     file.write_text("-- step\nDELETE FROM accounts\n", "utf-8")
