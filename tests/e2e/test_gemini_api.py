@@ -88,8 +88,18 @@ def test_an_unknown_model_is_the_sdks_not_found(client: genai.Client) -> None:
     assert (caught.value.code, caught.value.status) == (404, "NOT_FOUND")
 
 
-def test_a_wrong_key_is_the_sdks_unauthenticated(gateway: GatewayProcess) -> None:
-    wrong = genai.Client(api_key="wrong", http_options=types.HttpOptions(base_url=gateway.url, api_version="v1beta"))
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+def test_either_version_of_the_api_is_served(version: str, gateway: GatewayProcess) -> None:
+    options = types.HttpOptions(base_url=gateway.url, api_version=version, timeout=30_000)
+    with genai.Client(api_key=CLIENT_KEY, http_options=options) as client:
+        assert "hello there" in (client.models.generate_content(model="gpt-4o", contents="hello there").text or "")
+        chunks = client.models.generate_content_stream(model="gpt-4o", contents="hello there")
+        assert "hello there" in "".join(chunk.text or "" for chunk in chunks)
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+def test_a_wrong_key_is_the_sdks_unauthenticated(version: str, gateway: GatewayProcess) -> None:
+    wrong = genai.Client(api_key="wrong", http_options=types.HttpOptions(base_url=gateway.url, api_version=version))
     with pytest.raises(errors.ClientError) as caught:
         wrong.models.generate_content(model="gpt-4o", contents="hi")
     assert (caught.value.code, caught.value.status) == (401, "UNAUTHENTICATED")

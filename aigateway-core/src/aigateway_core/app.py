@@ -58,8 +58,9 @@ def create_app(
     app.add_route("/v1/messages", Chat(access, gateway, anthropic))
     app.add_route("/v1/responses", Chat(access, gateway, OpenAIResponses()))
     generate = GenerateContent(access, gateway)
-    app.add_route("/v1beta/models/{model}:generateContent", generate, suffix="whole")
-    app.add_route("/v1beta/models/{model}:streamGenerateContent", generate, suffix="stream")
+    for version in ("v1", "v1beta"):
+        app.add_route(f"/{version}/models/{{model}}:generateContent", generate, suffix="whole")
+        app.add_route(f"/{version}/models/{{model}}:streamGenerateContent", generate, suffix="stream")
     app.add_route("/v1/models", models)
     app.add_route("/v1/models/{model_id:path}", models, suffix="one")
     app.add_route("/api/v1/accounts", accounts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from aigateway_core.jsontext import dumps
 from aigateway_core.resources.resource import request_id
 
 log = logging.getLogger(__name__)
+
+_GEMINI_METHOD = re.compile(r"/v1/models/.+:[A-Za-z]*(?:Content|Contents|Tokens)")
+"""Gemini's stable version shares its path with the models of OpenAI; what it does stands behind a colon."""
 
 _ADMIN_STATUS: Mapping[ErrorKind, int] = {
     ErrorKind.INVALID_REQUEST: 400,
@@ -71,7 +75,7 @@ class Failures:
     def _shape(self, req: Request) -> Callable[[GatewayError, str], ErrorReply]:
         if req.path.startswith("/api/"):
             return encode_admin_error
-        if req.path.startswith("/v1beta/"):
+        if req.path.startswith("/v1beta/") or _GEMINI_METHOD.fullmatch(req.path):
             return self._gemini.encode_error
         if req.path.startswith("/v1/messages") or req.get_header("anthropic-version"):
             return self._anthropic.encode_error
