@@ -3,63 +3,28 @@ from __future__ import annotations
 import time
 
 import pytest
+from core.state.state_contract import StateContract, ahead
 
-from aigateway_core.state import EVERY_MODEL, Cooldown
+from aigateway_core.state import DailyCount
 from aigateway_core.state.memory import MemoryState
+from aigateway_core.state.recent import Recent
 
 
-def ahead(seconds: float, reason: str = "rate_limit") -> Cooldown:
-    return Cooldown(time.time() + seconds, reason)
+class TestMemoryState(StateContract):
+    @pytest.fixture
+    def state(self) -> MemoryState:
+        return MemoryState()
+
+    @pytest.fixture
+    def other(self, state: MemoryState) -> MemoryState:
+        """Memory is shared by all there is: one worker."""
+        return state
 
 
 @pytest.mark.anyio
-async def test_turns_count_up_for_each_provider_and_model() -> None:
+async def test_turns_begin_at_none() -> None:
     state = MemoryState()
     assert [await state.take_turn("p", "m") for _ in range(3)] == [0, 1, 2]
-    assert await state.take_turn("p", "other") == 0
-    assert await state.take_turn("q", "m") == 0
-
-
-def test_a_cooldown_stands_until_its_time() -> None:
-    state = MemoryState()
-    state.cool("a", "m", ahead(60))
-    assert state.cooldown("a", "m") is not None
-    assert state.cooldown("a", "other") is None
-    assert state.cooldown("b", "m") is None
-    state.cool("b", "m", ahead(-1))
-    assert state.cooldown("b", "m") is None
-
-
-def test_a_cooldown_of_every_model_covers_each() -> None:
-    state = MemoryState()
-    state.cool("a", EVERY_MODEL, ahead(60))
-    assert state.cooldown("a", "anything") is not None
-
-
-def test_the_longer_cooldown_is_kept() -> None:
-    state = MemoryState()
-    state.cool("a", "m", ahead(60, "quota"))
-    state.cool("a", "m", ahead(5, "rate_limit"))
-    found = state.cooldown("a", "m")
-    assert found is not None
-    assert found.reason == "quota"
-
-
-def test_the_longer_of_model_and_account_is_told() -> None:
-    state = MemoryState()
-    state.cool("a", "m", ahead(5, "rate_limit"))
-    state.cool("a", EVERY_MODEL, ahead(60, "credential"))
-    found = state.cooldown("a", "m")
-    assert found is not None
-    assert found.reason == "credential"
-
-
-def test_a_mended_account_is_free_at_once() -> None:
-    state = MemoryState()
-    state.cool("a", "m", ahead(60))
-    state.cool("a", EVERY_MODEL, ahead(60))
-    state.clear("a")
-    assert state.cooldown("a", "m") is None
 
 
 def test_what_is_over_takes_no_memory() -> None:
@@ -78,8 +43,48 @@ async def test_turns_of_names_that_callers_make_up_take_no_memory_without_bound(
     assert await state.take_turn("p", "made-up-19999") == 1
 
 
+def test_conversations_take_no_memory_without_bound() -> None:
+    state = MemoryState()
+    for number in range(60_000):
+        state.bind(f"{number}", "p", "m", "a")
+    assert len(state._bindings) == 50_000
+
+
 def test_cooldowns_that_nobody_asks_for_again_take_no_memory_without_bound() -> None:
     state = MemoryState()
     for number in range(20_000):
         state.cool("a", f"made-up-{number}", ahead(-1))
     assert len(state._cooldowns["a"]) < 2000
+
+
+@pytest.mark.anyio
+async def test_a_binding_ends_an_hour_after_its_last_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, now = MemoryState(), time.monotonic()
+    monkeypatch.setattr("aigateway_core.state.memory.time.monotonic", lambda: now)
+    state.bind("c", "p", "m", "a")
+    for _ in range(3):
+        now += 3599
+        assert await state.bound("c", "p", "m") == "a"
+    now += 3601
+    assert await state.bound("c", "p", "m") is None
+
+
+@pytest.mark.anyio
+async def test_the_days_counters_begin_anew_at_midnight_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, now = MemoryState(), 86400.0 * 20_000 - 1
+    monkeypatch.setattr("aigateway_core.state.memory.time.time", lambda: now)
+    state.count(7, failed=True)
+    assert await state.today(7) == DailyCount(1, 1)
+    now += 2
+    assert await state.today(7) == DailyCount(0, 0)
+    state.count(7, failed=False)
+    assert await state.today(7) == DailyCount(1, 0)
+
+
+def test_what_was_put_first_is_forgotten_first() -> None:
+    recent: Recent[str, int] = Recent(2)
+    for key, value in (("a", 1), ("b", 2), ("a", 3), ("c", 4)):
+        recent.put(key, value)
+    assert (recent.get("a"), recent.get("b"), recent.get("c"), recent.get("d", 9)) == (3, None, 4, 9)
+    assert recent.pop("a") == 3
+    assert recent.pop("a") is None

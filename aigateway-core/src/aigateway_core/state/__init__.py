@@ -1,31 +1,88 @@
-"""What is shared between requests, and between workers once there are several: turns and cooldowns.
+"""What is shared between requests, and between workers: turns, cooldowns, affinity, tokens, locks, the day's counters.
 
-One Protocol, so that a single process needs nothing but itself and many processes can share.
+One Protocol, so that a single process needs nothing but itself (:mod:`~aigateway_core.state.memory`) and many can share
+(:mod:`~aigateway_core.state.redis`). Nothing here is the truth about anything: all of it may be lost at any time, and
+the gateway goes on. No operation raises because the store is away, and none waits longer than its limit for it.
+
+What is immediate is not ``async``: it answers from memory, and what it changes reaches the other workers a little
+later.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol, TypeAlias
 
 import attrs
 
 EVERY_MODEL = "*"
 """Stands for all models of an account."""
 
+Status: TypeAlias = Literal["active", "cooling", "needs_login", "banned", "disabled"]
+"""What an account is. ``cooling`` passes by itself; the three after it stand until somebody has mended the account."""
+
 
 @attrs.frozen
 class Cooldown:
-    """An account is not to be asked before ``until`` (seconds since the epoch): for one model, or for every."""
+    """An account is not to be asked before ``until`` (seconds since the epoch): for one model, or for every.
+
+    ``status`` tells what the account is meanwhile; what does not pass by itself has no end (see :meth:`for_good`).
+    """
 
     until: float
     reason: str
+    status: Status = "cooling"
+
+    @classmethod
+    def for_good(cls, status: Status, reason: str) -> Cooldown:
+        """One that stands until the account is mended."""
+        return cls(math.inf, reason, status)
+
+    @property
+    def passes(self) -> bool:
+        """Whether it ends by itself."""
+        return self.until != math.inf
+
+
+@attrs.frozen
+class Lease:
+    """A lock that is held.
+
+    ``token`` grows with every lease of that name, over processes and restarts: what is written under an older token than
+    the last one seen is written by somebody who has lost the lock.
+
+    ``shared`` is false when other processes cannot see it, since the store is away: then it keeps out this one's own
+    tasks alone.
+    """
+
+    name: str
+    token: int
+    shared: bool
+
+
+@attrs.frozen
+class DailyCount:
+    """What one outbound proxy carried since midnight UTC. Approximate: what could not be told in time is not told."""
+
+    requests: int
+    errors: int
 
 
 class State(Protocol):
-    """Turns and cooldowns. Reading is immediate; only taking a turn may have to ask someone else."""
+    """Everything that workers share."""
+
+    # -- accounts
 
     async def take_turn(self, provider_id: str, model: str) -> int:
-        """The next number of the round-robin of this provider and model, from 0 on."""
+        """The next number of the round-robin of this provider and model."""
+
+    @property
+    def changes(self) -> int:
+        """Grows whenever a cooldown is set or forgotten: while it stays, :meth:`resting` changes by time alone."""
+
+    def resting(self, model: str) -> Mapping[str, Cooldown]:
+        """The accounts that are not to be asked for this model now, and what keeps each of them."""
 
     def cooldown(self, account_id: str, model: str) -> Cooldown | None:
         """What keeps this account from being asked for this model now."""
@@ -35,3 +92,60 @@ class State(Protocol):
 
     def clear(self, account_id: str) -> None:
         """Forget every cooldown of this account: it has been mended."""
+
+    # -- affinity
+
+    async def bound(self, conversation: str, provider_id: str, model: str) -> str | None:
+        """The account that this conversation was bound to, for this provider and model; asking keeps it bound.
+
+        Whoever is told None takes a turn next: an implementation that has to ask for both may ask at once.
+        """
+
+    def bind(self, conversation: str, provider_id: str, model: str, account_id: str) -> None:
+        """Bind this conversation to that account for as long as it goes on; the newest binding counts."""
+
+    # -- tokens: opaque bytes, already sealed by whoever puts them here
+
+    async def token(self, provider_id: str, account_id: str) -> bytes | None:
+        """The cached token of this account, until its time is over."""
+
+    async def put_token(self, provider_id: str, account_id: str, sealed: bytes, seconds: float) -> None:
+        """Keep this token for so many seconds. Nothing is kept for a time that is none."""
+
+    async def delete_token(self, provider_id: str, account_id: str) -> None:
+        """Forget the token of this account."""
+
+    # -- locks
+
+    async def acquire(self, name: str, seconds: float) -> Lease | None:
+        """Hold the lock of this name for so many seconds at most; None while somebody else holds it."""
+
+    async def renew(self, lease: Lease, seconds: float) -> bool:
+        """Hold it for so many seconds from now on; false when it has been lost meanwhile."""
+
+    async def release(self, lease: Lease) -> None:
+        """Give it back; nothing happens when it has been lost meanwhile."""
+
+    # -- the day's counters
+
+    def count(self, proxy_id: int, *, failed: bool) -> None:
+        """This outbound proxy has carried a request."""
+
+    async def today(self, proxy_id: int) -> DailyCount:
+        """What this outbound proxy has carried today."""
+
+    # -- hints
+
+    def announce(self, version: int) -> None:
+        """Tell all workers that what is stored has this version now."""
+
+    def on_announcement(self, heard: Callable[[int], None]) -> None:
+        """Call this with every version that any worker announces. Only a hint: one may be lost."""
+
+    # -- its own life
+
+    async def start(self) -> None:
+        """Begin to share. Never raises because the store is away."""
+
+    async def aclose(self) -> None:
+        """Write what is left, and let go of the store."""

@@ -3,29 +3,61 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 
-from aigateway_core.state import EVERY_MODEL, Cooldown
+import attrs
+
+from aigateway_core.state import EVERY_MODEL, Cooldown, DailyCount, Lease
+from aigateway_core.state.recent import Recent
+
+AFFINITY_SECONDS = 3600.0
+"""How long a conversation stays bound after its last request: prompt caches upstream do not live longer."""
 
 _MOST_TURNS = 10_000
+_MOST_CONVERSATIONS = 50_000
+_MOST_TOKENS = 10_000
 _MOST_COOLDOWNS = 1000
-"""Models to remember, of all providers and of one account: callers make up their names, so there have to be bounds."""
+"""Models to remember of one account. Callers make up the names of models and conversations, so there are bounds."""
+
+
+@attrs.frozen
+class _Token:
+    sealed: bytes
+    until: float
 
 
 class MemoryState:
-    """Counters and cooldowns in dictionaries."""
+    """Everything in dictionaries."""
 
     def __init__(self) -> None:
-        self._turns: dict[tuple[str, str], int] = {}
+        self._turns: Recent[tuple[str, str], int] = Recent(_MOST_TURNS)
         self._cooldowns: dict[str, dict[str, Cooldown]] = {}
+        self._changes = 0
+        self._bindings: Recent[tuple[str, str, str], tuple[str, float]] = Recent(_MOST_CONVERSATIONS)
+        self._tokens: Recent[tuple[str, str], _Token] = Recent(_MOST_TOKENS)
+        self._leases: dict[str, tuple[int, float]] = {}
+        self._newest_token = 0
+        self._counts: dict[int, DailyCount] = {}
+        self._day = 0
+        self._listeners: list[Callable[[int], None]] = []
 
     async def take_turn(self, provider_id: str, model: str) -> int:
-        """The next number of this round-robin."""
-        turn = self._turns.pop((provider_id, model), 0)
-        # The one that was used last stands at the end, and the first is the one that was not for longest.
-        self._turns[provider_id, model] = turn + 1
-        if len(self._turns) > _MOST_TURNS:
-            del self._turns[next(iter(self._turns))]
+        """The next number of this round-robin, from 0 on."""
+        turn = self._turns.get((provider_id, model), 0)
+        self._turns.put((provider_id, model), turn + 1)
         return turn
+
+    # -- cooldowns
+
+    @property
+    def changes(self) -> int:
+        """Grows with every change of a cooldown."""
+        return self._changes
+
+    def resting(self, model: str) -> Mapping[str, Cooldown]:
+        """Which accounts rest for this model now."""
+        found = ((account_id, self.cooldown(account_id, model)) for account_id in tuple(self._cooldowns))
+        return {account_id: cooldown for account_id, cooldown in found if cooldown is not None}
 
     def cooldown(self, account_id: str, model: str) -> Cooldown | None:
         """The longest cooldown that covers this account and model, if any still stands."""
@@ -54,10 +86,113 @@ class MemoryState:
         standing = models.get(model)
         if standing is None or standing.until < cooldown.until:
             models[model] = cooldown
+            self._changes += 1
         if len(models) > _MOST_COOLDOWNS:
             soonest = min((name for name in models if name != EVERY_MODEL), key=lambda name: models[name].until)
             del models[soonest]
 
     def clear(self, account_id: str) -> None:
         """Forget this account's cooldowns."""
-        self._cooldowns.pop(account_id, None)
+        if self._cooldowns.pop(account_id, None) is not None:
+            self._changes += 1
+
+    def cooldowns_of(self, account_id: str) -> Mapping[str, Cooldown]:
+        """This account's cooldowns by model, those that are over included."""
+        return self._cooldowns.get(account_id, {})
+
+    # -- affinity
+
+    async def bound(self, conversation: str, provider_id: str, model: str) -> str | None:
+        """The account of this conversation, which is kept for another while."""
+        return self.recall(conversation, provider_id, model)
+
+    def recall(self, conversation: str, provider_id: str, model: str) -> str | None:
+        """The same, at once."""
+        binding = self._bindings.get((conversation, provider_id, model))
+        if binding is None or binding[1] <= time.monotonic():
+            return None
+        self.bind(conversation, provider_id, model, binding[0])
+        return binding[0]
+
+    def bind(self, conversation: str, provider_id: str, model: str, account_id: str) -> None:
+        """Remember this account for the conversation."""
+        self._bindings.put((conversation, provider_id, model), (account_id, time.monotonic() + AFFINITY_SECONDS))
+
+    # -- tokens
+
+    async def token(self, provider_id: str, account_id: str) -> bytes | None:
+        """The token, until its time is over."""
+        kept = self._tokens.get((provider_id, account_id))
+        return kept.sealed if kept is not None and kept.until > time.monotonic() else None
+
+    async def put_token(self, provider_id: str, account_id: str, sealed: bytes, seconds: float) -> None:
+        """Keep it."""
+        self._tokens.put((provider_id, account_id), _Token(sealed, time.monotonic() + seconds))
+
+    async def delete_token(self, provider_id: str, account_id: str) -> None:
+        """Forget it."""
+        self._tokens.pop((provider_id, account_id))
+
+    # -- locks
+
+    async def acquire(self, name: str, seconds: float) -> Lease | None:
+        """Hold the lock, if nobody does."""
+        now = time.monotonic()
+        held = self._leases.get(name)
+        if held is not None and held[1] > now:
+            return None
+        # Of the clock, so that it grows over restarts too.
+        self._newest_token = max(self._newest_token + 1, int(time.time() * 1000))
+        self._leases[name] = (self._newest_token, now + seconds)
+        return Lease(name, self._newest_token, shared=True)
+
+    async def renew(self, lease: Lease, seconds: float) -> bool:
+        """Hold it for longer, if it is held still."""
+        now = time.monotonic()
+        held = self._leases.get(lease.name)
+        if held is None or held[0] != lease.token or held[1] <= now:
+            return False
+        self._leases[lease.name] = (lease.token, now + seconds)
+        return True
+
+    async def release(self, lease: Lease) -> None:
+        """Give it back."""
+        held = self._leases.get(lease.name)
+        if held is not None and held[0] == lease.token:
+            del self._leases[lease.name]
+
+    # -- the day's counters
+
+    def count(self, proxy_id: int, *, failed: bool) -> None:
+        """Add one."""
+        counted = self._today().get(proxy_id, DailyCount(0, 0))
+        self._counts[proxy_id] = DailyCount(counted.requests + 1, counted.errors + failed)
+
+    async def today(self, proxy_id: int) -> DailyCount:
+        """What was counted since midnight."""
+        return self._today().get(proxy_id, DailyCount(0, 0))
+
+    def _today(self) -> dict[int, DailyCount]:
+        day = int(time.time() // 86400)
+        if day != self._day:
+            self._day, self._counts = day, {}
+        return self._counts
+
+    # -- hints
+
+    def announce(self, version: int) -> None:
+        """Tell those who listen."""
+        for heard in self._listeners:
+            heard(version)
+
+    def on_announcement(self, heard: Callable[[int], None]) -> None:
+        """Remember who listens."""
+        self._listeners.append(heard)
+
+    # -- its own life
+
+    async def start(self) -> None:
+        """Nothing is needed."""
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
