@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import pytest
 
 import aigateway_openai
-from aigateway_core.plugin import ChatRequest, ErrorKind, Message, ProviderSpec, Reasoning, TextPart, UpstreamError
-from aigateway_core.testing import FakeUpstream, Reply, openai_chat_vendor
+from aigateway_core.plugin import (
+    ChatRequest,
+    ErrorKind,
+    Message,
+    ProviderSpec,
+    Reasoning,
+    TextPart,
+    UpstreamError,
+    UpstreamFailure,
+)
+from aigateway_core.testing import FakeUpstream, Reply, openai_chat_vendor, openai_responses_vendor
 from aigateway_openai import OpenAIConfig, OpenAIProvider
-from aigateway_openai.models import MODELS, reasons
+from aigateway_openai.models import MODELS, has_chat, has_responses, reasons
 
 pytestmark = pytest.mark.anyio
 
@@ -21,9 +30,17 @@ MakeUpstream = Callable[..., FakeUpstream]
 HELLO = ChatRequest(model="gpt-4o", messages=(Message("user", (TextPart("Hello"),)),))
 
 
-async def sent(request: ChatRequest, upstream: FakeUpstream) -> Any:
-    await OpenAIProvider(OpenAIConfig()).complete(request, upstream)
-    return json.loads(upstream.requests[0].content)
+async def asked(request: ChatRequest, config: OpenAIConfig | None = None) -> tuple[str, Any]:
+    """The path that OpenAI is asked at, and the body it gets."""
+    provider = OpenAIProvider(config or OpenAIConfig())
+    over_chat = provider.wires(request.model)[0].path == "/chat/completions"
+    upstream = FakeUpstream(Reply((openai_chat_vendor() if over_chat else openai_responses_vendor()).text))
+    await provider.complete(request, upstream)
+    return upstream.requests[0].url.path, json.loads(upstream.requests[0].content)
+
+
+async def sent(request: ChatRequest, config: OpenAIConfig | None = None) -> Any:
+    return (await asked(request, config))[1]
 
 
 @pytest.fixture
@@ -62,32 +79,106 @@ def test_the_table_of_models_agrees_with_the_names_that_reason() -> None:
     assert all(("thinking" in model.capabilities) == reasons(model.id) for model in MODELS)
 
 
-async def test_a_model_that_reasons_is_sent_no_sampling(answering: FakeUpstream) -> None:
-    body = await sent(attrs.evolve(HELLO, model="gpt-5", temperature=0.2, top_p=0.9, max_tokens=50), answering)
+OVER_CHAT = OpenAIConfig(wires=("chat",))
+over_either = pytest.mark.parametrize("config", [OpenAIConfig(), OVER_CHAT], ids=["responses", "chat"])
+
+
+@over_either
+async def test_a_model_that_reasons_is_sent_no_sampling(config: OpenAIConfig) -> None:
+    body = await sent(attrs.evolve(HELLO, model="gpt-5", temperature=0.2, top_p=0.9, max_tokens=50), config)
     assert "temperature" not in body
     assert "top_p" not in body
-    assert body["max_completion_tokens"] == 50
+    assert body["max_completion_tokens" if config is OVER_CHAT else "max_output_tokens"] == 50
     assert "max_tokens" not in body
 
 
-async def test_a_temperature_of_one_is_kept(answering: FakeUpstream) -> None:
-    assert (await sent(attrs.evolve(HELLO, model="gpt-5", temperature=1.0), answering))["temperature"] == 1.0
+@over_either
+async def test_a_temperature_of_one_is_kept(config: OpenAIConfig) -> None:
+    assert (await sent(attrs.evolve(HELLO, model="gpt-5", temperature=1.0), config))["temperature"] == 1.0
 
 
-async def test_other_models_are_sent_their_sampling(answering: FakeUpstream) -> None:
-    body = await sent(attrs.evolve(HELLO, temperature=0.2, top_p=0.9, stop=("END",)), answering)
+async def test_other_models_are_sent_their_sampling() -> None:
+    body = await sent(attrs.evolve(HELLO, temperature=0.2, top_p=0.9, stop=("END",)))
     assert (body["temperature"], body["top_p"], body["stop"]) == (0.2, 0.9, ["END"])
 
 
-async def test_only_models_that_reason_are_sent_an_effort(answering: FakeUpstream) -> None:
-    asked = attrs.evolve(HELLO, reasoning=Reasoning(effort="low"))
-    assert "reasoning_effort" not in await sent(asked, answering)
-    assert "reasoning" in OpenAIProvider(OpenAIConfig()).losses(asked).dropped
+async def test_only_models_that_reason_are_sent_an_effort() -> None:
+    thinking = attrs.evolve(HELLO, reasoning=Reasoning(effort="low"))
+    assert "reasoning_effort" not in await sent(thinking)
+    assert "reasoning" in OpenAIProvider(OpenAIConfig()).losses(thinking).dropped
 
 
-async def test_a_model_that_reasons_is_sent_the_effort(answering: FakeUpstream) -> None:
-    body = await sent(attrs.evolve(HELLO, model="gpt-5", reasoning=Reasoning(effort="low")), answering)
-    assert body["reasoning_effort"] == "low"
+async def test_a_model_that_reasons_is_sent_the_effort() -> None:
+    thinking = attrs.evolve(HELLO, model="gpt-5", reasoning=Reasoning(effort="low", summary=False))
+    assert (await sent(thinking))["reasoning"] == {"effort": "low"}
+    assert (await sent(thinking, OVER_CHAT))["reasoning_effort"] == "low"
+
+
+async def test_a_summary_of_the_thinking_is_asked_for_unless_the_configuration_says_no() -> None:
+    thinking = attrs.evolve(HELLO, model="gpt-5", reasoning=Reasoning(effort="low", summary=True))
+    assert (await sent(thinking))["reasoning"] == {"effort": "low", "summary": "auto"}
+    assert (await sent(thinking, OpenAIConfig(reasoning_summary=None)))["reasoning"] == {"effort": "low"}
+
+
+# -- two APIs
+
+BOTH = {"openai-chat", "openai-responses"}
+CHAT, RESPONSES = "openai-chat", "openai-responses"
+
+
+@pytest.mark.parametrize(
+    ("model", "native", "translated_over"),
+    [
+        ("gpt-4o", BOTH, CHAT),
+        ("gpt-4.1-mini", BOTH, CHAT),
+        ("gpt-5-chat-latest", BOTH, CHAT),
+        ("gpt-5.5", BOTH, RESPONSES),
+        ("o4-mini", BOTH, RESPONSES),
+        *((name, {RESPONSES}, RESPONSES) for name in ("codex-mini-latest", "gpt-5-codex", "gpt-5.1-codex-max")),
+        *((name, {RESPONSES}, RESPONSES) for name in ("o1-pro", "o3-pro-2025-06-10", "gpt-5.2-pro", "gpt-5-pro")),
+        *((name, {RESPONSES}, RESPONSES) for name in ("o3-deep-research", "o4-mini-deep-research-2025-06-26")),
+        *((name, {CHAT}, CHAT) for name in ("gpt-4o-search-preview", "gpt-4o-audio-preview", "gpt-audio-mini")),
+        ("gpt-5-search-api", {CHAT}, CHAT),
+    ],
+)
+def test_a_model_is_asked_over_an_api_that_it_has(model: str, native: set[str], translated_over: str) -> None:
+    provider = OpenAIProvider(OpenAIConfig())
+    assert {name for name in ("openai-chat", "openai-responses") if provider.endpoint(name, "chat", model)} == native
+    assert provider.wires(model)[0].dialect.name == translated_over
+
+
+def test_no_listed_model_is_without_an_api() -> None:
+    assert all(has_chat(model.id) or has_responses(model.id) for model in MODELS)
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-5", "o3-pro", "gpt-audio"])
+def test_only_the_configured_apis_are_used(api: Literal["chat", "responses"], model: str) -> None:
+    provider = OpenAIProvider(OpenAIConfig(wires=(api,)))
+    assert [wire.dialect.name for wire in provider.wires(model)] == [f"openai-{api}"]
+
+
+async def test_a_translated_request_goes_to_the_api_that_it_is_written_for() -> None:
+    path, body = await asked(attrs.evolve(HELLO, model="gpt-5"))
+    assert (path, body["store"], "input" in body) == ("/v1/responses", False, True)
+    path, body = await asked(HELLO)
+    assert (path, "messages" in body) == ("/v1/chat/completions", True)
+
+
+def test_the_native_endpoints_are_openais_own() -> None:
+    provider = OpenAIProvider(OpenAIConfig(base_url="https://eu.api.openai.com/v1/"))
+    native = {name: provider.endpoint(name, "chat", "gpt-5") for name in ("openai-chat", "openai-responses")}
+    assert {name: endpoint and endpoint.url for name, endpoint in native.items()} == {
+        "openai-chat": "https://eu.api.openai.com/v1/chat/completions",
+        "openai-responses": "https://eu.api.openai.com/v1/responses",
+    }
+    assert provider.endpoint("anthropic", "chat", "gpt-5") is None
+
+
+def test_a_failure_inside_a_responses_stream_has_its_kind() -> None:
+    body = json.dumps({"error": {"code": "invalid_prompt", "message": "no"}}).encode()
+    error = OpenAIProvider(OpenAIConfig()).classify_error(UpstreamFailure(200, {}, body))
+    assert (error.kind, error.scope) == (ErrorKind.INVALID_REQUEST, "request")
 
 
 def test_what_is_lost_is_declared() -> None:

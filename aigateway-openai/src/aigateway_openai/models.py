@@ -35,7 +35,24 @@ PATTERNS = ("gpt-*", "o1*", "o3*", "o4*", "chatgpt-*", "codex-*", "text-embeddin
 
 _REASONS = re.compile(r"(?:o\d|codex-|gpt-(?:[5-9]|\d\d))(?!.*-chat)")
 
+_RESPONSES_ALONE = re.compile(r"codex-|.*-codex|.*-pro(?:-\d{4}|$)|.*-deep-research|computer-use-")
+_CHAT_ALONE = re.compile(r".*-search-(?:preview|api)|.*-audio|gpt-audio|o1-mini")
+
 
 def reasons(model: str) -> bool:
     """Whether this is one of the models that think before they answer, and that take no sampling parameters."""
     return _REASONS.match(model) is not None
+
+
+def has_chat(model: str) -> bool:
+    """Whether Chat Completions serves this model.
+
+    Codex models, the pro ones, deep research and computer use have Responses alone (their pages at
+    https://platform.openai.com/docs/models; the API says "only supported in v1/responses").
+    """
+    return _RESPONSES_ALONE.match(model) is None
+
+
+def has_responses(model: str) -> bool:
+    """Whether Responses serves this model: all do but those for searching, for sound, and o1-mini (model pages)."""
+    return _CHAT_ALONE.match(model) is None

@@ -9,8 +9,16 @@ import httpx
 import pytest
 
 from aigateway_core.builtin.providers import aigateway_register_providers
-from aigateway_core.plugin import ChatRequest, Message, Provider, ProviderSpec, TextPart, Upstream
-from aigateway_core.structuring import structure
+from aigateway_core.plugin import (
+    ChatRequest,
+    Message,
+    Provider,
+    ProviderSpec,
+    SpeaksNatively,
+    TextPart,
+    Upstream,
+)
+from aigateway_core.structuring import StructuringError, structure
 
 pytestmark = pytest.mark.anyio
 
@@ -24,6 +32,14 @@ OPENAI_ANSWER = {
     "model": "m-1",
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+}
+RESPONSES_ANSWER = {
+    "id": "resp_1",
+    "object": "response",
+    "status": "completed",
+    "model": "m-1",
+    "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hi"}]}],
+    "usage": {"input_tokens": 1, "output_tokens": 1},
 }
 ANTHROPIC_ANSWER = {
     "id": "msg_1",
@@ -61,6 +77,33 @@ async def test_an_openai_compatible_vendor_is_asked_at_its_base_url() -> None:
     assert str(request.url) == "http://vendor.test/v1/chat/completions"
     assert request.headers["x-team"] == "a"
     assert json.loads(request.content)["model"] == "m-1"
+
+
+def native(provider: Provider) -> set[str]:
+    """The dialects whose clients need no translation."""
+    assert isinstance(provider, SpeaksNatively)
+    return {name for name in ("openai-chat", "openai-responses", "anthropic") if provider.endpoint(name, "chat", "m-1")}
+
+
+async def test_an_openai_compatible_vendor_has_chat_completions_unless_it_is_said_to_have_more() -> None:
+    assert native(built("openai-compatible")) == {"openai-chat"}
+    both = built("openai-compatible", wires=["chat", "responses"])
+    assert native(both) == {"openai-chat", "openai-responses"}
+    assert (await asked(both, OPENAI_ANSWER)).url.path == "/v1/chat/completions"
+
+
+async def test_the_first_wire_is_the_one_that_is_translated_over() -> None:
+    for wires in (["responses", "chat"], ["responses"]):
+        request = await asked(built("openai-compatible", wires=wires), RESPONSES_ANSWER)
+        assert str(request.url) == "http://vendor.test/v1/responses"
+        assert json.loads(request.content)["input"][0]["role"] == "user"
+    assert native(built("openai-compatible", wires=["responses"])) == {"openai-responses"}
+
+
+@pytest.mark.parametrize("wires", [[], ["smoke-signals"], "chat"])
+def test_wires_that_nobody_speaks_are_refused(wires: object) -> None:
+    with pytest.raises(StructuringError, match="wires"):
+        built("openai-compatible", wires=wires)
 
 
 async def test_an_anthropic_compatible_vendor_is_asked_with_its_version_header() -> None:

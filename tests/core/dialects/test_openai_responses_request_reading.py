@@ -285,19 +285,39 @@ def test_what_is_wrong_is_told_with_its_path(body: JsonObject, path: str) -> Non
         ({"previous_response_id": "resp_1"}, "previous_response_not_found"),
         ({"conversation": "conv_1"}, "unsupported_parameter"),
         ({"conversation": {"id": "conv_1"}}, "unsupported_parameter"),
-        ({"background": True}, "unsupported_parameter"),
         ({"prompt": {"id": "pmpt_1"}}, "unsupported_parameter"),
+        ({"background": True}, "unsupported_parameter"),
     ],
 )
-def test_what_needs_a_memory_is_refused_on_every_path(body: JsonObject, code: str) -> None:
+def test_a_translated_request_cannot_build_on_what_is_stored(body: JsonObject, code: str) -> None:
     (name,) = body
-    for look in (DIALECT.peek, DIALECT.decode_request):
+    for said in ({"input": "hi"}, {}) if name != "background" else ({"input": "hi"},):
         with pytest.raises((InvalidRequestError, UnsupportedFeatureError)) as caught:
-            look({"model": "m", "input": "hi"} | body)
+            DIALECT.decode_request({"model": "m"} | said | body)
         error: GatewayError = caught.value
         assert error.kind in (ErrorKind.INVALID_REQUEST, ErrorKind.UNSUPPORTED)
         reply = DIALECT.encode_error(error, "req_1")
         assert (reply.status, reply.body["error"]["param"], reply.body["error"]["code"]) == (400, name, code)
+
+
+@pytest.mark.parametrize(
+    "body", [{"previous_response_id": "resp_1"}, {"conversation": {"id": "conv_1"}}, {"prompt": {"id": "pmpt_1"}}]
+)
+def test_a_native_request_may_build_on_what_its_vendor_has_stored(body: JsonObject) -> None:
+    for said in ({"input": "hi"}, {"input": []}, {}):
+        assert DIALECT.peek({"model": "m"} | said | body).model == "m"
+
+
+def test_what_runs_in_the_background_is_refused_on_every_path() -> None:
+    with pytest.raises(UnsupportedFeatureError, match="background"):
+        DIALECT.peek({"model": "m", "input": "hi", "background": True})
+
+
+@pytest.mark.parametrize("body", [{}, {"input": None}, {"input": []}, {"input": 7}, {"input": {"role": "user"}}])
+def test_a_native_request_without_anything_to_say_is_refused(body: JsonObject) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        DIALECT.peek({"model": "m"} | body)
+    assert caught.value.path == "input"
 
 
 def test_a_request_is_looked_at_without_reading_it() -> None:

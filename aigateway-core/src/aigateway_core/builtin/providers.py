@@ -13,6 +13,8 @@ from aigateway_core.plugin import (
     OpenAIChatProfile,
     OpenAICompatibleConfig,
     OpenAICompatibleProvider,
+    OpenAIResponses,
+    OpenAIResponsesProfile,
     ProviderSpec,
     hookimpl,
 )
@@ -32,6 +34,8 @@ class _OpenAICompatible(OpenAICompatibleProvider):
     """Any server of this wire: it is asked in the words that all of them know, old ones included."""
 
     dialect = OpenAIChat(OpenAIChatProfile(max_tokens_field="max_tokens"))
+    # Encrypted reasoning of such a server is not for OpenAI.
+    responses = OpenAIResponses(OpenAIResponsesProfile(origin="openai-compatible"))
 
 
 @hookimpl

@@ -20,6 +20,7 @@ from __future__ import annotations
 from aigateway_core.dialects.anthropic import Anthropic, AnthropicProfile
 from aigateway_core.dialects.dialect import Dialect, Loss, Losses, StreamDecoder, StreamEncoder, StreamTap
 from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIChatProfile
+from aigateway_core.dialects.openai_responses import OpenAIResponses, OpenAIResponsesProfile
 from aigateway_core.dialects.sse import ServerSentEvent
 from aigateway_core.errors import (
     ErrorKind,
@@ -75,6 +76,7 @@ from aigateway_core.plugin.compatible import (
     AnthropicCompatibleProvider,
     OpenAICompatibleConfig,
     OpenAICompatibleProvider,
+    Wire,
 )
 from aigateway_core.plugin.hookspecs import hookimpl
 from aigateway_core.plugin.provider import (
@@ -125,6 +127,8 @@ __all__ = [
     "OpenAIChatProfile",
     "OpenAICompatibleConfig",
     "OpenAICompatibleProvider",
+    "OpenAIResponses",
+    "OpenAIResponsesProfile",
     "Part",
     "Provider",
     "ProviderSpec",
@@ -161,6 +165,7 @@ __all__ = [
     "UpstreamStream",
     "Usage",
     "UsageUpdate",
+    "Wire",
     "classify_status",
     "fold",
     "hookimpl",

@@ -6,14 +6,16 @@ A subclass sets class attributes; what its vendor spells differently goes into t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import ClassVar, Literal
 
 import attrs
+from typing_extensions import override
 
 from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.dialect import Dialect, Losses
 from aigateway_core.dialects.openai_chat import OpenAIChat
+from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.errors import UpstreamError, UpstreamFailure
 from aigateway_core.events import StreamEvent, unfold
 from aigateway_core.jsontext import dumps, loads_upstream
@@ -27,12 +29,16 @@ class OpenAICompatibleConfig:
     """``base_url`` includes the version (``https://api.example.com/v1``).
 
     ``models`` are added to the ones the provider knows; one that ends in ``*`` is a pattern. ``headers`` are sent with
-    every request.
+    every request. ``wires`` are the APIs that the server has: ``chat`` (``/chat/completions``) and ``responses``
+    (``/responses``). Clients of either are passed on untranslated; other clients are translated over the first one.
     """
 
     base_url: str
     models: tuple[str, ...] = ()
     headers: Mapping[str, str] = attrs.field(factory=dict)
+    wires: tuple[Literal["chat", "responses"], ...] = attrs.field(
+        default=("chat",), validator=attrs.validators.min_len(1)
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -44,8 +50,21 @@ class AnthropicCompatibleConfig:
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
+@attrs.frozen
+class Wire:
+    """A dialect that a vendor speaks, and the path below ``base_url`` where it does.
+
+    ``forwarded`` and ``prepare`` as of :class:`Endpoint`; ``prepare`` sees translated bodies too.
+    """
+
+    dialect: Dialect
+    path: str
+    forwarded: tuple[str, ...] = ()
+    prepare: Callable[[JsonObject], JsonObject] | None = None
+
+
 class _Compatible:
-    """A provider on one dialect: encodes, posts, decodes, whole and streamed, and offers the native path."""
+    """A provider on a known dialect: encodes, posts, decodes, whole and streamed, and offers the native path."""
 
     dialect: ClassVar[Dialect]
     path: ClassVar[str]
@@ -54,7 +73,8 @@ class _Compatible:
     known_patterns: ClassVar[Sequence[str]] = ()
 
     def __init__(self, config: OpenAICompatibleConfig | AnthropicCompatibleConfig) -> None:
-        self._url = config.base_url.rstrip("/") + self.path
+        self._base_url = config.base_url.rstrip("/")
+        self._wire = Wire(self.dialect, self.path, self.forwarded_headers, self.prepare)
         self._headers = dict(config.headers)
         known = {model.id for model in self.known_models}
         added = [ModelInfo(id=name) for name in config.models if not name.endswith("*") and name not in known]
@@ -63,6 +83,10 @@ class _Compatible:
             *self.known_patterns,
             *(name for name in config.models if name.endswith("*")),
         )
+
+    def wires(self, model: str) -> Sequence[Wire]:  # noqa: ARG002 - for vendors whose models differ in this
+        """What the vendor speaks for this model: requests are translated over the first, the others are native too."""
+        return (self._wire,)
 
     def adapt(self, request: ChatRequest) -> ChatRequest:
         """A request that is to be translated, without what this vendor's model would refuse.
@@ -85,27 +109,33 @@ class _Compatible:
 
     def losses(self, request: ChatRequest) -> Losses:
         """What the dialect cannot express."""
-        return self.dialect.losses(request)
+        return self.wires(request.model)[0].dialect.losses(request)
 
-    def endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:  # noqa: ARG002 - the Protocol
-        """The native path, for clients of the same dialect."""
-        if dialect != self.dialect.name or operation != "chat":
+    def endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:
+        """The native path, for clients of a dialect that the vendor speaks for this model."""
+        wire = next((one for one in self.wires(model) if one.dialect.name == dialect), None)
+        if wire is None or operation != "chat":
             return None
-        return Endpoint(self._url, self.dialect, self._headers, self.prepare, self.forwarded_headers)
+        return Endpoint(self._base_url + wire.path, wire.dialect, self._headers, wire.prepare, wire.forwarded)
 
     async def complete(self, request: ChatRequest, upstream: Upstream) -> ChatResponse:
         """The whole answer."""
-        response = await upstream.post(self._url, content=self._body(request), headers=self._headers)
-        return self.dialect.decode_response(loads_upstream(response.content), request, self.classify_error)
+        wire = self.wires(request.model)[0]
+        response = await upstream.post(
+            self._base_url + wire.path, content=self._body(request, wire), headers=self._headers
+        )
+        return wire.dialect.decode_response(loads_upstream(response.content), request, self.classify_error)
 
     async def stream(self, request: ChatRequest, upstream: Upstream) -> AsyncIterator[StreamEvent]:
         """The answer as it comes."""
-        decoder = self.dialect.stream_decoder(request, self.classify_error)
-        async with upstream.stream(self._url, content=self._body(request), headers=self._headers) as reply:
+        wire = self.wires(request.model)[0]
+        url, content = self._base_url + wire.path, self._body(request, wire)
+        decoder = wire.dialect.stream_decoder(request, self.classify_error)
+        async with upstream.stream(url, content=content, headers=self._headers) as reply:
             if reply.is_json:
                 # Some servers answer whole whatever they are asked for.
                 body = loads_upstream(await reply.read())
-                for event in unfold(self.dialect.decode_response(body, request, self.classify_error)):
+                for event in unfold(wire.dialect.decode_response(body, request, self.classify_error)):
                     yield event
                 return
             async for received in reply.events():
@@ -114,18 +144,36 @@ class _Compatible:
             for decoded in decoder.end():
                 yield decoded
 
-    def _body(self, request: ChatRequest) -> bytes:
-        return dumps(self.prepare(self.dialect.encode_request(self.adapt(request))))
+    def _body(self, request: ChatRequest, wire: Wire) -> bytes:
+        body = wire.dialect.encode_request(self.adapt(request))
+        return dumps(wire.prepare(body) if wire.prepare else body)
 
 
 class OpenAICompatibleProvider(_Compatible):
-    """A vendor with an OpenAI-like ``/chat/completions``."""
+    """A vendor with an OpenAI-like ``/chat/completions``, ``/responses``, or both, as its configuration says.
+
+    :meth:`prepare` is asked for bodies of Chat Completions alone.
+    """
 
     dialect = OpenAIChat()
     path = "/chat/completions"
+    responses: OpenAIResponses = OpenAIResponses()
 
     def __init__(self, config: OpenAICompatibleConfig) -> None:
         super().__init__(config)
+        spoken = {"chat": self._wire, "responses": Wire(self.responses, "/responses")}
+        self._wires = tuple(spoken[name] for name in dict.fromkeys(config.wires))
+
+    @override
+    def wires(self, model: str) -> Sequence[Wire]:
+        """Those that the configuration names."""
+        return self._wires
+
+    @override
+    def classify_error(self, failure: UpstreamFailure) -> UpstreamError:
+        """By the dialect's own codes; those of Responses are more, and the others mean the same there."""
+        dialects = (wire.dialect for wire in self._wires)
+        return next((one for one in dialects if one is self.responses), self.dialect).decode_error(failure)
 
 
 class AnthropicCompatibleProvider(_Compatible):

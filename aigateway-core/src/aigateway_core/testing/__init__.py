@@ -14,7 +14,7 @@ from aigateway_core.testing.auth import AuthStrategyConformance
 from aigateway_core.testing.conformance import ProviderConformance
 from aigateway_core.testing.fakes import FakeUpstream, FakeVendor, Reply
 from aigateway_core.testing.stats import StatsSinkConformance
-from aigateway_core.testing.vendors import anthropic_vendor, openai_chat_vendor
+from aigateway_core.testing.vendors import anthropic_vendor, openai_chat_vendor, openai_responses_vendor
 
 __all__ = [
     "AuthStrategyConformance",
@@ -25,4 +25,5 @@ __all__ = [
     "StatsSinkConformance",
     "anthropic_vendor",
     "openai_chat_vendor",
+    "openai_responses_vendor",
 ]

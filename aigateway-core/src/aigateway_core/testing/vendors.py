@@ -42,6 +42,51 @@ def openai_chat_vendor(*, model: str | None = None) -> FakeVendor:
     )
 
 
+def openai_responses_vendor(*, model: str | None = None) -> FakeVendor:
+    """A vendor with OpenAI's Responses.
+
+    Shapes: https://platform.openai.com/docs/api-reference/responses
+    """
+    part: JsonObject = {"type": "output_text", "text": "Hello there", "annotations": []}
+    message: JsonObject = {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
+    call: JsonObject = {
+        "type": "function_call",
+        "id": "fc_1",
+        "call_id": "call_1",
+        "name": "weather",
+        "arguments": _ARGUMENTS,
+        "status": "completed",
+    }
+    begun = {
+        "type": "response.content_part.added",
+        "item_id": "msg_1",
+        "content_index": 0,
+        "part": {**part, "text": ""},
+    }
+    return FakeVendor(
+        text=_json(_response([message], "completed")),
+        text_stream=_response_stream(
+            message,
+            [begun, *(_delta("output_text", "msg_1", text, content_index=0) for text in ("Hel", "lo ", "there"))],
+        ),
+        tool_call=_json(_response([call], "completed")),
+        tool_call_stream=_response_stream(
+            call, [_delta("function_call_arguments", "fc_1", text) for text in (_ARGUMENTS[:6], _ARGUMENTS[6:])]
+        ),
+        errors={
+            status: _json({"error": {"message": "no", "type": "error", "param": None, "code": None}})
+            for status in _STATUSES
+        },
+        model=model,
+    )
+
+
 def anthropic_vendor(*, model: str | None = None) -> FakeVendor:
     """A vendor with Anthropic's Messages.
 
@@ -102,6 +147,40 @@ def _chat_stream(deltas: Sequence[JsonObject], finish: str) -> list[bytes]:
     payloads = [{**frame, "choices": [choice], "usage": None} for choice in choices]
     payloads.append({**frame, "choices": [], "usage": _CHAT_USAGE})
     return [*_sse(payloads), b"data: [DONE]\n\n"]
+
+
+def _response(output: Sequence[JsonObject], status: str) -> JsonObject:
+    ended = status == "completed"
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1790000000,
+        "status": status,
+        "error": None,
+        "incomplete_details": None,
+        "model": "m",
+        "output": output,
+        "usage": {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13} if ended else None,
+    }
+
+
+def _delta(kind: str, item: str, text: str, **more: int) -> JsonObject:
+    return {"type": f"response.{kind}.delta", "item_id": item, "delta": text, **more}
+
+
+def _response_stream(item: JsonObject, deltas: Sequence[JsonObject]) -> list[bytes]:
+    """One item of an answer, as it grows."""
+    empty: JsonObject = {**item, "status": "in_progress"}
+    empty["content" if "content" in item else "arguments"] = [] if "content" in item else ""
+    payloads: list[JsonObject] = [
+        {"type": "response.created", "response": _response([], "in_progress")},
+        {"type": "response.in_progress", "response": _response([], "in_progress")},
+        {"type": "response.output_item.added", "output_index": 0, "item": empty},
+        *({**delta, "output_index": 0} for delta in deltas),
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": _response([item], "completed")},
+    ]
+    return _sse([{**payload, "sequence_number": number} for number, payload in enumerate(payloads)], named=True)
 
 
 _TOKENS = {"input_tokens": 9, "output_tokens": 4}

@@ -22,7 +22,7 @@ from aigateway_core.dialects.dialect import (
 from aigateway_core.dialects.openai_responses import errors
 from aigateway_core.dialects.openai_responses.native import relayed_request
 from aigateway_core.dialects.openai_responses.profile import OpenAIResponsesProfile
-from aigateway_core.dialects.openai_responses.request_reader import read_input, read_request
+from aigateway_core.dialects.openai_responses.request_reader import check_input, read_request
 from aigateway_core.dialects.openai_responses.request_writer import unwritten, write_request
 from aigateway_core.dialects.openai_responses.response import read_native, read_response, write_response
 from aigateway_core.dialects.openai_responses.response_object import response_id, response_object
@@ -57,8 +57,9 @@ class OpenAIResponses(Dialect):
 
     Besides the fields in ``cannot_express`` a translated request loses: tools that another vendor runs itself; thinking
     that another one made; the boundaries between several system texts (they become one text); the failure mark of a
-    tool result (it becomes the word ``Error:``). The gateway stores nothing: what builds on a stored response is
-    refused on every path, and ``store`` has no effect on a translated one.
+    tool result (it becomes the word ``Error:``). The gateway stores nothing: ``store`` has no
+    effect on a translated request, and one that builds on something stored is refused. On the native path both are the
+    vendor's, which keeps what it stores with the account that made it.
     """
 
     name: ClassVar[str] = "openai-responses"
@@ -72,7 +73,7 @@ class OpenAIResponses(Dialect):
     @override
     def peek(self, body: JsonObject) -> Peek:
         peeked = super().peek(body)
-        read_input(body)
+        check_input(body)
         return peeked
 
     @override

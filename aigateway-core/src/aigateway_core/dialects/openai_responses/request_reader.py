@@ -33,33 +33,46 @@ _KNOWN = frozenset(
 )
 """Fields that are read, and (``store``, ``stream_options``) those that a gateway without a memory has heeded."""
 
+_STORED = ("previous_response_id", "conversation", "prompt")
+"""What may stand in place of an input: things that the vendor keeps with the account they were made with."""
+
 _LOGPROBS = "message.output_text.logprobs"
 
 
-def read_input(body: JsonObject) -> Any:
-    """The input. Raises :class:`InvalidRequestError` for none, and for what a gateway without a memory cannot do.
+def check_input(body: JsonObject) -> None:
+    """What has to hold on every path. Raises :class:`InvalidRequestError` with the path of what is wrong.
 
-    A stored response or conversation belongs to the account that it was made with, and calls go to many.
+    Something has to be said, in this request or in what its vendor has stored. Nobody could fetch later what runs in
+    the background.
     """
-    if optional_string(body.get("previous_response_id"), "previous_response_id") is not None:
-        raise PreviousResponseError(
-            "this gateway stores no responses; send the whole conversation as input", path="previous_response_id"
-        )
     if optional_boolean(body.get("background"), "background"):
         raise UnsupportedFeatureError(
             "background: this gateway stores no responses, so none can be fetched later", path="background"
         )
+    given = body.get("input")
+    if given is not None and type(given) not in (str, list):
+        refuse("a string or an array of items", given, "input")
+    if given in (None, []) and all(body.get(name) is None for name in _STORED):
+        if given is None:
+            missing("input")
+        raise InvalidRequestError("at least one item is required", path="input")
+
+
+def read_input(body: JsonObject) -> Any:
+    """The input of a request that is to be translated: nothing that one vendor has stored is known to another.
+
+    Raises :class:`InvalidRequestError` as :func:`check_input`, and for what a gateway without a memory cannot do.
+    """
+    check_input(body)
+    if optional_string(body.get("previous_response_id"), "previous_response_id") is not None:
+        raise PreviousResponseError(
+            "this gateway stores no responses; send the whole conversation as input", path="previous_response_id"
+        )
     for name in ("conversation", "prompt"):
         if body.get(name) is not None:
             raise UnsupportedFeatureError(
-                f"{name}: it would be stored with one account of the provider, and calls go to many", path=name
+                f"{name}: this model's provider has no stored ones; send the whole conversation as input", path=name
             )
-    if body.get("input") is None:
-        missing("input")
-    if type(body["input"]) not in (str, list):
-        refuse("a string or an array of items", body["input"], "input")
-    if body["input"] == []:
-        raise InvalidRequestError("at least one item is required", path="input")
     return body["input"]
 
 
