@@ -160,3 +160,9 @@ async def test_an_account_that_did_not_change_stays_the_same_and_keeps_its_coold
     assert watched.current.value.accounts["acme"][0] is before
     assert watched.state.cooldown("a", "m") is not None
     assert watched.state.cooldown("b", "m") is None
+
+
+async def test_an_account_that_needs_a_login_is_not_asked(entry: Callable[..., ProviderEntry]) -> None:
+    watched = Watched(Store(row("good"), row("dead", status="needs_login", status_reason="revoked")), entry)
+    await watched.live.reload()
+    assert watched.accounts() == ["good"]

@@ -217,7 +217,11 @@ class Administration:
         """Whether the request path takes this account now, and why not."""
         if (trouble := self._trouble(row)) is not None:
             return _told("unusable", trouble)
-        return self._rest(row.id) if row.is_active else _told("disabled")
+        if not row.is_active:
+            return _told("disabled")
+        if row.status != "active":
+            return _told(row.status, row.status_reason, row.status_until)
+        return self._rest(row.id)
 
     def _trouble(self, row: StoredAccount) -> str | None:
         """What makes an account unusable whatever is done with it."""

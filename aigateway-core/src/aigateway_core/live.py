@@ -125,7 +125,7 @@ class LiveSnapshot:
     def _account(self, row: StoredAccount) -> Account | None:
         """The account as the request path wants it; None when it is switched off or cannot be used."""
         entry = self._providers.get(row.provider_id)
-        if entry is None or not row.is_active:
+        if entry is None or not row.is_active or row.status != "active":
             return None
         if row.problem is not None or row.auth_data is None:
             log.error("the account %s cannot be used: %s", row.id, row.problem)

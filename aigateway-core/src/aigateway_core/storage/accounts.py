@@ -87,6 +87,10 @@ class Accounts:
             detail = {name: self._difference(before, name, value) for name, value in given.items()}
             for name, value in given.items():
                 setattr(row, name, self._column(account_id, name, value))
+            if "auth_data" in given:
+                # A new credential is a new chance, and a renewal of the old one that is under way comes too late.
+                row.set(status="active", status_reason=None, status_until=None)
+                row.set(auth_generation=row.auth_generation + 1, refresh_attempt=None, refresh_until=None)
             # Later than before even when the clock is not: the time tells the states of an account apart.
             row.updated_at = max(to_naive(now()), row.updated_at + timedelta(microseconds=1))
             changed = Change(action="account.update", entity="account", entity_id=account_id, detail=detail)
@@ -115,9 +119,10 @@ class Accounts:
 
     def _column(self, account_id: str, name: str, value: Any) -> Any:
         """What is stored of a field."""
+        if name == "auth_data":
+            return sealed_auth_data(self._keyring, account_id, value)
         if value is not None and name in _SEALED:
-            text = to_json(value) if name == "auth_data" else value
-            return self._keyring.seal(text, _place(account_id, name))
+            return self._keyring.seal(value, _place(account_id, name))
         if name == "label":
             return columns.checked(value, name, 255)
         if name == "metadata":
@@ -162,6 +167,10 @@ def account_value(row: Any, keyring: KeyRing) -> StoredAccount:
         usage_count=row.usage_count,
         created_at=from_column(row.created_at),
         updated_at=from_column(row.updated_at),
+        status=row.status,
+        status_reason=row.status_reason,
+        status_until=from_optional(row.status_until),
+        auth_generation=row.auth_generation,
     )
     try:
         auth_data = from_json(keyring.open(row.auth_data, _place(row.id, "auth_data")))
@@ -169,6 +178,11 @@ def account_value(row: Any, keyring: KeyRing) -> StoredAccount:
     except VaultError:
         return attrs.evolve(account, problem="crypto_error")
     return attrs.evolve(account, auth_data=auth_data, proxy_url=proxy_url)
+
+
+def sealed_auth_data(keyring: KeyRing, account_id: str, auth_data: Mapping[str, Any]) -> str:
+    """What is stored of an account's credential."""
+    return keyring.seal(to_json(auth_data), _place(account_id, "auth_data"))
 
 
 def _require_provider(session: Session, provider_id: str) -> None:

@@ -15,6 +15,7 @@ class Entities:
 
     provider: Any
     account: Any
+    login: Any
     key: Any
     audit: Any
     fact: Any
@@ -79,6 +80,19 @@ def define_entities(db: Any) -> Entities:
         usage_count = Required(int, size=64, default=0)
         created_at = time()
         updated_at = time()
+        status = Required(str, 16, autostrip=False, default="active")
+        status_reason = text_or_none(255)
+        status_until = time_or_none()
+        auth_generation = Required(int, size=64, default=0)
+        refresh_attempt = text_or_none(32)
+        refresh_until = time_or_none()
+
+    class Login(db.Entity):  # type: ignore[misc]
+        _table_ = "oauth_logins"
+        id = identifier(64)
+        provider_id = text(64)
+        data = long_text()
+        expires_at = time()
 
     class Key(db.Entity):  # type: ignore[misc]
         _table_ = "api_keys"
@@ -107,4 +121,4 @@ def define_entities(db: Any) -> Entities:
         name = identifier(32)
         value = text_or_empty(255)
 
-    return Entities(provider=Provider, account=Account, key=Key, audit=Audit, fact=Fact)
+    return Entities(provider=Provider, account=Account, login=Login, key=Key, audit=Audit, fact=Fact)

@@ -23,6 +23,9 @@ UNSET: Final = Unset.UNSET
 
 Role: TypeAlias = Literal["client", "admin"]
 
+Status: TypeAlias = Literal["active", "needs_login", "banned"]
+"""What is stored about an account's standing with its vendor, and is not told by anything else of it."""
+
 Problem: TypeAlias = Literal["crypto_error"]
 """Why a row cannot be used: ``crypto_error``, its secrets do not open with this master key in this row."""
 
@@ -81,7 +84,8 @@ class StoredAccount:
     """An account with its secrets opened.
 
     When they do not open, ``problem`` says so, ``auth_data`` and ``proxy_url`` are None, and the account must not be
-    used: it may have been bound to an outbound proxy that cannot be read any more.
+    used: it may have been bound to an outbound proxy that cannot be read any more. ``auth_generation`` counts how often
+    ``auth_data`` was written.
     """
 
     id: str
@@ -97,6 +101,10 @@ class StoredAccount:
     usage_count: int
     created_at: datetime
     updated_at: datetime
+    status: Status = "active"
+    status_reason: str | None = None
+    status_until: datetime | None = None
+    auth_generation: int = 0
     problem: Problem | None = None
 
 

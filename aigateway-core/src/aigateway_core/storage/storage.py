@@ -13,9 +13,11 @@ from aigateway_core.storage.database import Database, Session
 from aigateway_core.storage.failures import refusal_to_open
 from aigateway_core.storage.keys import Keys, valid_keys
 from aigateway_core.storage.locations import DatabaseLocation
+from aigateway_core.storage.logins import Logins
 from aigateway_core.storage.migrations import migrate
 from aigateway_core.storage.providers import Providers, all_providers
 from aigateway_core.storage.rows import SnapshotRows
+from aigateway_core.storage.tokens import Tokens
 from aigateway_core.vault import KeyRing, Place, VaultError
 
 _CANARY = Place("storage_facts", "value", "canary")
@@ -32,6 +34,8 @@ class Storage:
         self._keyring = keyring
         self.providers = Providers(database, keyring)
         self.accounts = Accounts(database, keyring)
+        self.tokens = Tokens(database, keyring)
+        self.logins = Logins(database, keyring)
         self.calls = Calls(database)
         self.keys = Keys(database, keyring)
         self.audit = AuditLog(database)

@@ -1,0 +1,114 @@
+"""The tokens of accounts while they are renewed: who may spend a refresh token, and what came of it.
+
+A refresh token may be good for one use only. So whoever is about to spend one says so in the account's row before
+(:meth:`Tokens.claim`), which also proves that what comes back can be written; and writes what came back over exactly
+the tokens that were spent (:meth:`Tokens.keep`): ``auth_generation`` counts the writings, and a late writer finds none
+of his. Renewing is no change of an operator's: it leaves ``updated_at`` and the audit log alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aigateway_core.storage.accounts import sealed_auth_data
+from aigateway_core.storage.columns import clipped, now, to_column, to_naive
+from aigateway_core.storage.database import Change, Database, Session
+from aigateway_core.storage.rows import SYSTEM
+from aigateway_core.vault import KeyRing
+
+
+class Tokens:
+    """Claims, and what is kept under them. None of the methods knows what the tokens are."""
+
+    def __init__(self, database: Database, keyring: KeyRing) -> None:
+        self._database = database
+        self._keyring = keyring
+
+    async def claim(self, account_id: str, generation: int, attempt: str, seconds: float) -> bool:
+        """Announce that ``attempt`` spends the refresh token of this generation, within ``seconds``.
+
+        False when the account is gone, its tokens are others by now, or another attempt has announced itself.
+        """
+
+        def unit(session: Session) -> bool:
+            row = _of_generation(session, account_id, generation)
+            moment = _clock(session)
+            if row is None or (row.refresh_until is not None and row.refresh_until > moment):
+                return False
+            row.set(refresh_attempt=attempt, refresh_until=moment + timedelta(seconds=seconds))
+            return True
+
+        return await self._database.transaction(unit)
+
+    async def keep(
+        self, account_id: str, generation: int, auth_data: Mapping[str, Any], expires_at: datetime | None
+    ) -> bool:
+        """Store what a renewal brought, in place of the tokens of this generation.
+
+        False when those are not there any more: somebody else has stored newer ones.
+        """
+
+        def unit(session: Session) -> bool:
+            row = _of_generation(session, account_id, generation)
+            if row is None:
+                return False
+            row.set(
+                auth_data=sealed_auth_data(self._keyring, account_id, auth_data),
+                auth_generation=generation + 1,
+                expires_at=to_column(expires_at),
+                refresh_attempt=None,
+                refresh_until=None,
+            )
+            return True
+
+        return await self._database.transaction(unit)
+
+    async def release(self, account_id: str, attempt: str) -> None:
+        """Take back an announcement: nothing came of the attempt, and another one need not wait."""
+
+        def unit(session: Session) -> None:
+            row = session.entities.account.get_for_update(id=account_id)
+            if row is not None and row.refresh_attempt == attempt:
+                row.set(refresh_attempt=None, refresh_until=None)
+
+        await self._database.transaction(unit)
+
+    async def need_login(self, account_id: str, generation: int, reason: str) -> bool:
+        """Mark the account: its tokens of this generation are dead, and only a login brings new ones.
+
+        False when they are not there any more. The mark is a change that every process is told of.
+        """
+
+        def unit(session: Session) -> tuple[bool, tuple[Change, ...]]:
+            row = _of_generation(session, account_id, generation)
+            if row is None:
+                return False, ()
+            if row.status == "needs_login":
+                return True, ()
+            row.set(
+                status="needs_login",
+                status_reason=clipped(reason, 255),
+                status_until=None,
+                refresh_attempt=None,
+                refresh_until=None,
+            )
+            detail = {"reason": reason}
+            return True, (Change(action="account.needs_login", entity="account", entity_id=account_id, detail=detail),)
+
+        return await self._database.change(SYSTEM, unit)
+
+
+def _of_generation(session: Session, account_id: str, generation: int) -> Any:
+    """The account's row, locked, if its tokens are still of this generation."""
+    row = session.entities.account.get_for_update(id=account_id)
+    return row if row is not None and row.auth_generation == generation else None
+
+
+def _clock(session: Session) -> datetime:
+    """The time by which claims are measured, the same for every process: the server's, or this machine's."""
+    if session.is_sqlite:
+        return to_naive(now())
+    moment = session.select("SELECT UTC_TIMESTAMP(6)")[0]
+    return to_naive(moment.replace(tzinfo=UTC))
