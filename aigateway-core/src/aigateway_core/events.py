@@ -93,6 +93,29 @@ CONTENT_EVENTS = (TextDelta, ThinkingDelta, SignatureDelta, RedactedThinking, To
 """The events that carry something a client would show or act on: the first of them is the commit point."""
 
 
+@attrs.define
+class _Growing:
+    """A part in the making: ``part`` without its text, which stands in ``pieces`` and is joined once, at the end.
+
+    Joined at each delta, the text of a long answer would be copied as often as it has deltas.
+    """
+
+    part: Part
+    pieces: list[str] = attrs.field(factory=list)
+
+    def whole(self) -> Part:
+        match self.part:
+            case ToolCallPart(call_id, name):
+                arguments = "".join(self.pieces)
+                return ToolCallPart(call_id, name, arguments if arguments.strip() else "{}")
+            case TextPart():
+                return TextPart("".join(self.pieces))
+            case ThinkingPart():
+                return attrs.evolve(self.part, text="".join(self.pieces))
+            case part:
+                return part
+
+
 class Fold:
     """Builds the whole answer from its events, fed one by one."""
 
@@ -100,8 +123,8 @@ class Fold:
         self.start: StreamStart | None = None
         self.finish: StreamFinish | None = None
         self.usage: Usage | None = None
-        self._parts: list[Part] = []
-        self._calls: dict[int, int] = {}
+        self._parts: list[_Growing] = []
+        self._calls: dict[int, _Growing] = {}
         self._open_thinking = False
 
     def feed(self, event: StreamEvent) -> None:
@@ -118,10 +141,9 @@ class Fold:
             case RedactedThinking(data, origin):
                 self._add(ThinkingPart("", origin=origin, redacted=data))
             case ToolCallStart(index, call_id, name):
-                self._calls[index] = len(self._parts)
-                self._add(ToolCallPart(call_id, name, ""))
+                self._calls[index] = self._add(ToolCallPart(call_id, name, ""))
             case ToolCallDelta(index, arguments):
-                self._arguments(index, arguments)
+                self._calls[index].pieces.append(arguments)
             case UsageUpdate(usage):
                 self.usage = usage
             case StreamFinish():
@@ -131,55 +153,43 @@ class Fold:
         """The answer so far; a call whose arguments never came has ``{}``."""
         start = self.start or StreamStart("", "")
         finish = self.finish or StreamFinish("stop")
-        parts = tuple(
-            attrs.evolve(part, arguments="{}")
-            if isinstance(part, ToolCallPart) and not part.arguments.strip()
-            else part
-            for part in self._parts
-        )
         return ChatResponse(
             id=start.id,
             model=start.model,
-            parts=parts,
+            parts=tuple(part.whole() for part in self._parts),
             finish_reason=finish.reason,
             stop_sequence=finish.stop_sequence,
             usage=self.usage,
         )
 
-    def _add(self, part: Part) -> None:
-        self._parts.append(part)
+    def _add(self, part: Part) -> _Growing:
+        growing = _Growing(part)
+        self._parts.append(growing)
         self._open_thinking = False
+        return growing
 
     def _text(self, text: str) -> None:
         if not text:
             return
         last = self._parts[-1] if self._parts else None
-        if isinstance(last, TextPart):
-            self._parts[-1] = TextPart(last.text + text)
-        else:
-            self._add(TextPart(text))
+        if last is None or not isinstance(last.part, TextPart):
+            last = self._add(TextPart(""))
+        last.pieces.append(text)
 
     def _thinking(self, text: str, origin: str | None) -> None:
-        last = self._parts[-1] if self._parts else None
-        if self._open_thinking and isinstance(last, ThinkingPart):
-            self._parts[-1] = attrs.evolve(last, text=last.text + text)
-        else:
-            self._add(ThinkingPart(text, origin=origin))
+        if not self._open_thinking:
+            self._add(ThinkingPart("", origin=origin))
             self._open_thinking = True
+        self._parts[-1].pieces.append(text)
 
     def _sign(self, signature: str, origin: str | None) -> None:
-        last = self._parts[-1] if self._parts else None
-        if self._open_thinking and isinstance(last, ThinkingPart):
-            self._parts[-1] = attrs.evolve(last, signature=signature, origin=origin or last.origin)
-        else:
-            self._add(ThinkingPart("", signature=signature, origin=origin))
+        """Close the open thinking, which is the last part, since every other part closes it as well."""
+        if not self._open_thinking:
+            self._add(ThinkingPart("", origin=origin))
+        signed = self._parts[-1]
+        if isinstance(signed.part, ThinkingPart):
+            signed.part = attrs.evolve(signed.part, signature=signature, origin=origin or signed.part.origin)
         self._open_thinking = False
-
-    def _arguments(self, index: int, arguments: str) -> None:
-        position = self._calls[index]
-        call = self._parts[position]
-        if isinstance(call, ToolCallPart):
-            self._parts[position] = attrs.evolve(call, arguments=call.arguments + arguments)
 
 
 def fold(events: Iterable[StreamEvent]) -> ChatResponse:

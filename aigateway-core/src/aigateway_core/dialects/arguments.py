@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 
 from aigateway_core.errors import InvalidRequestError
@@ -30,3 +32,66 @@ def _is_broken(content: bytes) -> bool:
         return isinstance(orjson.loads(content), dict)
     except orjson.JSONDecodeError:
         return True
+
+
+_OUTSIDE = re.compile(r'["{}]')
+_INSIDE = re.compile(r'["\\]')
+
+
+class GrowingArguments:
+    """The JSON text of a call that arrives in fragments, and whether it is whole by now.
+
+    Every fragment is looked at once, for the braces in it: only where the first of them is closed the text is parsed.
+    To parse it at each fragment would take the square of its length.
+    """
+
+    __slots__ = ("_depth", "_escaped", "_fragments", "_quoted", "_whole")
+
+    def __init__(self) -> None:
+        self._fragments: list[str] = []
+        self._depth = 0
+        self._quoted = False
+        self._escaped = False
+        self._whole: bool | None = None
+
+    def add(self, fragment: str) -> None:
+        """Take in more of the text."""
+        self._fragments.append(fragment)
+        if self._whole is None:
+            self._scan(fragment)
+        elif fragment.strip():
+            self._whole = False
+
+    @property
+    def text(self) -> str:
+        """All of it so far."""
+        return "".join(self._fragments)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it spells a whole object."""
+        return self._whole is True
+
+    @property
+    def broken(self) -> bool:
+        """Whether it could not be used, were it to end here."""
+        return not self.complete and parse_arguments(self.text) is None
+
+    def _scan(self, fragment: str) -> None:
+        place = int(self._escaped and bool(fragment))
+        self._escaped = self._escaped and not fragment
+        while (found := (_INSIDE if self._quoted else _OUTSIDE).search(fragment, place)) is not None:
+            place = found.end()
+            match found.group():
+                case '"':
+                    self._quoted = not self._quoted
+                case "\\":
+                    self._escaped = place == len(fragment)
+                    place += 1
+                case "{":
+                    self._depth += 1
+                case _:
+                    self._depth -= 1
+                    if self._depth <= 0:
+                        self._whole = parse_arguments(self.text) is not None
+                        return

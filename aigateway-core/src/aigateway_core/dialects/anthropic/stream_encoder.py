@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from aigateway_core.dialects.anthropic.response import call_id, hides_thinking, message_id, tool_block
 from aigateway_core.dialects.anthropic.usage import CUT_REASONS, write_stop, write_usage
-from aigateway_core.dialects.arguments import parse_arguments
+from aigateway_core.dialects.arguments import GrowingArguments
 from aigateway_core.dialects.dialect import StreamEncoder
 from aigateway_core.dialects.estimate import OutputMeter, input_tokens
 from aigateway_core.dialects.signatures import client_redacted, client_signature
@@ -102,22 +102,22 @@ class _CallBlock(_Block):
     def __init__(self, index: int, start: JsonObject) -> None:
         super().__init__(start)
         self.index = index
-        self._arguments: list[str] = []
+        self._arguments = GrowingArguments()
 
     def add(self, fragment: str) -> None:
-        self._arguments.append(fragment)
+        self._arguments.add(fragment)
         self.waiting.append({"type": "input_json_delta", "partial_json": fragment})
 
     @property
     @override
     def complete(self) -> bool:
-        """Whether its arguments are a whole object; the last fragment is looked at first, for it is asked often."""
-        return bool(self._arguments) and self._arguments[-1].rstrip().endswith("}") and not self.broken
+        """Whether its arguments are a whole object."""
+        return self._arguments.complete
 
     @property
     def broken(self) -> bool:
         """Whether its arguments, were they to end here, could not be used."""
-        return parse_arguments("".join(self._arguments)) is None
+        return self._arguments.broken
 
 
 class AnthropicStreamEncoder(StreamEncoder):

@@ -10,7 +10,7 @@ from collections import deque
 
 from typing_extensions import override
 
-from aigateway_core.dialects.arguments import parse_arguments
+from aigateway_core.dialects.arguments import GrowingArguments
 from aigateway_core.dialects.dialect import StreamEncoder
 from aigateway_core.dialects.estimate import OutputMeter
 from aigateway_core.dialects.gemini.framing import Frames, Framing
@@ -36,33 +36,17 @@ from aigateway_core.model import ChatRequest, FinishReason, JsonObject, Thinking
 class _Call:
     """A call that waits for its arguments."""
 
-    __slots__ = ("_fragments", "_id", "_name", "_signature")
+    __slots__ = ("_id", "_name", "_signature", "arguments")
 
     def __init__(self, start: ToolCallStart, signature: str | None) -> None:
         self._id = start.id
         self._name = start.name
         self._signature = signature
-        self._fragments: list[str] = []
-
-    def add(self, fragment: str) -> None:
-        self._fragments.append(fragment)
-
-    @property
-    def complete(self) -> bool:
-        """Whether the arguments are a whole object; the last fragment is looked at first, for it is asked often."""
-        return (
-            bool(self._fragments)
-            and self._fragments[-1].rstrip().endswith("}")
-            and parse_arguments(self._arguments) is not None
-        )
+        self.arguments = GrowingArguments()
 
     def parts(self, reason: FinishReason) -> list[JsonObject]:
         """The part that it makes, or none if it was cut off with the answer."""
-        return write_call(ToolCallPart(self._id, self._name, self._arguments), self._signature, reason)
-
-    @property
-    def _arguments(self) -> str:
-        return "".join(self._fragments)
+        return write_call(ToolCallPart(self._id, self._name, self.arguments.text), self._signature, reason)
 
 
 class _Thoughts:
@@ -164,7 +148,7 @@ class GeminiStreamEncoder(StreamEncoder):
                 self._calls[index] = _Call(event, self._signature)
                 self._queue += [*self._thoughts.end(), self._calls[index]]
             case ToolCallDelta(index, fragment) if fragment and index in self._calls:
-                self._calls[index].add(fragment)
+                self._calls[index].arguments.add(fragment)
                 return
             case _:
                 return
@@ -182,7 +166,7 @@ class GeminiStreamEncoder(StreamEncoder):
         parts: list[JsonObject] = []
         while self._queue:
             item = self._queue[0]
-            if isinstance(item, _Call) and not item.complete:
+            if isinstance(item, _Call) and not item.arguments.complete:
                 break
             self._queue.popleft()
             parts += item.parts("stop") if isinstance(item, _Call) else [item]
@@ -195,7 +179,7 @@ class GeminiStreamEncoder(StreamEncoder):
         for item in self._queue:
             if not isinstance(item, _Call):
                 parts.append(item)
-            elif item.complete or finish.reason not in CUT_REASONS:
+            elif item.arguments.complete or finish.reason not in CUT_REASONS:
                 parts += item.parts(finish.reason)
         self._queue.clear()
         self._finish = finish
