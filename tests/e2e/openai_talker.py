@@ -15,7 +15,6 @@ _FINISH = {
     "length": "length",
     "tool_calls": "tools",
     "content_filter": "filter",
-    "sensitive": "filter",  # GLM's own word, which the native path relays as it is
 }
 
 
@@ -84,8 +83,8 @@ class OpenAITalker:
                 pass
             completion = stream.get_final_completion()
         choice = completion.choices[0]
+        assert choice.message.role == "assistant"
         # The helper's message has fields of the SDK's own (parsed, parsed_arguments, index) that are not for the wire.
-        # It also strings together the role that some vendors repeat in every chunk.
         plain = choice.message.model_dump(
             include={"content": True, "tool_calls": {"__all__": {"id", "type", "function"}}}
         )

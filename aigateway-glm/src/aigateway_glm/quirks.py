@@ -45,6 +45,7 @@ PROFILE = OpenAIChatProfile(
         "model_context_window_exceeded": "context_window",
         "network_error": "error",
     },
+    repeats_role=True,
     error_codes={code: (verdict.kind, verdict.scope) for code, verdict in VERDICTS.items()},
     cannot_express={
         **{name: Loss("refused", _NO_SUCH_FIELD) for name in REFUSED},

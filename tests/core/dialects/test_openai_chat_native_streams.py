@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -248,3 +249,72 @@ def test_an_event_without_an_end_is_an_error() -> None:
     assert watching.feed(b"data: " + b"x" * (17 << 20)) == b""
     assert watching.error is not None
     assert watching.error.kind is ErrorKind.PROTOCOL
+
+
+# -- a vendor with habits of its own
+
+HABITUAL = OpenAIChat(
+    OpenAIChatProfile(
+        repeats_role=True,
+        finish_reasons={"sensitive": "content_filter", "too_long": "context_window", "broke": "error"},
+    )
+)
+
+
+def told(watching: StreamTap, wire: bytes, size: int) -> list[Any]:
+    """The chunks that a client gets when the bytes come in pieces of this size; ``[DONE]`` stands last."""
+    relayed = b"".join(watching.feed(wire[start : start + size]) for start in range(0, len(wire), size))
+    lines = (relayed + watching.end()).decode().split("\n\n")
+    return [orjson.loads(line[6:]) for line in lines if line.startswith("data: {")]
+
+
+@pytest.mark.parametrize("size", [1, 7, 60, 10_000])
+@pytest.mark.parametrize("spaces", [True, False])
+def test_a_role_that_every_chunk_repeats_is_told_once(size: int, spaces: bool) -> None:
+    def spelled(**delta: Any) -> bytes:
+        return data(json.dumps(chunk(**delta), separators=(", ", ": ") if spaces else (",", ":")).encode())
+
+    quoting = 'say "role":"assistant", and "role": "user"'
+    first = spelled(reasoning_content="hm", role="assistant")
+    wire = first + spelled(role="assistant", content=quoting) + spelled(content="b", role="assistant", x=1)
+    wire += spelled(role="assistant") + data(chunk("stop", role="assistant", content="")) + DONE
+    deltas = [each["choices"][0]["delta"] for each in told(tap(dialect=HABITUAL), wire, size)]
+    assert deltas == [
+        {"reasoning_content": "hm", "role": "assistant"},
+        {"content": quoting},
+        {"content": "b", "x": 1},
+        {},
+        {"content": ""},
+    ]
+
+
+def test_other_vendors_roles_pass_as_they_come() -> None:
+    wire = data(chunk(role="assistant", content="a")) + data(chunk(role="assistant", content="b"))
+    assert tap(model="up").feed(wire) == wire
+
+
+@pytest.mark.parametrize(("word", "plain"), [("sensitive", "content_filter"), ("too_long", "length"), ("odd", "odd")])
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_a_vendors_own_word_for_the_end_is_told_in_openais(word: str, plain: str, size: int) -> None:
+    said = f'"finish_reason":"{word}"'
+    wire = data(chunk(content=said)) + data(chunk(word, content="")) + DONE
+    watching = tap(dialect=HABITUAL)
+    chunks = told(watching, wire, size)
+    assert chunks[0]["choices"][0]["delta"]["content"] == said
+    assert chunks[1]["choices"][0]["finish_reason"] == plain
+    assert watching.finish_reason == HABITUAL.profile.finish_reasons.get(word, "stop")
+
+
+def test_a_whole_answer_is_told_in_openais_words_too() -> None:
+    body = {**chunk("sensitive"), "choices": [{"message": {"content": "a"}, "finish_reason": "sensitive"}]}
+    assert orjson.loads(HABITUAL.native_response(dumps(body), "mine").body)["choices"][0]["finish_reason"] == (
+        "content_filter"
+    )
+    unended = {**body, "choices": [{"message": {"content": "a"}}]}
+    assert "finish_reason" not in orjson.loads(HABITUAL.native_response(dumps(unended), "mine").body)["choices"][0]
+
+
+def test_a_vendors_word_for_a_failure_is_one() -> None:
+    watching = tap(dialect=HABITUAL)
+    relayed = watching.feed(data(chunk(content="a")) + data(chunk("broke")) + DONE)
+    assert (watching.error and watching.error.kind, b"broke" in relayed) == (ErrorKind.SERVER, False)

@@ -53,9 +53,14 @@ def settled(reason: FinishReason, *, called: bool, refused: bool = False) -> Fin
     return reason
 
 
+def plain_finish(reason: FinishReason) -> str:
+    """OpenAI's word for this reason, whatever else was seen."""
+    return _WRITTEN[reason]
+
+
 def finish_word(reason: FinishReason, *, called: bool) -> str:
     """OpenAI's word for why the model stopped."""
-    return _WRITTEN[settled(reason, called=called)]
+    return plain_finish(settled(reason, called=called))
 
 
 def read_usage(value: Any) -> Usage | None:

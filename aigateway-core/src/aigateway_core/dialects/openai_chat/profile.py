@@ -70,7 +70,13 @@ class OpenAIChatProfile:
     """True: a request without any user message is refused, so one is added."""
 
     finish_reasons: Mapping[str, FinishReason | Literal["error"]] = attrs.field(factory=dict)
-    """Words of the vendor's own for why a model stopped; ``error`` for one that says that it failed."""
+    """Words of the vendor's own for why a model stopped; ``error`` for one that says that it failed.
+
+    Clients are told OpenAI's words, on the native path too.
+    """
+
+    repeats_role: bool = False
+    """True: every chunk of a stream repeats the role; on the native path only the first one is passed on."""
 
     error_codes: Mapping[str, tuple[ErrorKind, Scope]] = attrs.field(factory=dict)
     """Codes (and types) of the vendor's own for what went wrong; they win over OpenAI's."""

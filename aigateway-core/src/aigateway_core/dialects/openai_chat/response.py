@@ -11,6 +11,7 @@ from aigateway_core.dialects.identifiers import restoring_names, synthetic_tool_
 from aigateway_core.dialects.openai_chat.errors import holds_error
 from aigateway_core.dialects.openai_chat.outcome import finish_word, read_finish, read_usage, settled, write_usage
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
+from aigateway_core.dialects.openai_chat.spelling import known_finish
 from aigateway_core.dialects.openai_facts import answer_seed
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.jsontext import dumps, loads_upstream
@@ -92,6 +93,8 @@ def read_native(body: bytes, client_model: str, profile: OpenAIChatProfile, clas
     text_in(message.get("content"))
     finish = settled(_finish(choice, profile), called=bool(message.get("tool_calls") or message.get("function_call")))
     parsed["model"] = client_model
+    if profile.finish_reasons and "finish_reason" in choice:
+        choice["finish_reason"] = known_finish(choice["finish_reason"], profile.finish_reasons)
     return NativeAnswer(dumps(parsed), _usage(parsed), finish)
 
 

@@ -16,6 +16,7 @@ from aigateway_core.dialects.dialect import Classify, StreamTap
 from aigateway_core.dialects.openai_chat.outcome import read_finish, read_usage
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
 from aigateway_core.dialects.openai_chat.response import failed_finish, text_in, thinking_in
+from aigateway_core.dialects.openai_chat.spelling import Roles, with_known_finish
 from aigateway_core.dialects.openai_chat.stream_decoder import DONE, cut, read_chunk
 from aigateway_core.dialects.sse import BlockSplitter, format_event, parse_block
 from aigateway_core.errors import UpstreamError
@@ -36,6 +37,7 @@ class ChatStreamTap(StreamTap):
         self._model = client_model
         self._asked_for_usage = asked_for_usage
         self._profile = profile
+        self._roles = Roles() if profile.repeats_role else None
         self._classify = classify
         self._names: set[bytes] = set()
         self._new_name = b'"model":' + dumps(client_model)
@@ -49,7 +51,7 @@ class ChatStreamTap(StreamTap):
             blocks = self._splitter.feed(chunk)
         except UpstreamError as error:
             return self._fail(error)
-        return self._pass(blocks) if blocks else b""
+        return self._with_one_role(self._pass(blocks)) if blocks else b""
 
     @override
     def end(self) -> bytes:
@@ -61,7 +63,10 @@ class ChatStreamTap(StreamTap):
         if self._cut_short():
             self._fail(cut())
         self._over = True
-        return relayed
+        return self._with_one_role(relayed)
+
+    def _with_one_role(self, events: bytes) -> bytes:
+        return events if self._roles is None else self._roles.once(events)
 
     def _cut_short(self) -> bool:
         return not self._over and self.finish_reason is None
@@ -106,7 +111,8 @@ class ChatStreamTap(StreamTap):
             self.usage = usage
             if not choices and not self._asked_for_usage:
                 return b""
-        return self._with_name(chunk, block)
+        named = self._with_name(chunk, block)
+        return with_known_finish(named, self._profile.finish_reasons) if self._profile.finish_reasons else named
 
     def _choice(self, choice: JsonObject) -> None:
         delta = choice.get("delta")
