@@ -10,6 +10,7 @@ import anthropic
 import openai
 import pytest
 from e2e.fakes.anthropic import AnthropicWire
+from e2e.fakes.gemini import GeminiWire
 from e2e.fakes.glm import GLMWire
 from e2e.fakes.openai import OpenAIWire
 from e2e.fakes.server import FakeVendor
@@ -19,12 +20,13 @@ from e2e.house import KEYS, Vendors
 
 @pytest.fixture(scope="session")
 def vendors() -> Iterator[Vendors]:
-    """Four vendors for the whole run; a test that scripts one of them uses a model name of its own."""
+    """The vendors for the whole run; a test that scripts one of them uses a model name of its own."""
     made = Vendors(
         openai=FakeVendor(OpenAIWire(), [KEYS["openai"]]),
         glm=FakeVendor(GLMWire(), [KEYS["glm"]]),
         acme=FakeVendor(AnthropicWire(), [KEYS["acme"]]),
         beta=FakeVendor(OpenAIWire(reasoning_content=True), [KEYS["beta"]]),
+        gamma=FakeVendor(GeminiWire(), [KEYS["gamma"]]),
     )
     for vendor in made.all:
         vendor.start()
@@ -63,7 +65,7 @@ def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 
 @pytest.fixture(scope="module")
 def gateway(start_gateway: Callable[..., GatewayProcess], vendors: Vendors) -> GatewayProcess:
-    """A gateway in front of all four vendors, each with one account from the configuration."""
+    """A gateway in front of the vendors, each with one account from the configuration."""
     return start_gateway({"providers": vendors.providers()})
 
 

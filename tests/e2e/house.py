@@ -12,23 +12,26 @@ KEYS = {
     "glm": "glm-e2e-id.glm-e2e-secret",
     "acme": "sk-acme-e2e-key-1",
     "beta": "sk-beta-e2e-key-1",
+    "gamma": "AIza-gamma-e2e-key-1",
 }
 """The key that each vendor knows from the beginning."""
 
 
 @attrs.frozen(eq=False)
 class Vendors:
-    """The four fakes; ``acme`` is compatible with Anthropic, ``beta`` with OpenAI, both by configuration alone."""
+    """The fakes. ``acme`` is compatible with Anthropic, ``beta`` with OpenAI, ``gamma`` with Gemini, all three by
+    configuration alone."""
 
     openai: FakeVendor
     glm: FakeVendor
     acme: FakeVendor
     beta: FakeVendor
+    gamma: FakeVendor
 
     @property
     def all(self) -> tuple[FakeVendor, ...]:
         """Every one of them."""
-        return (self.openai, self.glm, self.acme, self.beta)
+        return (self.openai, self.glm, self.acme, self.beta, self.gamma)
 
     def named(self, provider: str) -> FakeVendor:
         """The fake behind a provider."""

@@ -13,11 +13,15 @@ import openai
 import pytest
 from e2e.anthropic_talker import AnthropicTalker
 from e2e.fakes.anthropic import AnthropicWire
+from e2e.fakes.gemini import GeminiWire
 from e2e.fakes.glm import GLMWire
 from e2e.fakes.openai import OpenAIWire
 from e2e.fakes.server import FakeVendor
+from e2e.gemini_talker import GeminiTalker
 from e2e.openai_talker import OpenAITalker
 from e2e.talkers import MODES, PIXEL, Mode, Talker, ToolSpec
+from google import genai
+from google.genai import types
 
 KEY = "sk-known"
 CLOCK = ToolSpec(name="clock", arguments=("tz",))
@@ -30,6 +34,10 @@ FORGED = {"type": "thinking", "thinking": "t", "signature": "forged"}
 BUDGET = {"type": "enabled", "budget_tokens": 1024}
 RESULT = {"type": "tool_result", "tool_use_id": "a", "content": "noon"}
 USER = {"role": "user", "content": "hello"}
+SKIP = "skip_thought_signature_validator"
+FUNCTION_CALL = {"functionCall": {"id": "a", "name": "clock", "args": {}}}
+ANSWERED: dict[str, Any] = {"functionResponse": {"id": "a", "name": "clock", "response": {"output": "noon"}}}
+USER_PART: tuple[str, dict[str, Any]] = ("user", {"text": "x"})
 
 
 @pytest.fixture
@@ -52,6 +60,39 @@ def post(vendor: FakeVendor, path: str, body: Any, **headers: str) -> tuple[int,
 
 def turns(*messages: tuple[str, Any]) -> dict[str, Any]:
     return {"messages": [{"role": role, "content": content} for role, content in messages]}
+
+
+def contents(*said: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    return {"contents": [{"role": role, "parts": [part]} for role, part in said]}
+
+
+def parts(*said: dict[str, Any]) -> dict[str, Any]:
+    return {"contents": [{"role": "user", "parts": list(said)}]}
+
+
+def signed(signature: str) -> dict[str, Any]:
+    return {**FUNCTION_CALL, "thoughtSignature": signature}
+
+
+UNSIGNED = signed(SKIP)
+
+
+def other(key: str) -> dict[str, Any]:
+    return {"functionResponse": {**ANSWERED["functionResponse"], key: "other"}}
+
+
+def declared(*functions: dict[str, Any]) -> dict[str, Any]:
+    return {"tools": [{"functionDeclarations": list(functions)}]}
+
+
+def calling(mode: str, *names: str) -> dict[str, Any]:
+    return {
+        "toolConfig": {"functionCallingConfig": {"mode": mode, **({"allowedFunctionNames": names} if names else {})}}
+    }
+
+
+def config(**fields: Any) -> dict[str, Any]:
+    return {"generationConfig": fields}
 
 
 def picture(url: str) -> dict[str, Any]:
@@ -112,6 +153,94 @@ def test_the_anthropic_sdk_is_content_with_the_fake_anthropic(vendor: FakeVendor
     options: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 2000}} if thinking else {}
     converse(AnthropicTalker(client, "claude-sonnet-5", mode, system="Be kind", tools=[CLOCK], **options))
     assert vendor.violations == []
+
+
+@pytest.mark.parametrize("mode", ["whole", "stream"])
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-3-flash"])
+@pytest.mark.parametrize("vendor", [GeminiWire], indirect=True)
+def test_the_google_sdk_is_content_with_the_fake_gemini(vendor: FakeVendor, model: str, mode: Mode) -> None:
+    headers = {"accept-encoding": "identity"}
+    options = types.HttpOptions(base_url=vendor.url, api_version="v1beta", headers=headers, timeout=10_000)
+    client = genai.Client(api_key=KEY, http_options=options)
+    thinking = types.ThinkingConfig(include_thoughts=True)
+    converse(GeminiTalker(client, model, mode, system="Be kind", tools=[CLOCK], thinking_config=thinking))
+    counted = client.models.count_tokens(model=model, contents="hello")
+    assert counted.total_tokens
+    assert vendor.violations == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"surprise": 1}, "surprise"),
+        ({"systemInstruction": "Be kind"}, "systemInstruction"),
+        ({"systemInstruction": {"parts": [{"text": ""}]}}, "system_instruction"),
+        ({"contents": []}, "contents is not specified"),
+        (parts(), "at least one parts"),
+        (parts({"text": ""}), "oneof field"),
+        (parts({}), "oneof field"),
+        (parts({"text": "x", "cache_control": {}}), "cacheControl"),
+        (parts({"text": "x", "inlineData": {"mimeType": "image/png", "data": PIXEL}}), "oneof field"),
+        (parts({"inlineData": {"mimeType": "image/x-icon", "data": PIXEL}}), "MIME"),
+        (parts({"inlineData": {"mimeType": "image/png", "data": "n!"}}), "base64"),
+        (parts({"functionCall": {"name": "clock", "args": {}}}), "the model's"),
+        (parts({"text": "x", "thought": True}), "the model's"),
+        (contents(("assistant", {"text": "x"})), "valid role"),
+        (contents(("user", {"text": "x"}), ("model", {"text": "y"})), "end with a user role"),
+        (contents(("user", {"text": "x"}), ("model", FUNCTION_CALL), ("user", {"text": "y"})), "number of function"),
+        (contents(("user", {"text": "x"}), ("model", FUNCTION_CALL), ("user", other("name"))), "answers no call"),
+        (contents(("user", {"text": "x"}), ("model", FUNCTION_CALL), ("user", other("id"))), "answers no call"),
+        (contents(("user", {"text": "x"}), ("model", FUNCTION_CALL), ("user", ANSWERED)), "thought_signature"),
+        (contents(("user", {"text": "x"}), ("model", signed("Zm9yZ2Vk")), ("user", ANSWERED)), "not valid"),
+        (contents(("user", {"text": "x"}), ("model", {"text": "y", "thoughtSignature": SKIP}), USER_PART), "not valid"),
+        (contents(("model", UNSIGNED), ("user", ANSWERED)), "immediately after"),
+        (contents(USER_PART, ("model", {"text": "y"}), ("model", UNSIGNED), ("user", ANSWERED)), "immediately after"),
+        (contents(("user", ANSWERED)), "number of function"),
+        (declared({"name": "1st"}), "function name"),
+        (declared({"name": "t"}, {"name": "t"}), "Duplicate"),
+        (declared({"name": "t", "strict": True}), "strict"),
+        (declared({"name": "t", "parameters": {"type": "OBJECT", "additionalProperties": False}}), "additionalProp"),
+        (declared({"name": "t", "parameters": {"type": "OBJECT", "$schema": "x"}}), "$schema"),
+        (declared({"name": "t", "parameters": {"type": "ARRAY"}}), "items"),
+        (declared({"name": "t", "parameters": {"type": "THING"}}), "type"),
+        (declared({"name": "t", "parameters": {"type": "OBJECT"}, "parametersJsonSchema": {}}), "exclude"),
+        (declared({"name": "t", "parametersJsonSchema": {}}), "of an object"),
+        ({"tools": [{"googleSearch": {}}, {"functionDeclarations": [{"name": "t"}]}]}, "beside"),
+        ({"toolConfig": {"functionCallingConfig": {"mode": "ANY"}}}, "without function_declarations"),
+        ({**declared({"name": "t"}), **calling("AUTO", "t")}, "allowed_function_names"),
+        ({**declared({"name": "t"}), **calling("ANY", "u")}, "allowed_function_names"),
+        ({**declared({"name": "t"}), **calling("SOME")}, "mode"),
+        (config(temperature=3), "temperature"),
+        (config(temperature="1"), "temperature"),
+        (config(maxOutputTokens=0), "maxOutputTokens"),
+        (config(stopSequences=list("abcdef")), "stop_sequences"),
+        (config(max_tokens=5), "maxTokens"),
+        (config(responseJsonSchema={"type": "object"}), "response_mime_type"),
+        (config(responseMimeType="text/html"), "response_mime_type"),
+        (config(thinkingConfig={"thinkingLevel": "ENORMOUS"}), "thinkingLevel"),
+        (config(thinkingConfig={"thinkingLevel": "LOW", "thinkingBudget": 5}), "only one"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("vendor", [GeminiWire], indirect=True)
+def test_the_fake_gemini_refuses(vendor: FakeVendor, change: dict[str, Any], said: str) -> None:
+    body = {**parts({"text": "hello"}), **change}
+    status, answer = post(vendor, "/v1beta/models/gemini-3-flash:generateContent", body, x_goog_api_key=KEY)
+    assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert any(said in violation for violation in vendor.violations), vendor.violations
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (config(thinkingConfig={"thinkingLevel": "LOW"}), "level"),
+        ({**config(responseMimeType="application/json"), **declared({"name": "t"})}, "response mime type"),
+    ],
+)
+@pytest.mark.parametrize("vendor", [GeminiWire], indirect=True)
+def test_the_fake_geminis_older_models_refuse(vendor: FakeVendor, change: dict[str, Any], said: str) -> None:
+    body = {**parts({"text": "hello"}), **change}
+    assert post(vendor, "/v1beta/models/gemini-2.5-pro:generateContent", body, x_goog_api_key=KEY)[0] == 400
+    assert any(said in violation for violation in vendor.violations), vendor.violations
 
 
 @pytest.mark.parametrize(
@@ -249,11 +378,12 @@ def test_the_fake_anthropic_wants_a_version_and_has_no_sampling_in_the_newest(ve
         (OpenAIWire, "/v1/chat/completions", {"code": "invalid_api_key"}),
         (GLMWire, GLMWire.path, {"code": "1002"}),
         (AnthropicWire, "/v1/messages", {"type": "authentication_error"}),
+        (GeminiWire, "/v1beta/models/gemini-3-flash:generateContent", {"status": "PERMISSION_DENIED"}),
     ],
     indirect=["vendor"],
 )
 def test_an_unknown_key_is_refused_and_is_no_violation(vendor: FakeVendor, path: str, shape: dict[str, str]) -> None:
     status, answer = post(vendor, path, {}, authorization="Bearer sk-unknown")
-    assert status == 401
+    assert status in (401, 403)
     assert shape.items() <= answer["error"].items()
     assert vendor.violations == []

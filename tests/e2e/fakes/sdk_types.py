@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,24 @@ class RequestType:
                 yield Problem(one["msg"], where=".".join(str(step) for step in one["loc"]), code="invalid_value")
 
 
+class ModelType:
+    """A type made of an SDK's pydantic models, which refuse unknown keys by themselves."""
+
+    def __init__(self, model: Any) -> None:
+        adapter = TypeAdapter(model)
+        adapter.rebuild(force=True)  # Google's models are built on first use
+        self._validator = SchemaValidator(_tightened(adapter.core_schema))
+
+    def problems(self, value: Any, where: str) -> Iterator[Problem]:
+        """What in ``value`` does not fit the type. Bytes are judged as the base64 that they are on the wire."""
+        try:
+            self._validator.validate_json(json.dumps(value), strict=True)
+        except ValidationError as error:
+            for one in error.errors(include_url=False, include_input=False):
+                at = ".".join(str(step) for step in (where, *one["loc"]))
+                yield Problem(f"Invalid value at '{at}': {one['msg']}", where=at)
+
+
 def _relevant(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     """The errors without those of a union's branches that were not meant, which ``role`` or ``type`` tells."""
     beside = [
@@ -35,7 +54,8 @@ def _relevant(errors: list[ErrorDetails]) -> list[ErrorDetails]:
 
 
 def _tightened(schema: Any) -> Any:
-    """The schema with closed objects, and lists in place of iterables, which pydantic would check when iterated."""
+    """The schema with closed objects, enumerations of the words that there are and no others, and lists in place of
+    iterables, which pydantic would check when iterated."""
     if isinstance(schema, list | tuple):
         return type(schema)(_tightened(one) for one in schema)
     if not isinstance(schema, dict):
@@ -43,6 +63,8 @@ def _tightened(schema: Any) -> Any:
     tight = {key: _tightened(value) for key, value in schema.items()}
     if tight.get("type") == "generator":
         tight["type"] = "list"
+    if tight.get("type") == "enum":
+        return {"type": "literal", "expected": [member.value for member in schema["members"]]}
     if tight.get("type") == "typed-dict" and tight.get("config", {}).get("extra_fields_behavior") != "allow":
         tight["extra_behavior"] = "forbid"
     return tight

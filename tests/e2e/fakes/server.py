@@ -10,23 +10,29 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from aiohttp import web
 from e2e.fakes.mind import think
 from e2e.fakes.vendor import Exchange, Problem, Refusal, Script, Wire
 
 _STREAM_HEADERS = {"content-type": "text/event-stream;charset=UTF-8", "cache-control": "no-cache"}
+_FAILED = Problem("The server had an error while processing your request.", status=500)
 
 
 class FakeVendor:
-    """A fake vendor. ``keys`` are the credentials it knows; :attr:`url` is set once it has been started."""
+    """A fake vendor. ``keys`` are the credentials it knows; :attr:`url` is set once it has been started.
 
-    def __init__(self, wire: Wire, keys: Iterable[str]) -> None:
+    ``wire`` is what it speaks, and ``others`` what it speaks beside that, at paths of their own.
+    """
+
+    def __init__(self, wire: Wire, keys: Iterable[str], *others: Wire) -> None:
         self.keys = set(keys)
         self.exchanges: list[Exchange] = []
         self.violations: list[str] = []
         self.url = ""
         self._wire = wire
+        self._wires = (wire, *others)
         self._scripts: dict[tuple[str, str], Script] = {}
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._ready = threading.Event()
@@ -63,7 +69,8 @@ class FakeVendor:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         app = web.Application(client_max_size=128 << 20)
-        app.router.add_post(self._wire.path, self._handle)
+        for wire in self._wires:
+            app.router.add_post(wire.path, partial(self._handle, wire))
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
@@ -72,13 +79,14 @@ class FakeVendor:
         await self._stop.wait()
         await runner.cleanup()
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def _handle(self, wire: Wire, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        exchange = Exchange(path=request.path_qs, headers=headers, body=body)
+        said = dict(request.match_info)
+        exchange = Exchange(path=request.path_qs, headers=headers, body=body, said_by_path=said)
         self.exchanges.append(exchange)
         try:
-            return await self._respond(request, exchange)
+            return await self._respond(wire, request, exchange)
         except asyncio.CancelledError:
             exchange.left.set()
             raise
@@ -86,63 +94,66 @@ class FakeVendor:
             exchange.left.set()
             return web.Response()
 
-    async def _respond(self, request: web.Request, exchange: Exchange) -> web.StreamResponse:
+    async def _respond(self, wire: Wire, request: web.Request, exchange: Exchange) -> web.StreamResponse:
         script = self._scripts.get(("key", exchange.key))
         if script is None:
-            problem = self._wire.authenticate(exchange, self.keys) or self._checked(exchange)
+            problem = wire.authenticate(exchange, self.keys) or self._checked(wire, exchange)
             if problem is not None:
-                body = json.dumps(self._wire.error(problem)).encode()
+                body = json.dumps(wire.error(problem)).encode()
                 return self._refuse(Refusal(status=problem.status, body=body))
-        return await self._play(request, exchange, script or self._scripts.get(("model", exchange.model), Script()))
+        script = script or self._scripts.get(("model", exchange.model), Script())
+        return await self._play(wire, request, exchange, script)
 
-    def _checked(self, exchange: Exchange) -> Problem | None:
+    def _checked(self, wire: Wire, exchange: Exchange) -> Problem | None:
         scripted = {name for kind, name in self._scripts if kind == "model"}
-        problems = list(self._wire.check(exchange, scripted))
+        problems = list(wire.check(exchange, scripted))
         self.violations.extend(f"{exchange.model} {one.where or ''}: {one.message}" for one in problems)
         return problems[0] if problems else None
 
-    async def _play(self, request: web.Request, exchange: Exchange, script: Script) -> web.StreamResponse:
+    async def _play(self, wire: Wire, request: web.Request, exchange: Exchange, script: Script) -> web.StreamResponse:
         if script.refusal is not None:
             return self._refuse(script.refusal)
         exchange.begun.set()
         if script.mute:
             await asyncio.Event().wait()
-        body = exchange.json
-        answer = think(self._wire.understand(body), instead=script.text)
+        asked = exchange.asked
+        answer = think(wire.understand(asked), instead=script.text)
         exchange.answer = answer
-        if body.get("stream"):
-            return await self._stream(request, script, list(self._wire.frames(body, answer)))
-        payload = json.dumps(self._wire.whole(body, answer), ensure_ascii=False).encode()
-        return await self._deliver(request, script, payload)
+        if exchange.streams:
+            return await self._stream(wire, request, script, list(wire.frames(asked, answer)))
+        whole = wire.error(_FAILED) if script.end == "error" else wire.whole(asked, answer)
+        return await self._deliver(wire, request, script, json.dumps(whole, ensure_ascii=False).encode())
 
     def _refuse(self, refusal: Refusal) -> web.Response:
         headers = {**self._wire.headers(), **refusal.headers, "content-type": refusal.content_type}
         return web.Response(status=refusal.status, body=refusal.body, headers=headers)
 
-    async def _deliver(self, request: web.Request, script: Script, payload: bytes) -> web.StreamResponse:
-        response = web.StreamResponse(headers={**self._wire.headers(), "content-type": "application/json"})
+    async def _deliver(self, wire: Wire, request: web.Request, script: Script, payload: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(headers={**wire.headers(), "content-type": "application/json"})
         response.content_length = len(payload)
         await response.prepare(request)
         await asyncio.sleep(script.pause)
-        await response.write(payload if script.end == "clean" else payload[: len(payload) // 2])
+        await response.write(payload if script.end in ("clean", "error") else payload[: len(payload) // 2])
         await self._end(request, response, script)
         await response.write_eof()
         return response
 
-    async def _stream(self, request: web.Request, script: Script, frames: list[bytes]) -> web.StreamResponse:
-        response = web.StreamResponse(headers={**self._wire.headers(), **_STREAM_HEADERS})
+    async def _stream(
+        self, wire: Wire, request: web.Request, script: Script, frames: list[bytes]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={**wire.headers(), **_STREAM_HEADERS})
         await response.prepare(request)
         for piece in _ragged(frames[: script.after]):
             await response.write(piece)
             await asyncio.sleep(script.pause)
+        if script.end == "error":
+            await response.write(wire.error_frame())
         await self._end(request, response, script)
         await response.write_eof()
         return response
 
     async def _end(self, request: web.Request, response: web.StreamResponse, script: Script) -> None:
-        if script.end == "error":
-            await response.write(self._wire.error_frame())
-        elif script.end == "silence":
+        if script.end == "silence":
             await asyncio.Event().wait()
         elif script.end == "cut":
             # A moment, so that what was written has left before the connection is torn down.

@@ -39,8 +39,8 @@ class Script:
 
     ``refusal`` comes instead of an answer. ``mute``: nothing at all is ever said. Else, after ``after`` frames of a
     stream or half the bytes of a whole answer, the ``end`` comes: ``cut`` drops the connection, ``silence`` keeps it,
-    ``error`` sends the vendor's error inside the stream. ``pause`` is in seconds, between two writes.
-    ``text`` replaces what the model says.
+    ``error`` sends the vendor's error inside the stream, or with status 200 in place of a whole answer.
+    ``pause`` is in seconds, between two writes. ``text`` replaces what the model says.
     """
 
     refusal: Refusal | None = None
@@ -55,6 +55,7 @@ class Script:
 class Exchange:
     """One request as it arrived, and what became of it.
 
+    ``said_by_path`` is what a vendor reads from the path: the model and the verb, with Gemini.
     ``begun`` is set when the vendor has taken the request up, ``left`` when the other side closed the connection before
     its answer was complete.
     """
@@ -63,6 +64,7 @@ class Exchange:
     headers: dict[str, str]
     body: bytes
     answer: Answer | None = None
+    said_by_path: Mapping[str, str] = attrs.field(factory=dict)
     begun: threading.Event = attrs.field(factory=threading.Event)
     left: threading.Event = attrs.field(factory=threading.Event)
 
@@ -70,7 +72,8 @@ class Exchange:
     def key(self) -> str:
         """The credential that was shown; empty when there was none."""
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
-        return token if scheme == "Bearer" else self.headers.get("x-api-key", "")
+        own = self.headers.get("x-api-key") or self.headers.get("x-goog-api-key", "")
+        return token if scheme == "Bearer" else own
 
     @property
     def json(self) -> JsonObject:
@@ -84,7 +87,17 @@ class Exchange:
     @property
     def model(self) -> str:
         """The model that was asked for."""
-        return str(self.json.get("model"))
+        return str(self.asked.get("model"))
+
+    @property
+    def asked(self) -> JsonObject:
+        """The body together with what the path says."""
+        return {**self.json, **self.said_by_path}
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is to come as a stream."""
+        return bool(self.asked.get("stream")) or self.asked.get("verb") == "streamGenerateContent"
 
 
 class Wire(Protocol):
@@ -92,7 +105,7 @@ class Wire(Protocol):
 
     @property
     def path(self) -> str:
-        """Where it takes requests."""
+        """Where it takes requests: a path, or aiohttp's pattern for many."""
 
     def authenticate(self, exchange: Exchange, keys: Set[str]) -> Problem | None:
         """Why this credential is not one of ``keys``."""
@@ -101,7 +114,7 @@ class Wire(Protocol):
         """Everything that the vendor would refuse in this request; ``scripted`` are models it has besides its own."""
 
     def understand(self, body: JsonObject) -> Prompt:
-        """What a request that passed its checks asks the model."""
+        """What a request that passed its checks asks the model; here and below, ``body`` is with the path's words."""
 
     def whole(self, body: JsonObject, answer: Answer) -> JsonObject:
         """The answer as one object."""
