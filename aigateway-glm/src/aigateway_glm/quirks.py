@@ -38,6 +38,7 @@ PROFILE = OpenAIChatProfile(
     reasoning_field="reasoning_content",
     empty_content="",
     attachments=frozenset({"image"}),
+    image_details=frozenset({"auto", "low", "high"}),
     json_schema=False,
     needs_user_message=True,
     finish_reasons={

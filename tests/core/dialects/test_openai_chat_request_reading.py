@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from aigateway_core.dialects.openai_chat import OpenAIChat
+from aigateway_core.dialects.openai_tools import OpenAITool, free_text_schema
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.model import (
     AudioPart,
@@ -195,14 +196,18 @@ def test_tools_of_every_kind_are_read() -> None:
     assert request.tools == (
         Tool("t", "d", schema, True),
         Tool("clock"),
-        HostedTool("custom", "patch", custom),
+        OpenAITool("patch", None, free_text_schema(None), own_name="patch", custom=True),
         HostedTool("web_search", "web_search", {"type": "web_search"}),
     )
 
 
 def test_the_old_functions_are_tools() -> None:
     request = read(functions=[{"name": "clock"}], function_call={"name": "clock"})
-    assert (request.tools, request.tool_choice) == ((Tool("clock"),), ToolChoice("required", ("clock",)))
+    clock = OpenAITool("clock", own_name="clock", legacy=True)
+    assert (request.tools, request.tool_choice) == ((clock,), ToolChoice("required", ("clock",)))
+    assert request.parallel_tool_calls is False
+    both = read(functions=[{"name": "stamp"}], tools=[CLOCK])
+    assert (both.tools, both.parallel_tool_calls) == ((Tool("clock"), Tool("stamp")), None)
 
 
 @pytest.mark.parametrize(

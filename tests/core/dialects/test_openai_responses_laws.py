@@ -31,7 +31,8 @@ from pydantic import TypeAdapter
 
 from aigateway_core.dialects.dialect import decode_events
 from aigateway_core.dialects.openai_responses import OpenAIResponses
-from aigateway_core.dialects.openai_responses.tools import ResponsesTool, joined_name, merged, read_tools
+from aigateway_core.dialects.openai_responses.tools import joined_name, merged, read_tools
+from aigateway_core.dialects.openai_tools import OpenAITool
 from aigateway_core.dialects.sse import SseParser
 from aigateway_core.errors import InvalidRequestError, UnsupportedFeatureError, UpstreamError
 from aigateway_core.events import StreamEvent, fold
@@ -120,7 +121,7 @@ def special_tools(draw: st.DrawFn, namespace: str | None, about: str | None, own
         group: JsonObject = {"type": "namespace", "name": namespace, "tools": [definition]}
         definition = group if about is None else group | {"description": about}
     (tool,) = read_tools([definition], "tools")
-    assert isinstance(tool, ResponsesTool)
+    assert isinstance(tool, OpenAITool)
     assert tool.name == joined_name(namespace, own_name)
     return tool
 
@@ -128,7 +129,7 @@ def special_tools(draw: st.DrawFn, namespace: str | None, about: str | None, own
 def is_plain(request: ChatRequest) -> bool:
     """Whether ids are unique, as vendors give them (others are numbered), and no call is that of a free text."""
     made = [part for turn in request.messages for part in turn.parts if isinstance(part, ToolCallPart)]
-    custom = {tool.name for tool in request.tools if isinstance(tool, ResponsesTool) and tool.custom}
+    custom = {tool.name for tool in request.tools if isinstance(tool, OpenAITool) and tool.custom}
     return len({call.id for call in made}) == len(made) and custom.isdisjoint(call.name for call in made)
 
 

@@ -8,7 +8,7 @@ import pytest
 from core.dialects.response_samples import RESPONSES_REQUEST, SEALED
 
 from aigateway_core.dialects.openai_responses import OpenAIResponses
-from aigateway_core.dialects.openai_responses.tools import ResponsesTool
+from aigateway_core.dialects.openai_tools import OpenAITool
 from aigateway_core.errors import ErrorKind, GatewayError, InvalidRequestError, UnsupportedFeatureError
 from aigateway_core.model import (
     AudioPart,
@@ -76,7 +76,7 @@ def test_a_request_with_something_of_everything() -> None:
     names = [tool.name for tool in request.tools]
     assert names == ["w", "patch", "gh__get", "web_search", "late"]
     assert request.tools[0] == Tool("w", None, {"type": "object"}, strict=True)
-    assert isinstance(request.tools[1], ResponsesTool)
+    assert isinstance(request.tools[1], OpenAITool)
     assert isinstance(request.tools[3], HostedTool)
     assert request.tool_choice == ToolChoice("auto", ("w",))
     assert request.parallel_tool_calls is True
@@ -145,7 +145,7 @@ def test_the_choice_among_tools(choice: Any, expected: ToolChoice | None) -> Non
 def test_the_grammar_of_a_free_text_is_told_to_other_models() -> None:
     form = {"type": "grammar", "syntax": "lark", "definition": "start: X"}
     (tool,) = read(tools=[{"type": "custom", "name": "p", "description": "d", "format": form}]).tools
-    assert isinstance(tool, ResponsesTool)
+    assert isinstance(tool, OpenAITool)
     assert (tool.name, tool.description, tool.format) == ("p", "d", form)
     assert "start: X" in tool.parameters["properties"]["input"]["description"]
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.dialect import Loss
 from aigateway_core.dialects.openai_responses import OpenAIResponses, OpenAIResponsesProfile
-from aigateway_core.dialects.openai_responses.tools import ResponsesTool
+from aigateway_core.dialects.openai_tools import OpenAITool
 from aigateway_core.model import (
     ChatRequest,
     DocumentPart,
@@ -230,8 +230,8 @@ def test_names_that_are_too_long_are_shortened_and_restored() -> None:
 
 
 def test_free_text_and_namespaces_go_back_to_what_they_were() -> None:
-    patch = ResponsesTool("patch", None, {}, None, "patch", custom=True)
-    get = ResponsesTool("gh__get", None, {}, None, "get", "gh", "d")
+    patch = OpenAITool("patch", None, {}, None, "patch", custom=True)
+    get = OpenAITool("gh__get", None, {}, None, "get", "gh", "d")
     turns = (
         HI,
         assistant(ToolCallPart("c1", "patch", '{"input":"x"}'), ToolCallPart("c2", "gh__get", "{}")),

@@ -1,7 +1,7 @@
 """Numbered cases 102–114 and 121–123: a Responses client over a Chat Completions upstream, what the upstream is sent.
 
-The answers of 109 and 110, and 115–121, stand in ``test_translation_cases_responses_over_chat_stream.py``. Of 107 only
-this is done: OpenAI's chat knows the detail ``original``, and that a server does not is for its profile to say.
+The answers of 109 and 110, and 115–121, stand in ``test_translation_cases_responses_over_chat_stream.py``. OpenAI's
+chat knows the detail ``original`` of 107 as well; of a server that does not its profile says so.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from aigateway_core.model import JsonObject
 RESPONSES = OpenAIResponses()
 THINKER = OpenAIChat(OpenAIChatProfile(reasoning_field="reasoning_content"))
 IN_RESULTS = OpenAIChat(OpenAIChatProfile(images_in_tool_results=True))
+OLDER = OpenAIChat(OpenAIChatProfile(images_in_tool_results=True, image_details=frozenset({"auto", "low", "high"})))
 DEVELOPER = OpenAIChat(OpenAIChatProfile(system_role="developer"))
 
 
@@ -64,7 +65,13 @@ GO = user("go")
 NOTHING = "(no result)"
 ADDRESS = "https://a.test/i.png"
 PICTURE = {"type": "input_image", "image_url": ADDRESS, "detail": "original"}
-SEEN = {"type": "image_url", "image_url": {"url": ADDRESS, "detail": "original"}}
+
+
+def seen(detail: str) -> JsonObject:
+    return {"type": "image_url", "image_url": {"url": ADDRESS, "detail": detail}}
+
+
+SEEN = seen("original")
 SPELLED = '[{"type":"input_text","text":"see"},{"type":"input_image","image_url":"https://a.test/i.png"}]'
 
 
@@ -129,6 +136,13 @@ TURNS = [
         IN_RESULTS,
         [HI, call("c1"), output("c1", [{"type": "input_text", "text": "see"}, PICTURE])],
         [HI, calls("c1"), result("c1", [{"type": "text", "text": "see"}, SEEN])],
+    ),
+    case(
+        107,
+        "a_detail_that_the_server_does_not_know",
+        OLDER,
+        [HI, call("c1"), output("c1", [PICTURE]), {"role": "user", "content": [PICTURE | {"detail": "low"}]}],
+        [HI, calls("c1"), result("c1", [seen("high")]), user([seen("low")])],
     ),
     case(
         108,

@@ -57,7 +57,8 @@ class OpenAIChat(Dialect):
     Besides the fields in ``cannot_express`` a translated request loses: tools that a vendor runs itself; the thinking
     of earlier turns, unless the profile names a field for it; the boundaries between several system texts, or several
     texts of one message without attachments (they become one text); the failure mark of a tool result (it becomes the
-    word ``Error:``). A client that declared the old ``functions`` is answered with ``tool_calls``.
+    word ``Error:``). Tools with free text are told to the upstream as functions. Of an answer it loses every call but
+    the first where the client declared the old ``functions``, and signatures of thinking that no call follows.
     """
 
     name: ClassVar[str] = "openai-chat"

@@ -6,13 +6,14 @@ Shapes: the types ``ChatCompletionMessageParam`` of OpenAI's SDK; besides them t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from aigateway_core.dialects.checks import (
     mapping,
     missing,
     one_of,
+    optional_mapping,
     optional_string,
     path_text,
     refuse,
@@ -20,6 +21,7 @@ from aigateway_core.dialects.checks import (
     string,
 )
 from aigateway_core.dialects.identifiers import synthetic_tool_id
+from aigateway_core.dialects.openai_chat.calls import brought_back
 from aigateway_core.dialects.openai_facts import read_data_url
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import dumps
@@ -78,17 +80,17 @@ class MessageReader:
 
     def read_assistant(self, message: JsonObject, position: int) -> None:
         """What the model said, and the calls it made."""
-        parts: list[Part] = _thinking(message, position)
+        parts: list[Part] = []
         if message.get("content") is not None:
             parts.extend(_content(message, position, _ASSISTANT_PARTS))
         if refusal := optional_string(message.get("refusal"), "messages", position, "refusal"):
             parts.append(TextPart(refusal))
-        calls = _tool_calls(message, position)
+        parts += _brought_back(message, "messages", position)
+        parts += _tool_calls(message, position)
         if message.get("function_call") is not None:
-            calls.append(self._function_call(message["function_call"], position))
-        for call in calls:
-            self._calls[call.id] = len(self._turns)
-        self._turns.append(Message("assistant", (*parts, *calls)))
+            parts.append(self._function_call(message["function_call"], position))
+        self._calls |= {part.id: len(self._turns) for part in parts if isinstance(part, ToolCallPart)}
+        self._turns.append(Message("assistant", (*_thinking(message, position, parts), *parts)))
 
     def _function_call(self, value: Any, position: int) -> ToolCallPart:
         """A call in the old form, which had no ids: one is made up, the same on every turn."""
@@ -207,23 +209,38 @@ _ASSISTANT_PARTS: dict[str, _PartReader] = {"text": _text, "refusal": _refusal}
 _TOOL_PARTS: dict[str, _PartReader] = {"text": _text, "image_url": _image, "file": _file}
 
 
-def _thinking(message: JsonObject, position: int) -> list[Part]:
+def _thinking(message: JsonObject, position: int, parts: Iterable[Part]) -> list[Part]:
+    """The thinking as it was shown, unless it is among ``parts`` with the signature that was brought back."""
+    signed = [part.text for part in parts if isinstance(part, ThinkingPart) and part.text]
     for name in ("reasoning_content", "reasoning"):
         text = optional_string(message.get(name), "messages", position, name)
         if text and not text.isspace():
-            return [ThinkingPart(text)]
+            return [] if any(known in text for known in signed) else [ThinkingPart(text)]
     return []
 
 
-def _tool_calls(message: JsonObject, position: int) -> list[ToolCallPart]:
+def _brought_back(owner: JsonObject, *path: str | int, before_call: bool = False) -> list[Part]:
+    """What the maker of the thinking wants back (:mod:`~aigateway_core.dialects.openai_chat.calls`)."""
+    path = (*path, "extra_content")
+    extra = optional_mapping(owner.get("extra_content"), *path) or {}
+    google = optional_mapping(extra.get("google"), *path, "google") or {}
+    signature = optional_string(google.get("thought_signature"), *path, "google", "thought_signature")
+    part = brought_back(signature, before_call=before_call) if signature else None
+    return [] if part is None else [part]
+
+
+def _tool_calls(message: JsonObject, position: int) -> list[Part]:
     if (value := message.get("tool_calls")) is None:
         return []
-    calls = sequence(value, "messages", position, "tool_calls")
-    return [_tool_call(call, "messages", position, "tool_calls", index) for index, call in enumerate(calls)]
+    read: list[Part] = []
+    for index, raw in enumerate(sequence(value, "messages", position, "tool_calls")):
+        path = ("messages", position, "tool_calls", index)
+        call = mapping(raw, *path)
+        read += [*_brought_back(call, *path, before_call=True), _tool_call(call, *path)]
+    return read
 
 
-def _tool_call(value: Any, *path: str | int) -> ToolCallPart:
-    call = mapping(value, *path)
+def _tool_call(call: JsonObject, *path: str | int) -> ToolCallPart:
     call_id = string(_required(call, "id", *path), *path, "id")
     if one_of(call.get("type", "function"), ("function", "custom"), *path, "type") == "custom":
         custom = mapping(_required(call, "custom", *path), *path, "custom")

@@ -133,6 +133,7 @@ class _PartWriter:
 
     def __init__(self, profile: OpenAIChatProfile) -> None:
         self._attachments = profile.attachments
+        self._details = profile.image_details
         self._images_in_results = profile.images_in_tool_results and "image" in profile.attachments
 
     def content(self, parts: Iterable[Part]) -> str | list[JsonObject]:
@@ -178,7 +179,7 @@ class _PartWriter:
     def _block(self, part: Part) -> JsonObject | None:
         block: JsonObject | None = None
         if isinstance(part, ImagePart) and "image" in self._attachments:
-            block = _image(part)
+            block = self._image(part)
         elif isinstance(part, DocumentPart) and "document" in self._attachments:
             block = _file(part)
         elif isinstance(part, AudioPart) and "audio" in self._attachments:
@@ -187,15 +188,14 @@ class _PartWriter:
             block = {"type": "text", "text": text}
         return block
 
-
-def _image(part: ImagePart) -> JsonObject | None:
-    """A picture by address or inline. OpenAI's chat has no place for pictures by file id."""
-    if (url := image_url(part)) is None:
-        return None
-    image: JsonObject = {"url": url}
-    if part.detail is not None:
-        image["detail"] = part.detail
-    return {"type": "image_url", "image_url": image}
+    def _image(self, part: ImagePart) -> JsonObject | None:
+        """A picture by address or inline. OpenAI's chat has no place for pictures by file id."""
+        if (url := image_url(part)) is None:
+            return None
+        image: JsonObject = {"url": url}
+        if part.detail is not None:
+            image["detail"] = part.detail if part.detail in self._details else "high"
+        return {"type": "image_url", "image_url": image}
 
 
 def _file(part: DocumentPart) -> JsonObject | None:

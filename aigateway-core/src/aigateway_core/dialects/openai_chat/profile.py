@@ -60,6 +60,9 @@ class OpenAIChatProfile:
     attachments: frozenset[Attachment] = EVERY_ATTACHMENT
     """Parts that user messages may hold besides text; of the others a note remains (``[image omitted]``)."""
 
+    image_details: frozenset[str] = frozenset({"auto", "low", "high", "original"})
+    """The hints for the resolution of a picture that are known; for another one ``high`` is sent (case 107)."""
+
     images_in_tool_results: bool = False
     """False: a tool result is text, and its pictures follow in a user message, as OpenAI's types ask for."""
 

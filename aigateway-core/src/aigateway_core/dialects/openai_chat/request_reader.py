@@ -19,6 +19,7 @@ from aigateway_core.dialects.checks import (
 )
 from aigateway_core.dialects.openai_chat.message_reader import MessageReader
 from aigateway_core.dialects.openai_facts import EFFORTS
+from aigateway_core.dialects.openai_tools import OpenAITool, free_text_schema
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.model import (
     ChatRequest,
@@ -65,7 +66,7 @@ def read_request(body: JsonObject, *, model: str, stream: bool) -> ChatRequest:
         messages=reader.turns(),
         tools=_tools(body),
         tool_choice=_tool_choice(body),
-        parallel_tool_calls=optional_boolean(body.get("parallel_tool_calls"), "parallel_tool_calls"),
+        parallel_tool_calls=_parallel(body),
         max_tokens=_max_tokens(body),
         stop=_stop(body.get("stop")),
         logprobs=optional_boolean(body.get("logprobs"), "logprobs"),
@@ -87,6 +88,12 @@ def read_request(body: JsonObject, *, model: str, stream: bool) -> ChatRequest:
         verbosity=optional_string(body.get("verbosity"), "verbosity"),
         service_tier=optional_string(body.get("service_tier"), "service_tier"),
     )
+
+
+def _parallel(body: JsonObject) -> bool | None:
+    """Whether several calls may be made at once: not where the answer has a place for one alone."""
+    said = optional_boolean(body.get("parallel_tool_calls"), "parallel_tool_calls")
+    return False if said is None and body.get("functions") and not body.get("tools") else said
 
 
 def _max_tokens(body: JsonObject) -> int | None:
@@ -189,8 +196,17 @@ def _tools(body: JsonObject) -> tuple[Tool | HostedTool, ...]:
         tools += (_tool(tool, index) for index, tool in enumerate(sequence(body["tools"], "tools")))
     if body.get("functions") is not None:
         functions = sequence(body["functions"], "functions")
-        tools += (_function(function, "functions", index) for index, function in enumerate(functions))
+        legacy = not tools
+        tools += (_legacy_function(function, index, legacy=legacy) for index, function in enumerate(functions))
     return tuple(tools)
+
+
+def _legacy_function(value: Any, index: int, *, legacy: bool) -> Tool:
+    """A function in the older field; a client that knows ``tools`` as well is answered in the newer form."""
+    tool = _function(value, "functions", index)
+    if not legacy:
+        return tool
+    return OpenAITool(tool.name, tool.description, tool.parameters, tool.strict, own_name=tool.name, legacy=True)
 
 
 def _tool(value: Any, index: int) -> Tool | HostedTool:
@@ -199,6 +215,8 @@ def _tool(value: Any, index: int) -> Tool | HostedTool:
     if "type" not in tool:
         missing("tools", index, "type")
     kind = string(tool["type"], "tools", index, "type")
+    if kind == "custom":
+        return _custom_tool(mapping(tool.get("custom"), "tools", index, "custom"), "tools", index, "custom")
     if kind != "function":
         own = tool.get(kind)
         name = own.get("name") if type(own) is dict else tool.get("name")
@@ -206,6 +224,17 @@ def _tool(value: Any, index: int) -> Tool | HostedTool:
     if "function" not in tool:
         missing("tools", index, "function")
     return _function(tool["function"], "tools", index, "function")
+
+
+def _custom_tool(custom: JsonObject, *path: str | int) -> Tool:
+    """A tool that takes free text, with its grammar in the form that Responses has for it."""
+    name = _name(custom, *path)
+    description = optional_string(custom.get("description"), *path, "description")
+    form = optional_mapping(custom.get("format"), *path, "format")
+    grammar = optional_mapping((form or {}).get("grammar"), *path, "format", "grammar")
+    if form is not None and grammar is not None:
+        form = {"type": form.get("type", "grammar"), **grammar}
+    return OpenAITool(name, description, free_text_schema(form), own_name=name, custom=True, format=form)
 
 
 def _function(value: Any, *path: str | int) -> Tool:

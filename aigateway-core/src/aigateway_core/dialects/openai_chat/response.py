@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from aigateway_core.dialects.dialect import Classify, NativeAnswer
 from aigateway_core.dialects.estimate import usage_of
 from aigateway_core.dialects.identifiers import restoring_names, synthetic_tool_id
+from aigateway_core.dialects.openai_chat.calls import GOOGLE, CallForms, carried
 from aigateway_core.dialects.openai_chat.errors import holds_error
-from aigateway_core.dialects.openai_chat.outcome import finish_word, read_finish, read_usage, settled, write_usage
+from aigateway_core.dialects.openai_chat.outcome import read_finish, read_usage, settled, write_usage
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
 from aigateway_core.dialects.openai_chat.spelling import known_finish
 from aigateway_core.dialects.openai_facts import answer_seed
@@ -37,14 +40,14 @@ def completion_id(response_id: str, request: ChatRequest) -> str:
 
 def write_response(response: ChatResponse, request: ChatRequest) -> JsonObject:
     """The ``chat.completion`` object for a client."""
-    calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
+    forms = CallForms(request.tools)
+    calls = forms.message_fields(_with_thinking(response.parts), response.finish_reason)
     thinking = "".join(part.text for part in response.parts if isinstance(part, ThinkingPart))
     message: JsonObject = {"role": "assistant", "content": response.text or (None if calls else ""), "refusal": None}
     if thinking:
         message["reasoning_content"] = thinking
-    if calls:
-        message["tool_calls"] = [_write_call(call) for call in calls]
-    finish = finish_word(response.finish_reason, called=bool(calls))
+    message |= calls | carried(_text_signature(response.parts))
+    finish = forms.finish_word(response.finish_reason, called=bool(calls))
     return {
         "id": completion_id(response.id, request),
         "object": "chat.completion",
@@ -56,9 +59,22 @@ def write_response(response: ChatResponse, request: ChatRequest) -> JsonObject:
     }
 
 
-def _write_call(call: ToolCallPart) -> JsonObject:
-    arguments = call.arguments if call.arguments and not call.arguments.isspace() else "{}"
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+def _with_thinking(parts: Iterable[Part]) -> Iterator[tuple[ThinkingPart | None, ToolCallPart]]:
+    """The calls, each with the thinking that stands directly before it."""
+    thinking: ThinkingPart | None = None
+    for part in parts:
+        if isinstance(part, ToolCallPart):
+            yield thinking, part
+        thinking = part if isinstance(part, ThinkingPart) else None
+
+
+def _text_signature(parts: Iterable[Part]) -> ThinkingPart | None:
+    """What Google signed a text with, which stands behind it."""
+    signature: ThinkingPart | None = None
+    for before, part in pairwise(parts):
+        if isinstance(before, TextPart) and isinstance(part, ThinkingPart) and part.origin == GOOGLE:
+            signature = part if part.signature and not part.text else signature
+    return signature
 
 
 def read_response(

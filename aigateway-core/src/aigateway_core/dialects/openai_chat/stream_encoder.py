@@ -7,14 +7,17 @@ asked for, a chunk with no choices and the usage; ``[DONE]``. All chunks share i
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from typing_extensions import override
 
 from aigateway_core.dialects.dialect import StreamEncoder
 from aigateway_core.dialects.estimate import OutputMeter
-from aigateway_core.dialects.openai_chat.outcome import finish_word, write_usage
+from aigateway_core.dialects.openai_chat.calls import CallForms, StreamedCalls, ThinkingBefore, carried
+from aigateway_core.dialects.openai_chat.outcome import write_usage
 from aigateway_core.dialects.openai_chat.response import completion_id
 from aigateway_core.events import (
+    SignatureDelta,
     StreamEvent,
     StreamFinish,
     StreamStart,
@@ -37,23 +40,27 @@ class ChatStreamEncoder(StreamEncoder):
         self._request = request
         self._meter = OutputMeter() if request.include_usage else None
         self._usage: Usage | None = None
-        self._bare_calls: set[int] = set()
-        self._called = False
+        self._forms = CallForms(request.tools)
+        self._calls = StreamedCalls(self._forms)
+        self._thinking = ThinkingBefore()
         self._head, self._tail = b"", b""
 
     @override
     def encode(self, event: StreamEvent) -> bytes:
         if self._meter is not None:
             self._meter.feed(event)
+        before = self._thinking.feed(event)
         match event:
             case TextDelta(text):
                 return self._chunk({"content": text}) if text else b""
             case ThinkingDelta(text):
                 return self._chunk({"reasoning_content": text}) if text else b""
             case ToolCallDelta(index, arguments):
-                return self._arguments(index, arguments)
-            case ToolCallStart(index, call_id, name):
-                return self._call(index, call_id, name)
+                return self._chunks(self._calls.arguments(index, arguments))
+            case ToolCallStart():
+                return self._chunks(self._calls.start(event, before))
+            case SignatureDelta() if before is not None:
+                return self._chunk(carried(before))
             case StreamStart(response_id):
                 self._begin(response_id)
                 return self._chunk({"role": "assistant", "content": "", "refusal": None})
@@ -62,7 +69,7 @@ class ChatStreamEncoder(StreamEncoder):
             case StreamFinish():
                 return self._finish(event)
             case _:
-                # Signatures and sealed thinking have no place in this dialect.
+                # Signatures and sealed thinking have no place in this dialect, but that of a text and that of a call.
                 pass
         return b""
 
@@ -90,26 +97,11 @@ class ChatStreamEncoder(StreamEncoder):
         )
         return self._head + choice + self._tail
 
-    def _call(self, index: int, call_id: str, name: str) -> bytes:
-        self._called = True
-        self._bare_calls.add(index)
-        function = {"name": name, "arguments": ""}
-        return self._chunk({"tool_calls": [{"index": index, "id": call_id, "type": "function", "function": function}]})
-
-    def _arguments(self, index: int, arguments: str) -> bytes:
-        if not arguments:
-            return b""
-        if not arguments.isspace():
-            self._bare_calls.discard(index)
-        return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})
+    def _chunks(self, deltas: Iterable[JsonObject]) -> bytes:
+        return b"".join(map(self._chunk, deltas))
 
     def _finish(self, event: StreamFinish) -> bytes:
-        """The last chunk of the choice; before it ``{}`` for calls without arguments, as clients parse what they got.
-
-        Not after a cut: a call that was not finished must not look as if it were.
-        """
-        completed = b""
-        if event.reason != "length":
-            completed = b"".join(self._arguments(index, "{}") for index in sorted(self._bare_calls))
-        word = finish_word(event.reason, called=self._called)
-        return completed + self._chunk({}, b'"' + word.encode() + b'"')
+        """The last chunk of the choice, after what is left of the calls. Raises :class:`UpstreamError`."""
+        left = self._chunks(self._calls.finish(event.reason))
+        word = self._forms.finish_word(event.reason, called=self._calls.called)
+        return left + self._chunk({}, b'"' + word.encode() + b'"')

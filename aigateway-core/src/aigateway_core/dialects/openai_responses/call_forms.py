@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aigateway_core.dialects.identifiers import legal_tool_name
-from aigateway_core.dialects.openai_responses.tools import ResponsesTool, free_text, joined_name
+from aigateway_core.dialects.openai_responses.tools import joined_name
+from aigateway_core.dialects.openai_tools import OpenAITool, free_text
 from aigateway_core.model import HostedTool, JsonObject, Tool, ToolCallPart
 
 
@@ -14,12 +15,12 @@ class CallForms:
 
     def __init__(self, tools: Iterable[Tool | HostedTool], *, legal: bool) -> None:
         self._legal = legal
-        self._own: dict[str, ResponsesTool] = {}
+        self._own: dict[str, OpenAITool] = {}
         self._names: dict[tuple[str | None, str], str] = {}
         for tool in tools:
             if isinstance(tool, HostedTool):
                 continue
-            if isinstance(tool, ResponsesTool):
+            if isinstance(tool, OpenAITool):
                 self._own[tool.name] = tool
                 self._names[tool.namespace, self._written(tool.own_name)] = tool.name
             else:

@@ -25,7 +25,8 @@ from aigateway_core.dialects.openai_responses.content import (
     required,
 )
 from aigateway_core.dialects.openai_responses.reasoning import part_of
-from aigateway_core.dialects.openai_responses.tools import joined_name, read_tools, wrapped_input
+from aigateway_core.dialects.openai_responses.tools import joined_name, read_tools
+from aigateway_core.dialects.openai_tools import wrapped_input
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import (

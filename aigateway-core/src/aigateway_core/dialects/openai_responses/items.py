@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from aigateway_core.dialects.arguments import parse_arguments
 from aigateway_core.dialects.openai_responses.call_forms import CallForms
-from aigateway_core.dialects.openai_responses.tools import free_text
+from aigateway_core.dialects.openai_tools import free_text
 from aigateway_core.dialects.signatures import seal_part
 from aigateway_core.model import JsonObject, ThinkingPart, ToolCallPart
 

@@ -13,7 +13,7 @@ from aigateway_core.dialects.identifiers import synthetic_tool_id
 from aigateway_core.dialects.openai_facts import answer_seed
 from aigateway_core.dialects.openai_responses.call_forms import CallForms
 from aigateway_core.dialects.openai_responses.reasoning import part_of
-from aigateway_core.dialects.openai_responses.tools import wrapped_input
+from aigateway_core.dialects.openai_tools import wrapped_input
 from aigateway_core.events import (
     RedactedThinking,
     SignatureDelta,

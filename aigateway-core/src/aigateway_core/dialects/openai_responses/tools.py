@@ -2,16 +2,15 @@
 
 Besides functions this API has tools whose input is free text (``custom``) and tools grouped in a ``namespace``. Other
 vendors are told of them as functions: a free text becomes the one property ``input``, a namespace a part of the name
-(translation table, 1.5). A :class:`ResponsesTool` remembers what it was, so that calls of it can be told as such.
+(translation table, 1.5). An :class:`OpenAITool` remembers what it was, so that calls of it can be told as such.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard
 
 import attrs
-import orjson
 
 from aigateway_core.dialects.checks import (
     mapping,
@@ -25,6 +24,7 @@ from aigateway_core.dialects.checks import (
 )
 from aigateway_core.dialects.identifiers import legal_tool_name
 from aigateway_core.dialects.openai_facts import function_schema
+from aigateway_core.dialects.openai_tools import OpenAITool, free_text_schema
 from aigateway_core.model import HostedTool, JsonObject, Tool, ToolChoice
 
 HOSTED = frozenset(
@@ -35,20 +35,6 @@ HOSTED = frozenset(
     }
 )
 """The types of tools that OpenAI defines itself (the type ``Tool`` of its SDK)."""
-
-
-@attrs.frozen
-class ResponsesTool(Tool):
-    """A tool in a form that only this API has; ``name`` is what other vendors know it by.
-
-    ``own_name`` is its name within its ``namespace``, if it is in one. A ``custom`` tool takes free text in ``format``.
-    """
-
-    own_name: str = ""
-    namespace: str | None = None
-    namespace_description: str = ""
-    custom: bool = False
-    format: Mapping[str, Any] | None = None
 
 
 def joined_name(namespace: str | None, name: str) -> str:
@@ -95,7 +81,7 @@ def merged(tools: Iterable[Tool | HostedTool]) -> tuple[Tool | HostedTool, ...]:
 
 
 def _is_namespaced(tool: Tool | HostedTool) -> bool:
-    return isinstance(tool, ResponsesTool) and tool.namespace is not None
+    return isinstance(tool, OpenAITool) and tool.namespace is not None
 
 
 def _namespace(group: JsonObject, *path: str | int) -> Iterator[Tool]:
@@ -114,23 +100,14 @@ def _own_tool(tool: JsonObject, kind: str, namespace: str | None, about: str, *p
     description = optional_string(tool.get("description"), *path, "description")
     if kind == "custom":
         form = optional_mapping(tool.get("format"), *path, "format")
-        return ResponsesTool(
-            name, description, _free_text(form), None, own_name, namespace, about, custom=True, format=form
+        return OpenAITool(
+            name, description, free_text_schema(form), None, own_name, namespace, about, custom=True, format=form
         )
     parameters = optional_mapping(tool.get("parameters"), *path, "parameters") or {}
     strict = optional_boolean(tool.get("strict"), *path, "strict")
     if namespace is None:
         return Tool(name, description, parameters, strict)
-    return ResponsesTool(name, description, parameters, strict, own_name, namespace, about)
-
-
-def _free_text(form: JsonObject | None) -> JsonObject:
-    """A function's schema for free text; a model that is not bound to the grammar is told of it."""
-    text: JsonObject = {"type": "string"}
-    definition = (form or {}).get("definition")
-    if type(definition) is str:
-        text["description"] = f"Text that this grammar accepts:\n{definition}"
-    return {"type": "object", "properties": {"input": text}, "required": ["input"], "additionalProperties": False}
+    return OpenAITool(name, description, parameters, strict, own_name, namespace, about)
 
 
 def _hosted_name(tool: JsonObject, kind: str) -> str:
@@ -197,7 +174,7 @@ def write_tools(tools: Iterable[Tool | HostedTool]) -> list[JsonObject]:
     for tool in tools:
         if is_foreign(tool):
             continue
-        if not isinstance(tool, ResponsesTool) or tool.namespace is None:
+        if not isinstance(tool, OpenAITool) or tool.namespace is None:
             written.append(_definition(tool))
             continue
         last = written[-1] if written else {}
@@ -211,11 +188,11 @@ def write_tools(tools: Iterable[Tool | HostedTool]) -> list[JsonObject]:
 def _definition(tool: Tool | HostedTool) -> JsonObject:
     if isinstance(tool, HostedTool):
         return {**tool.definition, "type": tool.type}
-    own_name = tool.own_name if isinstance(tool, ResponsesTool) else tool.name
+    own_name = tool.own_name if isinstance(tool, OpenAITool) else tool.name
     written: JsonObject = {"type": "function", "name": legal_tool_name(own_name)}
     if tool.description is not None:
         written["description"] = tool.description
-    if isinstance(tool, ResponsesTool) and tool.custom:
+    if isinstance(tool, OpenAITool) and tool.custom:
         return {**written, "type": "custom"} | ({} if tool.format is None else {"format": dict(tool.format)})
     written["parameters"] = function_schema(tool.parameters)
     # Silence means strict here, where it means the opposite elsewhere.
@@ -239,30 +216,8 @@ def write_tool_choice(choice: ToolChoice, tools: Iterable[Tool | HostedTool]) ->
 def _reference(tool: Tool | HostedTool) -> JsonObject:
     if isinstance(tool, HostedTool):
         return {"type": tool.type} | ({"server_label": tool.name} if tool.type == "mcp" else {})
-    if not isinstance(tool, ResponsesTool):
+    if not isinstance(tool, OpenAITool):
         return {"type": "function", "name": legal_tool_name(tool.name)}
     kind = "custom" if tool.custom else "function"
     inside = {} if tool.namespace is None else {"namespace": tool.namespace}
     return {"type": kind, "name": legal_tool_name(tool.own_name), **inside}
-
-
-# -- calls
-
-
-def wrapped_input(text: str) -> str:
-    """Free text as the arguments of the function that stands for a custom tool."""
-    return orjson.dumps({"input": text}).decode()
-
-
-def free_text(arguments: str) -> str | None:
-    """The free text behind the arguments of a call; None when they were broken off.
-
-    Models that were never told of the wrapping write the text itself, or give its one property another name.
-    """
-    try:
-        value = orjson.loads(arguments.encode("utf-8", "replace"))
-    except orjson.JSONDecodeError:
-        return None if arguments.lstrip().startswith("{") else arguments
-    if type(value) is dict:
-        value = value.get("input", next(iter(value.values()), "") if len(value) < 2 else arguments)
-    return value if type(value) is str else arguments
