@@ -120,11 +120,13 @@ class Script(httpx.AsyncBaseTransport):
         self._answers = {name: list(each) for name, each in answers.items()}
         self.seen: list[tuple[str, dict[str, object]]] = []
         self.headers: list[httpx.Headers] = []
+        self.urls: list[str] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         account = request.headers["x-account"]
         self.seen.append((account, json.loads(request.content)))
         self.headers.append(request.headers)
+        self.urls.append(str(request.url))
         left = self._answers[account]
         answer = left.pop(0) if len(left) > 1 else left[0]
         await asyncio.sleep(0)

@@ -124,12 +124,14 @@ class NativeExchange(Exchange):
     async def open(self, upstream: Upstream, exits: AsyncExitStack) -> Stream:
         """Relay a stream."""
         reply = await exits.enter_async_context(
-            upstream.stream(self._endpoint.url, content=self._content, headers=self._endpoint.headers)
+            upstream.stream(
+                self._endpoint.stream_url or self._endpoint.url, content=self._content, headers=self._endpoint.headers
+            )
         )
         if reply.is_json:
             return self._from_whole(await reply.read())
         chunks = await exits.enter_async_context(aclosing(reply.chunks()))
-        tap = self._endpoint.dialect.stream_tap(self._body, self._client_model, self._classify)
+        tap = self._client.reframe(self._endpoint.dialect.stream_tap(self._body, self._client_model, self._classify))
         exits.push_async_callback(_hear_out, chunks, tap)
         outcome = Outcome()
         held: list[bytes] = []

@@ -419,6 +419,14 @@ def test_a_bare_error_breaks_a_native_stream_off(wrapped: bool) -> None:
     assert tap.error.kind is ErrorKind.RATE_LIMIT
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_bare_error_breaks_a_translated_stream_off(wrapped: bool) -> None:
+    bare = orjson.dumps([REFUSAL] if wrapped else REFUSAL, option=orjson.OPT_INDENT_2)
+    with pytest.raises(UpstreamError) as caught:
+        decoded([wire([STREAM[1]]), bare])
+    assert (caught.value.kind, caught.value.retry_after) == (ErrorKind.RATE_LIMIT, 3.2)
+
+
 def test_a_native_stream_commits_with_its_first_content() -> None:
     tap = GEMINI.stream_tap({}, "mine")
     tap.feed(b": hello\n\n" + wire([chunk({"text": ""})]))

@@ -167,6 +167,8 @@ def test_a_byte_order_mark_within_the_data_stays() -> None:
         (b"event:x", ServerSentEvent("x", b"")),
         (b"dataset: a\nevents: b\n data: c", None),
         (b": comment\n:\nid: 1\nretry: 5", None),
+        (b'{"error": {\n  "code": 503}}\n', ServerSentEvent("", b'{"error": {\n  "code": 503}}')),
+        (b'\n[{"error": {}}]', ServerSentEvent("", b'[{"error": {}}]')),
         (b"", None),
     ],
 )

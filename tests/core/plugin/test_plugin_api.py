@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import collections.abc
 import inspect
+import re
+import typing
 from difflib import unified_diff
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +24,20 @@ def test_names_and_signatures_are_the_pinned_ones() -> None:
         "the public API has changed. If that is meant, say it in CHANGELOG.md and run\n"
         "python tests/core/plugin/public_api.py > tests/core/plugin/public_api.txt\n" + "\n".join(changes)
     )
+
+
+def test_every_type_in_a_public_signature_is_public_itself() -> None:
+    private = {"ConfigT"}
+    ours = {
+        name
+        for part in ("model", "events", "errors", "records", "upstream", "dialects.dialect", "plugin.provider")
+        for name in vars(import_module(f"aigateway_core.{part}"))
+        if name[0].isupper() and not name.isupper()
+    }
+    ours -= set(vars(typing)) | set(vars(collections.abc)) | private
+    used = set(re.findall(r"\b[A-Z][A-Za-z]+\b", re.sub(r"^\S*|\"[^\"]*Literal.*?\"", "", text(), flags=re.MULTILINE)))
+    public = {name for module in PUBLIC for name in module.__all__}
+    assert sorted((used & ours) - public) == []
 
 
 @pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)

@@ -36,6 +36,33 @@ async def test_one_model_is_found_by_its_id(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/models/vendor/nobody")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/v1beta/models/nobody", "nobody"),
+        ("/v1beta/models/models/nobody", "nobody"),
+        ("/v1beta/models/family/nobody:8b", "family/nobody:8b"),
+        ("/v1beta/models/family%2Fnobody", "family/nobody"),
+        ("/v1beta/tunedModels/nobody", "tunedModels/nobody"),
+        ("/v1/models/family/nobody", "family/nobody"),
+        ("/v1/tunedModels/nobody", "tunedModels/nobody"),
+    ],
+)
+@pytest.mark.parametrize("method", ["generateContent", "streamGenerateContent"])
+async def test_a_gemini_model_may_have_slashes_a_prefix_and_a_colon(
+    client: httpx.AsyncClient, path: str, model: str, method: str
+) -> None:
+    answer = await client.post(f"{path}:{method}", json={"contents": [{"parts": [{"text": "hi"}]}]})
+    assert (answer.status_code, answer.json()["error"]["status"]) == (404, "NOT_FOUND")
+    assert f"the model {model!r}" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1beta/models/m-2:dream", "/v1beta/models/m-2", "/v1beta/tunedModels/m-2:dream"])
+async def test_a_gemini_method_that_nobody_knows_is_a_404_in_its_shape(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.post(path, json={})
+    assert (answer.status_code, answer.json()["error"]["status"]) == (404, "NOT_FOUND")
+
+
 async def test_an_unknown_model_is_a_404_in_the_clients_dialect_with_the_installed_providers(
     client: httpx.AsyncClient,
 ) -> None:

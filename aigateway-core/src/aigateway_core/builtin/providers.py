@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from aigateway_core.plugin import (
     AnthropicCompatibleConfig,
     AnthropicCompatibleProvider,
+    GeminiCompatibleConfig,
+    GeminiCompatibleProvider,
     OpenAIChat,
     OpenAIChatProfile,
     OpenAICompatibleConfig,
@@ -18,16 +18,6 @@ from aigateway_core.plugin import (
     ProviderSpec,
     hookimpl,
 )
-
-ANTHROPIC_VERSION = "2023-06-01"
-"""What the header ``anthropic-version`` says unless the configuration says otherwise: the API asks for it."""
-
-
-def _anthropic(config: AnthropicCompatibleConfig) -> AnthropicCompatibleProvider:
-    headers = {name.lower(): value for name, value in config.headers.items()}
-    return AnthropicCompatibleProvider(
-        attrs.evolve(config, headers={"anthropic-version": ANTHROPIC_VERSION, **headers})
-    )
 
 
 class _OpenAICompatible(OpenAICompatibleProvider):
@@ -40,7 +30,7 @@ class _OpenAICompatible(OpenAICompatibleProvider):
 
 @hookimpl
 def aigateway_register_providers() -> tuple[ProviderSpec[Any], ...]:
-    """Offer ``openai-compatible`` and ``anthropic-compatible``."""
+    """Offer ``openai-compatible``, ``anthropic-compatible`` and ``gemini-compatible``."""
     return (
         ProviderSpec(
             name="openai-compatible",
@@ -52,7 +42,14 @@ def aigateway_register_providers() -> tuple[ProviderSpec[Any], ...]:
             name="anthropic-compatible",
             title="any vendor with an Anthropic-like API",
             config=AnthropicCompatibleConfig,
-            build=_anthropic,
+            build=AnthropicCompatibleProvider,
             auth_options={"header": "x-api-key", "prefix": ""},
+        ),
+        ProviderSpec(
+            name="gemini-compatible",
+            title="any vendor with a Gemini-like API",
+            config=GeminiCompatibleConfig,
+            build=GeminiCompatibleProvider,
+            auth_options={"header": "x-goog-api-key", "prefix": ""},
         ),
     )

@@ -233,6 +233,13 @@ class Dialect(ABC):
     def stream_tap(self, body: JsonObject, client_model: str, classify: Classify | None = None) -> StreamTap:
         """A tap for one native stream that answers ``body`` (the client's own, unchanged)."""
 
+    def reframe(self, tap: StreamTap) -> StreamTap:
+        """The tap of an upstream of this dialect, relaying the stream in the form that this client asked for.
+
+        That is ``tap`` itself, but in a dialect whose streams come in more than one form.
+        """
+        return tap
+
 
 def _is_set(request: ChatRequest, name: str) -> bool:
     value = getattr(request, name)

@@ -16,6 +16,7 @@ MAX_EVENT_BYTES = 16 << 20
 One event may carry a whole picture."""
 
 _BOM = b"\xef\xbb\xbf"
+_JSON = (b"{", b"[")
 
 
 @attrs.frozen
@@ -78,7 +79,13 @@ class BlockSplitter:
 
 
 def parse_block(block: bytes) -> ServerSentEvent | None:
-    """The event in one block; None for a block of comments alone."""
+    """The event in one block; None for a block of comments alone.
+
+    A block that is bare JSON counts as the data of an event: vendors, Google above all, break a stream off with the
+    body of their error as it is.
+    """
+    if block.lstrip()[:1] in _JSON:
+        return ServerSentEvent("", block.strip())
     name = ""
     data: list[bytes] = []
     for line in block.split(b"\n"):

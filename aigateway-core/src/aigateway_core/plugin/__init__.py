@@ -3,11 +3,11 @@
 A plugin is a distribution with an entry point in the group ``aigateway``; the module it names implements any of the
 three hooks of :mod:`aigateway_core.plugin.hookspecs`. Start with ``docs/writing-a-provider.md``. The words:
 
-* a **provider** is a vendor behind the gateway; it turns a :class:`ChatRequest` into a :class:`ChatResponse` or a
-stream of
-  events, calling the vendor through the :class:`Upstream` it is handed;
+* a **provider** is a vendor behind the gateway; it turns a :class:`ChatRequest` into a :class:`ChatResponse` or events
+  of a stream, calling the vendor through the :class:`Upstream` it is handed;
 * a **dialect** is a wire format, read and written in both directions; most vendors speak a known one, and
-  :class:`OpenAICompatibleProvider` or :class:`AnthropicCompatibleProvider` is then all it takes;
+  :class:`OpenAICompatibleProvider`, :class:`AnthropicCompatibleProvider` or :class:`GeminiCompatibleProvider` is then
+  all it takes;
 * an **auth strategy** yields the :class:`httpx.Auth` that signs an account's requests;
 * a **stats sink** receives a :class:`CallRecord` for every call;
 * an :class:`UpstreamError` says what went wrong (its kind) and what it speaks about (its scope).
@@ -18,12 +18,27 @@ This module follows semantic versioning; its names and signatures are pinned by 
 from __future__ import annotations
 
 from aigateway_core.dialects.anthropic import Anthropic, AnthropicProfile
-from aigateway_core.dialects.dialect import Dialect, Loss, Losses, StreamDecoder, StreamEncoder, StreamTap
-from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIChatProfile
+from aigateway_core.dialects.anthropic import ModelRule as AnthropicModelRule
+from aigateway_core.dialects.dialect import (
+    Classify,
+    Dialect,
+    ErrorReply,
+    Loss,
+    Losses,
+    NativeAnswer,
+    Peek,
+    StreamDecoder,
+    StreamEncoder,
+    StreamTap,
+)
+from aigateway_core.dialects.gemini import Gemini, GeminiProfile
+from aigateway_core.dialects.gemini import ModelRule as GeminiModelRule
+from aigateway_core.dialects.openai_chat import Attachment, OpenAIChat, OpenAIChatProfile, ToolChoiceForm
 from aigateway_core.dialects.openai_responses import OpenAIResponses, OpenAIResponsesProfile
 from aigateway_core.dialects.sse import ServerSentEvent
 from aigateway_core.errors import (
     ErrorKind,
+    GatewayError,
     InvalidRequestError,
     Scope,
     UnsupportedFeatureError,
@@ -62,6 +77,7 @@ from aigateway_core.model import (
     Part,
     Reasoning,
     ResponseFormat,
+    Role,
     TextPart,
     ThinkingPart,
     Tool,
@@ -74,6 +90,8 @@ from aigateway_core.plugin.auth import AuthStrategy, AuthStrategySpec
 from aigateway_core.plugin.compatible import (
     AnthropicCompatibleConfig,
     AnthropicCompatibleProvider,
+    GeminiCompatibleConfig,
+    GeminiCompatibleProvider,
     OpenAICompatibleConfig,
     OpenAICompatibleProvider,
     Wire,
@@ -89,16 +107,18 @@ from aigateway_core.plugin.provider import (
     SpeaksNatively,
 )
 from aigateway_core.plugin.stats import StatsSink, StatsSinkSpec
-from aigateway_core.records import Account, Attempt, CallRecord
+from aigateway_core.records import Account, Attempt, CallRecord, Outcome
 from aigateway_core.secret import Secret
-from aigateway_core.upstream import Upstream, UpstreamStream
+from aigateway_core.upstream import Limits, Upstream, UpstreamStream
 
 __all__ = [
     "Account",
     "Anthropic",
     "AnthropicCompatibleConfig",
     "AnthropicCompatibleProvider",
+    "AnthropicModelRule",
     "AnthropicProfile",
+    "Attachment",
     "Attempt",
     "AudioPart",
     "AuthStrategy",
@@ -107,6 +127,7 @@ __all__ = [
     "ChatRequest",
     "ChatResponse",
     "ClassifiesErrors",
+    "Classify",
     "CountsTokens",
     "DeclaresLosses",
     "Dialect",
@@ -114,27 +135,39 @@ __all__ = [
     "Effort",
     "Endpoint",
     "ErrorKind",
+    "ErrorReply",
     "FinishReason",
+    "GatewayError",
+    "Gemini",
+    "GeminiCompatibleConfig",
+    "GeminiCompatibleProvider",
+    "GeminiModelRule",
+    "GeminiProfile",
     "HostedTool",
     "ImagePart",
     "InvalidRequestError",
     "JsonObject",
+    "Limits",
     "Loss",
     "Losses",
     "Message",
     "ModelInfo",
+    "NativeAnswer",
     "OpenAIChat",
     "OpenAIChatProfile",
     "OpenAICompatibleConfig",
     "OpenAICompatibleProvider",
     "OpenAIResponses",
     "OpenAIResponsesProfile",
+    "Outcome",
     "Part",
+    "Peek",
     "Provider",
     "ProviderSpec",
     "Reasoning",
     "RedactedThinking",
     "ResponseFormat",
+    "Role",
     "Scope",
     "Secret",
     "ServerSentEvent",
@@ -157,6 +190,7 @@ __all__ = [
     "ToolCallPart",
     "ToolCallStart",
     "ToolChoice",
+    "ToolChoiceForm",
     "ToolResultPart",
     "UnsupportedFeatureError",
     "Upstream",

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import ClassVar, Literal
+from urllib.parse import quote
 
 import attrs
 from typing_extensions import override
 
 from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.dialect import Dialect, Losses
+from aigateway_core.dialects.gemini import Gemini
 from aigateway_core.dialects.openai_chat import OpenAIChat
 from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.errors import UpstreamError, UpstreamFailure
@@ -50,17 +52,32 @@ class AnthropicCompatibleConfig:
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
+@attrs.frozen(kw_only=True)
+class GeminiCompatibleConfig:
+    """``base_url`` excludes the version, as Google's own clients have it: ``/v1beta`` is put behind it.
+
+    Google's own is ``https://generativelanguage.googleapis.com``.
+    """
+
+    base_url: str
+    models: tuple[str, ...] = ()
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
 @attrs.frozen
 class Wire:
     """A dialect that a vendor speaks, and the path below ``base_url`` where it does.
 
-    ``forwarded`` and ``prepare`` as of :class:`Endpoint`; ``prepare`` sees translated bodies too.
+    ``{model}`` in a path stands for the model as Gemini has it there: ``models/gemini-3-pro``. ``stream_path`` is where
+    streams are asked for; None: at ``path`` too. ``forwarded`` and ``prepare`` as of :class:`Endpoint`; ``prepare``
+    sees translated bodies too.
     """
 
     dialect: Dialect
     path: str
     forwarded: tuple[str, ...] = ()
     prepare: Callable[[JsonObject], JsonObject] | None = None
+    stream_path: str | None = None
 
 
 class _Compatible:
@@ -68,14 +85,15 @@ class _Compatible:
 
     dialect: ClassVar[Dialect]
     path: ClassVar[str]
+    stream_path: ClassVar[str | None] = None
     forwarded_headers: ClassVar[tuple[str, ...]] = ()
     known_models: ClassVar[Sequence[ModelInfo]] = ()
     known_patterns: ClassVar[Sequence[str]] = ()
 
-    def __init__(self, config: OpenAICompatibleConfig | AnthropicCompatibleConfig) -> None:
+    def __init__(self, config: OpenAICompatibleConfig | AnthropicCompatibleConfig | GeminiCompatibleConfig) -> None:
         self._base_url = config.base_url.rstrip("/")
-        self._wire = Wire(self.dialect, self.path, self.forwarded_headers, self.prepare)
-        self._headers = dict(config.headers)
+        self._wire = Wire(self.dialect, self.path, self.forwarded_headers, self.prepare, self.stream_path)
+        self._headers = {name.lower(): value for name, value in config.headers.items()}
         known = {model.id for model in self.known_models}
         added = [ModelInfo(id=name) for name in config.models if not name.endswith("*") and name not in known]
         self.models: Sequence[ModelInfo] = (*self.known_models, *added)
@@ -116,20 +134,26 @@ class _Compatible:
         wire = next((one for one in self.wires(model) if one.dialect.name == dialect), None)
         if wire is None or operation != "chat":
             return None
-        return Endpoint(self._base_url + wire.path, wire.dialect, self._headers, wire.prepare, wire.forwarded)
+        return Endpoint(
+            self._url(wire, model),
+            wire.dialect,
+            self._headers,
+            wire.prepare,
+            wire.forwarded,
+            stream_url=self._url(wire, model, stream=True),
+        )
 
     async def complete(self, request: ChatRequest, upstream: Upstream) -> ChatResponse:
         """The whole answer."""
         wire = self.wires(request.model)[0]
-        response = await upstream.post(
-            self._base_url + wire.path, content=self._body(request, wire), headers=self._headers
-        )
+        url, content = self._url(wire, request.model), self._body(request, wire)
+        response = await upstream.post(url, content=content, headers=self._headers)
         return wire.dialect.decode_response(loads_upstream(response.content), request, self.classify_error)
 
     async def stream(self, request: ChatRequest, upstream: Upstream) -> AsyncIterator[StreamEvent]:
         """The answer as it comes."""
         wire = self.wires(request.model)[0]
-        url, content = self._base_url + wire.path, self._body(request, wire)
+        url, content = self._url(wire, request.model, stream=True), self._body(request, wire)
         decoder = wire.dialect.stream_decoder(request, self.classify_error)
         async with upstream.stream(url, content=content, headers=self._headers) as reply:
             if reply.is_json:
@@ -143,6 +167,10 @@ class _Compatible:
                     yield decoded
             for decoded in decoder.end():
                 yield decoded
+
+    def _url(self, wire: Wire, model: str, *, stream: bool = False) -> str:
+        path = wire.stream_path if stream and wire.stream_path else wire.path
+        return self._base_url + path.replace("{model}", _resource(model))
 
     def _body(self, request: ChatRequest, wire: Wire) -> bytes:
         body = wire.dialect.encode_request(self.adapt(request))
@@ -188,3 +216,26 @@ class AnthropicCompatibleProvider(_Compatible):
         super().__init__(config)
         # The API asks for its version; one that the configuration names comes later and wins.
         self._headers = {"anthropic-version": self.dialect.profile.version, **self._headers}
+
+
+class GeminiCompatibleProvider(_Compatible):
+    """A vendor with a Gemini-like ``:generateContent``, which says model and kind of answer in the URL."""
+
+    dialect = Gemini()
+    path = "/v1beta/{model}:generateContent"
+    # Without ``alt`` a stream would come as one JSON array.
+    stream_path = "/v1beta/{model}:streamGenerateContent?alt=sse"
+
+    def __init__(self, config: GeminiCompatibleConfig) -> None:
+        super().__init__(config)
+
+
+def _resource(model: str) -> str:
+    """The name of a model as a path: ``gemini-3-pro`` is short for ``models/gemini-3-pro``; others are tuned.
+
+    Ids come from clients, so that nothing in them may be taken for a part of the URL.
+    """
+    collection, slash, name = model.partition("/")
+    if not slash or collection not in ("models", "tunedModels"):
+        collection, name = "models", model
+    return f"{collection}/{quote(name, safe='')}"

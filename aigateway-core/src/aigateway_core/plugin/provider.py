@@ -50,7 +50,8 @@ class Endpoint:
 
     ``dialect`` is the codec with the vendor's profile; ``prepare`` is the vendor's last touch on the body (renaming a
     field that it spells differently, say). ``forwarded`` are the headers, in lower case, that are part of the dialect
-    and so are passed on from the client; they win over ``headers``.
+    and so are passed on from the client; they win over ``headers``. ``stream_url`` is where streams are asked for, in
+    a dialect that says so in the URL; None: at ``url`` too.
     """
 
     url: str
@@ -58,6 +59,7 @@ class Endpoint:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     prepare: Callable[[JsonObject], JsonObject] | None = None
     forwarded: tuple[str, ...] = ()
+    stream_url: str | None = None
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ from falcon.asgi import Request, Response
 from aigateway_core.access import Access
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.dialects.gemini import Gemini, GeminiArray
+from aigateway_core.errors import NotFoundError
 from aigateway_core.gateway import Gateway, Incoming, StreamAnswer
 from aigateway_core.resources.resource import Policy, Resource, StreamHandle, exits, request_id
 
@@ -43,12 +44,26 @@ class GenerateContent(Resource):
         self._sse = Gemini()
         self._array = GeminiArray()
 
-    async def on_post_whole(self, req: Request, resp: Response, model: str) -> None:
-        """``:generateContent``."""
-        await _answer(self._gateway, self._sse, req, resp, {"model": model, "stream": False})
+    async def on_post(self, req: Request, resp: Response, name: str) -> None:
+        """A method of a model, whose id may contain slashes and repeat the prefix ``models/``."""
+        await self.serve(req, resp, name.removeprefix("models/"))
 
-    async def on_post_stream(self, req: Request, resp: Response, model: str) -> None:
-        """``:streamGenerateContent``: server-sent events with ``?alt=sse``, a JSON array without."""
+    async def on_post_tuned(self, req: Request, resp: Response, name: str) -> None:
+        """A method of a tuned model, whose id keeps its prefix: that is how providers list it."""
+        await self.serve(req, resp, f"tunedModels/{name}")
+
+    async def serve(self, req: Request, resp: Response, name: str) -> None:
+        """What ``gemini-3-pro:generateContent`` asks for. A model's id may hold a colon itself."""
+        model, _, method = name.rpartition(":")
+        if method == "generateContent":
+            await _answer(self._gateway, self._sse, req, resp, {"model": model, "stream": False})
+        elif method == "streamGenerateContent":
+            await self._stream(req, resp, model)
+        else:
+            raise NotFoundError(f"there is nothing at {req.path[:200]}")
+
+    async def _stream(self, req: Request, resp: Response, model: str) -> None:
+        """Server-sent events with ``?alt=sse``, a JSON array without."""
         is_sse = req.get_param("alt") == "sse"
         dialect, kind = (self._sse, _SSE) if is_sse else (self._array, falcon.MEDIA_JSON)
         await _answer(self._gateway, dialect, req, resp, {"model": model, "stream": True}, stream_type=kind)

@@ -18,7 +18,7 @@ from aigateway_core.resources.resource import request_id
 
 log = logging.getLogger(__name__)
 
-_GEMINI_METHOD = re.compile(r"/v1/models/.+:[A-Za-z]*(?:Content|Contents|Tokens)")
+_GEMINI_METHOD = re.compile(r"/v1/(?:models|tunedModels)/.+:[A-Za-z]*(?:Content|Contents|Tokens)")
 """Gemini's stable version shares its path with the models of OpenAI; what it does stands behind a colon."""
 
 _ADMIN_STATUS: Mapping[ErrorKind, int] = {

@@ -10,6 +10,7 @@ from aigateway_core.access import Access
 from aigateway_core.catalogue import Catalogue, ListedModel
 from aigateway_core.errors import UnknownModelError
 from aigateway_core.jsontext import dumps
+from aigateway_core.resources.chat import GenerateContent
 from aigateway_core.resources.resource import Policy, Resource
 
 _UNDATED = "1970-01-01T00:00:00Z"
@@ -21,9 +22,10 @@ class Models(Resource):
 
     policy: ClassVar[Policy] = "client"
 
-    def __init__(self, access: Access, catalogue: Catalogue) -> None:
+    def __init__(self, access: Access, catalogue: Catalogue, generate: GenerateContent) -> None:
         super().__init__(access)
         self._catalogue = catalogue
+        self._generate = generate
 
     async def on_get(self, req: Request, resp: Response) -> None:
         """The list."""
@@ -37,15 +39,19 @@ class Models(Resource):
         else:
             resp.data = dumps({"object": "list", "data": [_openai(model) for model in models]})
 
-    async def on_get_one(self, req: Request, resp: Response, model_id: str) -> None:
+    async def on_get_one(self, req: Request, resp: Response, name: str) -> None:
         """One model; its id may contain slashes."""
         for model in self._catalogue.models():
-            if model.info.id == model_id:
+            if model.info.id == name:
                 shape = _anthropic if req.get_header("anthropic-version") else _openai
                 resp.content_type = "application/json"
                 resp.data = dumps(shape(model))
                 return
-        raise UnknownModelError("no provider serves it", model=model_id[:100])
+        raise UnknownModelError("no provider serves it", model=name[:100])
+
+    async def on_post_one(self, req: Request, resp: Response, name: str) -> None:
+        """A method of Gemini's stable version, whose models stand at the same path."""
+        await self._generate.serve(req, resp, name)
 
 
 def _openai(model: ListedModel) -> dict[str, Any]:

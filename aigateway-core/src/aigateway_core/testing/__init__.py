@@ -14,7 +14,7 @@ from aigateway_core.testing.auth import AuthStrategyConformance
 from aigateway_core.testing.conformance import ProviderConformance
 from aigateway_core.testing.fakes import FakeUpstream, FakeVendor, Reply
 from aigateway_core.testing.stats import StatsSinkConformance
-from aigateway_core.testing.vendors import anthropic_vendor, openai_chat_vendor, openai_responses_vendor
+from aigateway_core.testing.vendors import anthropic_vendor, gemini_vendor, openai_chat_vendor, openai_responses_vendor
 
 __all__ = [
     "AuthStrategyConformance",
@@ -24,6 +24,7 @@ __all__ = [
     "Reply",
     "StatsSinkConformance",
     "anthropic_vendor",
+    "gemini_vendor",
     "openai_chat_vendor",
     "openai_responses_vendor",
 ]

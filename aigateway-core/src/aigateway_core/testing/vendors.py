@@ -9,6 +9,15 @@ from aigateway_core.plugin import JsonObject
 from aigateway_core.testing.fakes import FakeVendor
 
 _STATUSES = (400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502, 503, 529)
+_GOOGLE = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+}
 _ARGUMENTS = '{"city":"Riga"}'
 
 
@@ -108,6 +117,27 @@ def anthropic_vendor(*, model: str | None = None) -> FakeVendor:
         ),
         errors={
             status: _json({"type": "error", "error": {"type": "api_error", "message": "no"}}) for status in _STATUSES
+        },
+        model=model,
+    )
+
+
+def gemini_vendor(*, model: str | None = None) -> FakeVendor:
+    """A vendor with Gemini's ``generateContent``.
+
+    Shapes: https://ai.google.dev/api/generate-content
+    """
+    call: JsonObject = {"functionCall": {"id": "fc_1", "name": "weather", "args": json.loads(_ARGUMENTS)}}
+    return FakeVendor(
+        text=_json(_content([{"text": "Hello there"}], "STOP")),
+        text_stream=_sse(
+            [_content([{"text": "Hello "}]), _content([{"text": "there"}]), _content([{"text": ""}], "STOP")]
+        ),
+        tool_call=_json(_content([call], "STOP")),
+        tool_call_stream=_sse([_content([call]), _content([{"text": ""}], "STOP")]),
+        errors={
+            status: _json({"error": {"code": status, "message": "no", "status": _GOOGLE.get(status, "UNKNOWN")}})
+            for status in _STATUSES
         },
         model=model,
     )
@@ -215,3 +245,11 @@ def _message_stream(block: JsonObject, deltas: Sequence[JsonObject], stop: str) 
         ],
         named=True,
     )
+
+
+def _content(parts: Sequence[JsonObject], finish: str | None = None) -> JsonObject:
+    candidate: JsonObject = {"content": {"role": "model", "parts": list(parts)}, "index": 0}
+    if finish is not None:
+        candidate["finishReason"] = finish
+    counts = {"promptTokenCount": 9, "candidatesTokenCount": 4, "totalTokenCount": 13}
+    return {"candidates": [candidate], "usageMetadata": counts, "modelVersion": "m", "responseId": "r-1"}

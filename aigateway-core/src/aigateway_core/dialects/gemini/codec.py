@@ -26,7 +26,7 @@ from aigateway_core.dialects.gemini.request_writer import CANNOT_EXPRESS, unkept
 from aigateway_core.dialects.gemini.response import read_response, write_response
 from aigateway_core.dialects.gemini.stream_decoder import GeminiStreamDecoder
 from aigateway_core.dialects.gemini.stream_encoder import GeminiStreamEncoder
-from aigateway_core.dialects.gemini.tap import GeminiStreamTap
+from aigateway_core.dialects.gemini.tap import GeminiArrayTap, GeminiStreamTap
 from aigateway_core.errors import GatewayError, UpstreamError, UpstreamFailure
 from aigateway_core.model import ChatRequest, ChatResponse, JsonObject
 
@@ -118,10 +118,14 @@ class Gemini(Dialect):
 
     @override
     def stream_tap(self, body: JsonObject, client_model: str, classify: Classify | None = None) -> StreamTap:
-        return GeminiStreamTap(client_model, self.framing, classify or self.decode_error)
+        return self.reframe(GeminiStreamTap(client_model, classify or self.decode_error))
 
 
 class GeminiArray(Gemini):
     """The same for a client that streams without ``?alt=sse``: its stream is one JSON array (case 147)."""
 
     framing: ClassVar[Framing] = "array"
+
+    @override
+    def reframe(self, tap: StreamTap) -> StreamTap:
+        return GeminiArrayTap(tap)

@@ -124,7 +124,6 @@ _BY_STATUS_WORD: dict[str, Verdict] = {
     "DEADLINE_EXCEEDED": (ErrorKind.TIMEOUT, "request"),
     "UNIMPLEMENTED": (ErrorKind.UNSUPPORTED, "request"),
     "INTERNAL": (ErrorKind.SERVER, "request"),
-    "UNKNOWN": (ErrorKind.SERVER, "request"),
     "ABORTED": (ErrorKind.SERVER, "request"),
     "CANCELLED": (ErrorKind.SERVER, "request"),
     "DATA_LOSS": (ErrorKind.SERVER, "request"),

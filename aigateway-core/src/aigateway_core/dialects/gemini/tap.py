@@ -8,26 +8,25 @@ from typing_extensions import override
 
 from aigateway_core.dialects.checks import from_upstream
 from aigateway_core.dialects.dialect import Classify, StreamTap
-from aigateway_core.dialects.gemini.framing import Frames, Framing
+from aigateway_core.dialects.gemini.framing import Frames
 from aigateway_core.dialects.gemini.keys import field
 from aigateway_core.dialects.gemini.native import Seen, look_at
 from aigateway_core.dialects.gemini.outcome import read_usage
 from aigateway_core.dialects.gemini.response import parse
 from aigateway_core.dialects.gemini.stream_decoder import cut
-from aigateway_core.dialects.sse import BlockSplitter, parse_block
+from aigateway_core.dialects.sse import BlockSplitter, SseParser, format_event, parse_block
 from aigateway_core.errors import UpstreamError, UpstreamFailure
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import JsonObject
 
 
 class GeminiStreamTap(StreamTap):
-    """Watches one stream; see :class:`StreamTap`. The upstream sends server-sent events, whatever the client gets."""
+    """Watches one stream; see :class:`StreamTap`. The upstream is always asked for server-sent events."""
 
-    def __init__(self, client_model: str, framing: Framing, classify: Classify) -> None:
+    def __init__(self, client_model: str, classify: Classify) -> None:
         self._client_model = client_model
         self._classify = classify
         self._splitter = BlockSplitter()
-        self._frames = Frames(framing)
         self._called = False
 
     @override
@@ -48,12 +47,12 @@ class GeminiStreamTap(StreamTap):
         if self.error is not None:
             return b""
         relayed = b"".join(self._relay(self._splitter.flush()))
-        return relayed + self._conclude()
+        self._conclude()
+        return relayed
 
-    def _conclude(self) -> bytes:
+    def _conclude(self) -> None:
         if self.error is None and self.finish_reason is None:
             self.error = cut()
-        return b"" if self.error is not None else self._frames.end()
 
     def _relay(self, blocks: bytes) -> Iterator[bytes]:
         for block in blocks.split(b"\n\n"):
@@ -69,9 +68,6 @@ class GeminiStreamTap(StreamTap):
         """The event to relay; comments are passed over. Raises :class:`UpstreamError` for an error inside."""
         event = parse_block(block)
         if event is None:
-            # Google breaks a stream off with its error as bare JSON.
-            if block.lstrip()[:1] in (b"{", b"["):
-                raise self._classify(UpstreamFailure(200, {}, block))
             return b""
         data = event.data.strip()
         if not data or data == b"[DONE]":
@@ -83,7 +79,7 @@ class GeminiStreamTap(StreamTap):
         if "model_version" in body or body.get("modelVersion", self._client_model) != self._client_model:
             body.pop("model_version", None)
             data = dumps({**body, "modelVersion": self._client_model})
-        return self._frames.add(data.replace(b"\n", b" "))
+        return format_event(data.replace(b"\n", b" "))
 
     def _take(self, seen: Seen, body: JsonObject) -> None:
         if (usage := from_upstream(lambda: read_usage(field(body, "usageMetadata")))) is not None:
@@ -93,3 +89,29 @@ class GeminiStreamTap(StreamTap):
         self._called = self._called or seen.called
         self.finish_reason = seen.finish or self.finish_reason
         self.committed = self.committed or seen.content or seen.finish is not None
+
+
+class GeminiArrayTap(StreamTap):
+    """Watches a stream for a client that asked for one JSON array: what ``tap`` relays, in that form."""
+
+    def __init__(self, tap: StreamTap) -> None:
+        self._tap = tap
+        self._parser = SseParser()
+        self._frames = Frames("array")
+
+    @override
+    def feed(self, chunk: bytes) -> bytes:
+        """The elements that are complete now."""
+        return self._framed(self._tap.feed(chunk))
+
+    @override
+    def end(self) -> bytes:
+        """The elements that are left, and the end of the array where the stream ended well."""
+        relayed = self._framed(self._tap.end())
+        return relayed if self.error is not None else relayed + self._frames.end()
+
+    def _framed(self, relayed: bytes) -> bytes:
+        tap = self._tap
+        self.committed, self.ended, self.error = tap.committed, tap.ended, tap.error
+        self.usage, self.finish_reason = tap.usage, tap.finish_reason
+        return b"".join(self._frames.add(event.data) for event in self._parser.feed(relayed))

@@ -8,6 +8,6 @@ has whole answers, ``stream_encoder`` and ``stream_decoder`` streamed ones, ``ta
 from __future__ import annotations
 
 from aigateway_core.dialects.openai_chat.codec import OpenAIChat
-from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
+from aigateway_core.dialects.openai_chat.profile import Attachment, OpenAIChatProfile, ToolChoiceForm
 
-__all__ = ["OpenAIChat", "OpenAIChatProfile"]
+__all__ = ["Attachment", "OpenAIChat", "OpenAIChatProfile", "ToolChoiceForm"]
