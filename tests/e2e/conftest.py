@@ -13,6 +13,7 @@ from e2e.fakes.anthropic import AnthropicWire
 from e2e.fakes.gemini import GeminiWire
 from e2e.fakes.glm import GLMWire
 from e2e.fakes.openai import OpenAIWire
+from e2e.fakes.responses import ResponsesWire
 from e2e.fakes.server import FakeVendor
 from e2e.gateway_process import CLIENT_KEY, GatewayProcess
 from e2e.house import KEYS, Vendors
@@ -22,7 +23,7 @@ from e2e.house import KEYS, Vendors
 def vendors() -> Iterator[Vendors]:
     """The vendors for the whole run; a test that scripts one of them uses a model name of its own."""
     made = Vendors(
-        openai=FakeVendor(OpenAIWire(), [KEYS["openai"]]),
+        openai=FakeVendor(OpenAIWire(), [KEYS["openai"]], ResponsesWire()),
         glm=FakeVendor(GLMWire(), [KEYS["glm"]]),
         acme=FakeVendor(AnthropicWire(), [KEYS["acme"]]),
         beta=FakeVendor(OpenAIWire(reasoning_content=True), [KEYS["beta"]]),

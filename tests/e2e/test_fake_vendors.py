@@ -16,9 +16,11 @@ from e2e.fakes.anthropic import AnthropicWire
 from e2e.fakes.gemini import GeminiWire
 from e2e.fakes.glm import GLMWire
 from e2e.fakes.openai import OpenAIWire
+from e2e.fakes.responses import ResponsesWire
 from e2e.fakes.server import FakeVendor
 from e2e.gemini_talker import GeminiTalker
 from e2e.openai_talker import OpenAITalker
+from e2e.responses_talker import ResponsesTalker
 from e2e.talkers import MODES, PIXEL, Mode, Talker, ToolSpec
 from google import genai
 from google.genai import types
@@ -34,6 +36,8 @@ FORGED = {"type": "thinking", "thinking": "t", "signature": "forged"}
 BUDGET = {"type": "enabled", "budget_tokens": 1024}
 RESULT = {"type": "tool_result", "tool_use_id": "a", "content": "noon"}
 USER = {"role": "user", "content": "hello"}
+ITEM_CALL = {"type": "function_call", "call_id": "a", "name": "clock", "arguments": "{}"}
+ITEM_OUTPUT = {"type": "function_call_output", "call_id": "a", "output": "noon"}
 SKIP = "skip_thought_signature_validator"
 FUNCTION_CALL = {"functionCall": {"id": "a", "name": "clock", "args": {}}}
 ANSWERED: dict[str, Any] = {"functionResponse": {"id": "a", "name": "clock", "response": {"output": "noon"}}}
@@ -95,6 +99,10 @@ def config(**fields: Any) -> dict[str, Any]:
     return {"generationConfig": fields}
 
 
+def item_picture(url: str) -> dict[str, Any]:
+    return {"type": "input_image", "detail": "auto", "image_url": url}
+
+
 def picture(url: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}}
 
@@ -117,6 +125,18 @@ def test_the_openai_sdk_is_content_with_the_fake_openai(vendor: FakeVendor, mode
         api_key=KEY, base_url=f"{vendor.url}/v1", max_retries=0, default_headers={"accept-encoding": "identity"}
     )
     converse(OpenAITalker(client, "gpt-4o", mode, system="Be kind", tools=[CLOCK]))
+    assert vendor.violations == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-5"])
+@pytest.mark.parametrize("vendor", [ResponsesWire], indirect=True)
+def test_the_openai_sdk_is_content_with_the_fake_responses(vendor: FakeVendor, model: str, mode: Mode) -> None:
+    client = openai.OpenAI(
+        api_key=KEY, base_url=f"{vendor.url}/v1", max_retries=0, default_headers={"accept-encoding": "identity"}
+    )
+    options: dict[str, Any] = {"include": ["reasoning.encrypted_content"]} if model == "gpt-5" else {}
+    converse(ResponsesTalker(client, model, mode, system="Be kind", tools=[CLOCK], **options))
     assert vendor.violations == []
 
 
@@ -289,6 +309,42 @@ def test_the_fake_openai_refuses(vendor: FakeVendor, change: dict[str, Any], sai
     assert status == 400
     assert answer["error"]["type"] == "invalid_request_error"
     assert any(said in violation for violation in vendor.violations)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"surprise": 1}, "Unknown parameter"),
+        ({"messages": []}, "Unknown parameter"),
+        ({"store": True}, "keeps nothing"),
+        ({"temperature": 2.5}, "temperature"),
+        ({"max_output_tokens": 5}, "max_output_tokens"),
+        ({"input": []}, "empty array"),
+        ({"input": [{"role": "narrator", "content": "x"}]}, "Input should be"),
+        ({"input": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}, "Input should be"),
+        ({"input": [{"role": "assistant", "content": [{"type": "input_text", "text": "x"}]}]}, "Supported values"),
+        ({"input": [{"role": "user", "content": [item_picture("http://x/y.png")]}]}, "image"),
+        ({"input": [ITEM_CALL]}, "No tool output"),
+        ({"input": [ITEM_OUTPUT]}, "No tool call"),
+        ({"input": [ITEM_CALL, ITEM_OUTPUT, ITEM_OUTPUT]}, "Duplicate"),
+        ({"input": [{**ITEM_CALL, "id": "call_1"}, ITEM_OUTPUT]}, "begins with 'fc_'"),
+        ({"input": [{**ITEM_CALL, "call_id": "a" * 65}]}, "call_id"),
+        ({"input": [{"type": "reasoning", "id": "rs_1", "summary": []}, ITEM_CALL, ITEM_OUTPUT]}, "verified"),
+        ({"input": [USER, {"type": "reasoning", "id": "rs_1", "summary": []}]}, "following item"),
+        ({"tools": [{"type": "function", "name": "t", "parameters": {}, "strict": False}]}, "type object"),
+        ({"tools": [{"type": "function", "name": "t"}]}, "Field required"),
+        ({"tools": [{"type": "function", "name": "t", "parameters": CLOCK.schema, "strict": True}]}, "additional"),
+        ({"tool_choice": "required"}, "together with"),
+        ({"reasoning": {"effort": "low"}}, "reasoning.effort"),
+        ({"model": "gpt-5", "temperature": 0.5}, "temperature"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("vendor", [ResponsesWire], indirect=True)
+def test_the_fake_responses_refuses(vendor: FakeVendor, change: dict[str, Any], said: str) -> None:
+    body = {"model": "gpt-4o", "input": "hello", "store": False, **change}
+    status, answer = post(vendor, "/v1/responses", body, authorization=f"Bearer {KEY}")
+    assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
+    assert any(said in violation for violation in vendor.violations), vendor.violations
 
 
 @pytest.mark.parametrize(

@@ -163,10 +163,11 @@ def _function(function: JsonObject, where: str) -> Iterator[Problem]:
         yield Problem(message, where=f"{where}.parameters", code="invalid_function_parameters")
     yield from chat_rules.schema(parameters, f"{where}.parameters")
     if function.get("strict"):
-        yield from _strict_schema(parameters, f"{where}.parameters")
+        yield from strict_schema(parameters, f"{where}.parameters")
 
 
-def _strict_schema(schema: Any, where: str) -> Iterator[Problem]:
+def strict_schema(schema: Any, where: str) -> Iterator[Problem]:
+    """What a schema lacks that its answers are to keep to the letter."""
     properties = schema.get("properties")
     if not isinstance(properties, dict):
         return
@@ -175,7 +176,7 @@ def _strict_schema(schema: Any, where: str) -> Iterator[Problem]:
     if set(schema.get("required", ())) != set(properties):
         yield Problem("Invalid schema: 'required' must include every key in properties.", where=where)
     for name, child in properties.items():
-        yield from _strict_schema(child, f"{where}.{name}")
+        yield from strict_schema(child, f"{where}.{name}")
 
 
 def _choice(choice: Any, names: set[str]) -> Iterator[Problem]:
@@ -218,7 +219,7 @@ def _response_format(body: JsonObject) -> Iterator[Problem]:
             code="invalid_value",
         )
     if wanted.get("strict"):
-        yield from _strict_schema(wanted.get("schema") or {}, "response_format.json_schema.schema")
+        yield from strict_schema(wanted.get("schema") or {}, "response_format.json_schema.schema")
 
 
 def _texts(body: JsonObject) -> Iterator[Problem]:
