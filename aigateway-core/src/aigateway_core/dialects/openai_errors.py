@@ -16,6 +16,7 @@ import orjson
 
 from aigateway_core.dialects.dialect import ErrorReply
 from aigateway_core.dialects.refusals import readable
+from aigateway_core.dialects.waits import wait_in
 from aigateway_core.errors import (
     BY_STATUS,
     ErrorKind,
@@ -92,9 +93,6 @@ _BY_TYPE: dict[str, Verdict] = {
 _TOO_LONG = re.compile(
     r"maximum context length|prompt is too long|exceeds? the (?:model's )?context (?:length|window)", re.IGNORECASE
 )
-_TRY_AGAIN = re.compile(r"try again in ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)", re.IGNORECASE)
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def write_error(error: GatewayError, request_id: str) -> ErrorReply:
@@ -140,7 +138,7 @@ def read_error(failure: UpstreamFailure, own_codes: Mapping[str, Verdict]) -> Up
     kind, scope = _judge(words, status, own_codes)
     wait = retry_after(failure.headers)
     if wait is None and kind in (ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED):
-        wait = _wait_in(message)
+        wait = wait_in(message)
     return UpstreamError(
         kind, scrub(message), scope=scope, retry_after=wait, status=status, code=words.code or words.type
     )
@@ -159,13 +157,6 @@ def _judge(words: _Words, status: int, own_codes: Mapping[str, Verdict]) -> Verd
     if status < 400:
         return next((_BY_TYPE[word] for word in given if word in _BY_TYPE), (ErrorKind.SERVER, "request"))
     return (ErrorKind.SERVER if status >= 500 else ErrorKind.INVALID_REQUEST), "request"
-
-
-def _wait_in(message: str) -> float | None:
-    """Seconds from "Please try again in 1.5s", which OpenAI writes into the text."""
-    if (found := _TRY_AGAIN.search(message)) is None:
-        return None
-    return sum(float(number) * _SECONDS[unit.lower()] for number, unit in _DURATION.findall(found[1]))
 
 
 def _words(body: bytes) -> _Words:

@@ -16,6 +16,7 @@ import orjson
 from aigateway_core.dialects.dialect import ErrorReply
 from aigateway_core.dialects.gemini.framing import Framing, failing
 from aigateway_core.dialects.refusals import readable
+from aigateway_core.dialects.waits import duration, wait_in
 from aigateway_core.errors import (
     BY_STATUS,
     ErrorKind,
@@ -133,11 +134,6 @@ _KEY = re.compile(r"API key (?:not valid|expired|not found)", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"exceeds? the maximum number of (?:input )?tokens|prompt is too long|input token count", re.IGNORECASE
 )
-_TRY_AGAIN = re.compile(r"(?:retry in|reset after|try again in) ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_LONGEST_WAIT = 7 * 86400.0
-"""Quotas here may last a week; a delay beyond that is taken for a mistake."""
 
 
 @attrs.frozen
@@ -169,8 +165,7 @@ def read_error(failure: UpstreamFailure) -> UpstreamError:
     if wait is None:
         wait = retry_after(failure.headers)
     if wait is None and kind in (ErrorKind.RATE_LIMIT, ErrorKind.QUOTA, ErrorKind.OVERLOADED):
-        found = _TRY_AGAIN.search(message)
-        wait = _duration(found[1].lower()) if found else None
+        wait = wait_in(message)
     return UpstreamError(
         kind,
         scrub(message),
@@ -235,20 +230,7 @@ def _delay(details: list[JsonObject]) -> float | None:
     metadata = [item.get("metadata") for item in _of_type(details, "ErrorInfo")]
     given = [item.get("retryDelay") for item in _of_type(details, "RetryInfo")]
     given += [item.get("quotaResetDelay") for item in metadata if type(item) is dict]
-    return next((seconds for value in given if (seconds := _duration(value)) is not None), None)
-
-
-def _duration(value: Any) -> float | None:
-    """Seconds of ``3.2s``, ``71h15m27.79s`` or ``{"seconds": 3}``, held within a week; None for anything else."""
-    if type(value) is dict:
-        seconds = value.get("seconds")
-        value = f"{seconds}s"
-    if type(value) is not str or len(value) > 40:
-        return None
-    pieces = list(_DURATION.finditer(value))
-    if not pieces or "".join(piece[0] for piece in pieces) != value:
-        return None
-    return min(sum(float(piece[1]) * _SECONDS[piece[2]] for piece in pieces), _LONGEST_WAIT)
+    return next((seconds for value in given if (seconds := duration(value)) is not None), None)
 
 
 def _daily(details: list[JsonObject]) -> bool:

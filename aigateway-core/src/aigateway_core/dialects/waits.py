@@ -1,0 +1,31 @@
+"""How long to wait, as upstreams write it: in a message, or as a duration by itself."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+LONGEST_WAIT = 7 * 86400.0
+"""Seconds. Quotas may last a week; a wait beyond that is taken for a mistake."""
+
+_LONGEST_TEXT = 40
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)", re.IGNORECASE)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TOLD = re.compile(r"(?:retry in|reset after|try again in) ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)", re.IGNORECASE)
+
+
+def wait_in(message: str) -> float | None:
+    """Seconds from "Please try again in 1.5s", which OpenAI and Google, and others after them, write into the text."""
+    return None if (found := _TOLD.search(message)) is None else duration(found[1])
+
+
+def duration(value: Any) -> float | None:
+    """Seconds of ``3.2s``, ``71h15m27.79s`` or ``{"seconds": 3}``, at most a week; None for anything else."""
+    if type(value) is dict:
+        value = f"{value.get('seconds')}s"
+    if type(value) is not str or len(value) > _LONGEST_TEXT:
+        return None
+    pieces = list(_DURATION.finditer(value))
+    if not pieces or "".join(piece[0] for piece in pieces) != value:
+        return None
+    return min(sum(float(piece[1]) * _SECONDS[piece[2].lower()] for piece in pieces), LONGEST_WAIT)
