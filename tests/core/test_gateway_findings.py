@@ -184,7 +184,14 @@ async def test_an_empty_text_is_no_content_yet() -> None:
 
 # -- secrets
 
-ECHO = {"error": {"message": "bad key secret-of-a-12345", "type": "invalid_request_error", "code": "secret-of-a-12345"}}
+ECHO = {
+    "error": {
+        "param": "secret-of-a-12345",
+        "message": "bad key secret-of-a-12345",
+        "type": "invalid_request_error",
+        "code": "secret-of-a-12345",
+    }
+}
 ECHOED = b"data: " + json.dumps(ECHO).encode() + b"\n\n"
 
 

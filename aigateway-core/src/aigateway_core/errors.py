@@ -240,7 +240,8 @@ class UpstreamError(GatewayError):
     ``scope`` decides what is held against whom: the default, ``request``, holds nothing against anybody, so that a
     plugin's mistake cannot punish an account. ``retry_after`` is in seconds; what is no time to wait counts as not
     said. ``dispatched`` is false when it is certain that the upstream never saw the request. ``status`` and ``code``
-    are the upstream's own, for the log. Raises :class:`ValueError` for a ``kind`` that does not exist.
+    are the upstream's own, for the log; ``param`` is the field that it complained of, if it said.
+    Raises :class:`ValueError` for a ``kind`` that does not exist.
     """
 
     def __init__(
@@ -253,6 +254,7 @@ class UpstreamError(GatewayError):
         dispatched: bool = True,
         status: int | None = None,
         code: str | None = None,
+        param: str | None = None,
     ) -> None:
         # What an upstream says may reach this place unread: odd values must not turn up where it is told or stored.
         super().__init__(str(message or "the upstream gave no reason"), retry_after=_wait(retry_after))
@@ -261,6 +263,7 @@ class UpstreamError(GatewayError):
         self.dispatched = dispatched
         self.status = status if isinstance(status, int) else None
         self.code = None if code is None else str(code)
+        self.param = None if param is None else str(param)
 
     @property
     def retryable(self) -> bool:

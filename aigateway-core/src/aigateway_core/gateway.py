@@ -289,8 +289,9 @@ def _scrub(error: GatewayError, call: Call) -> None:
     """Take the account's secrets out of what is told: vendors echo them, in answers of status 200 too."""
     error.message = scrub(error.message, call.secrets)
     error.args = (error.message,)
-    if isinstance(error, UpstreamError) and error.code is not None:
-        error.code = scrub(error.code, call.secrets)
+    if isinstance(error, UpstreamError):
+        error.code = None if error.code is None else scrub(error.code, call.secrets)
+        error.param = None if error.param is None else scrub(error.param, call.secrets)
 
 
 def _is_a_mistake(error: BaseException) -> bool:

@@ -182,3 +182,10 @@ def test_the_field_that_is_wrong_is_told() -> None:
 def test_an_error_of_the_gateways_own_is_internal() -> None:
     reply = GEMINI.encode_error(GatewayError("internal error"), "req_1")
     assert reply.body == {"error": {"code": 500, "message": "internal error", "status": "INTERNAL"}}
+
+
+def test_the_field_that_google_complains_of_is_kept() -> None:
+    violation = {"field": "contents[0].parts", "description": "empty"}
+    details = [{"@type": TYPE + "BadRequest", "fieldViolations": [{"description": "x"}, violation]}]
+    body = {"error": {"code": 400, "message": "bad", "status": "INVALID_ARGUMENT", "details": details}}
+    assert GEMINI.decode_error(UpstreamFailure(400, {}, dumps(body))).param == "contents[0].parts"

@@ -5,7 +5,9 @@ from typing import Any
 import orjson
 import pytest
 
+from aigateway_core.dialects.gemini import Gemini
 from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIChatProfile
+from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.errors import (
     ErrorKind,
     GatewayError,
@@ -233,3 +235,21 @@ def test_an_error_that_was_read_can_be_written_again() -> None:
     error = decode(400, openai("unsupported_value", message="'temperature' does not support 0"))
     reply = DIALECT.encode_error(error, "r")
     assert orjson.loads(dumps(reply.body)) == openai("unsupported_value", message="'temperature' does not support 0")
+
+
+@pytest.mark.parametrize("param", ["messages[0].content", None])
+def test_the_field_that_the_upstream_complains_of_is_told_to_clients_of_openai(param: str | None) -> None:
+    body = {"error": {"message": "no", "type": "invalid_request_error", "param": param, "code": None}}
+    error = decode(400, body)
+    assert error.param == param
+    for client in (DIALECT, OpenAIResponses()):
+        assert client.encode_error(error, "r").body["error"]["param"] == param
+    details = Gemini().encode_error(error, "r").body["error"].get("details")
+    expected = [{"field": param, "description": "no"}]
+    assert (details is None) if param is None else details[0]["fieldViolations"] == expected
+
+
+@pytest.mark.parametrize("param", [5, ["a"], {}, "x" * 5000])
+def test_a_field_that_is_no_name_does_no_harm(param: Any) -> None:
+    error = decode(400, {"error": {"message": "no", "param": param}})
+    assert error.param is None or len(error.param) <= 100

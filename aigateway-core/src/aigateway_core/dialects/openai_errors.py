@@ -112,18 +112,25 @@ def error_body(error: GatewayError) -> JsonObject:
     _, kind, code = _REPLIES[error.kind]
     if isinstance(error, UpstreamError) and error.kind is ErrorKind.INVALID_REQUEST:
         code = error.code
-    path = error.path if isinstance(error, InvalidRequestError | UnsupportedFeatureError) else None
-    return {"error": {"message": error.message, "type": kind, "param": path, "code": code}}
+    return {"error": {"message": error.message, "type": kind, "param": _param(error), "code": code}}
+
+
+def _param(error: GatewayError) -> str | None:
+    """The field that is wrong, as the gateway or the upstream named it."""
+    if isinstance(error, UpstreamError):
+        return error.param
+    return error.path if isinstance(error, InvalidRequestError | UnsupportedFeatureError) else None
 
 
 @attrs.frozen
 class _Words:
-    """What an upstream said: its message, its code and type as text, and a status that it wrote into the body."""
+    """What an upstream said: its message, code, type and field as text, and a status that it wrote into the body."""
 
     message: str | None = None
     code: str | None = None
     type: str | None = None
     status: int | None = None
+    param: str | None = None
 
 
 def read_error(failure: UpstreamFailure, own_codes: Mapping[str, Verdict]) -> UpstreamError:
@@ -140,7 +147,13 @@ def read_error(failure: UpstreamFailure, own_codes: Mapping[str, Verdict]) -> Up
     if wait is None and kind in (ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED):
         wait = wait_in(message)
     return UpstreamError(
-        kind, scrub(message), scope=scope, retry_after=wait, status=status, code=words.code or words.type
+        kind,
+        scrub(message),
+        scope=scope,
+        retry_after=wait,
+        status=status,
+        code=words.code or words.type,
+        param=words.param,
     )
 
 
@@ -183,7 +196,7 @@ def _from(error: JsonObject, outer: JsonObject) -> _Words:
     # Anthropic's outer type is always "error"; Google's word stands in "status".
     kind = error.get("type") or error.get("status") or outer.get("type")
     status = next((number for number in (_number(code), _number(error.get("status"))) if number is not None), None)
-    return _Words(message, _word(code), _word(kind), status)
+    return _Words(message, _word(code), _word(kind), status, _word(error.get("param")))
 
 
 def _word(value: Any) -> str | None:

@@ -89,10 +89,17 @@ def _details(error: GatewayError) -> list[JsonObject]:
     if error.retry_after is not None:
         delay = f"{max(1, math.ceil(error.retry_after))}s"
         details.append({"@type": _TYPES + "RetryInfo", "retryDelay": delay})
-    if isinstance(error, InvalidRequestError | UnsupportedFeatureError) and error.path:
-        violation = {"field": error.path, "description": error.message}
+    if field := _field(error):
+        violation = {"field": field, "description": error.message}
         details.append({"@type": _TYPES + "BadRequest", "fieldViolations": [violation]})
     return details
+
+
+def _field(error: GatewayError) -> str | None:
+    """The field that is wrong, as the gateway or the upstream named it."""
+    if isinstance(error, UpstreamError):
+        return error.param
+    return error.path if isinstance(error, InvalidRequestError | UnsupportedFeatureError) else None
 
 
 # -- from an upstream
@@ -146,6 +153,7 @@ class _Refusal:
     reason: str = ""
     delay: float | None = None
     daily: bool = False
+    field: str | None = None
 
 
 def holds_error(body: JsonObject) -> bool:
@@ -173,6 +181,7 @@ def read_error(failure: UpstreamFailure) -> UpstreamError:
         retry_after=wait,
         status=status,
         code=refusal.reason or refusal.status or None,
+        param=refusal.field,
     )
 
 
@@ -213,6 +222,7 @@ def _refusal(body: bytes) -> _Refusal:
         _reason(listed),
         _delay(listed),
         _daily(listed),
+        _violated(listed),
     )
 
 
@@ -238,6 +248,13 @@ def _daily(details: list[JsonObject]) -> bool:
     found = [item.get("violations") for item in _of_type(details, "QuotaFailure")]
     violations = [item for several in found if type(several) is list for item in several if type(item) is dict]
     return any("PerDay" in str(violation.get("quotaId", "")) for violation in violations)
+
+
+def _violated(details: list[JsonObject]) -> str | None:
+    """The first field that the upstream calls wrong."""
+    found = [item.get("fieldViolations") for item in _of_type(details, "BadRequest")]
+    fields = [item.get("field") for several in found if type(several) is list for item in several if type(item) is dict]
+    return next((field[:100] for field in fields if type(field) is str and field), None)
 
 
 def _http_status(value: Any) -> int | None:
