@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 from e2e.gateway_process import GatewayProcess
+from e2e.npm_packages import installed
 
-PACKAGE = "@copilotkit/aimock@1.43.0"
-FOLDER = "AIGATEWAY_TEST_NPM_FOLDER"
 KEY = "sk-aimock-e2e-key"
 ANSWERS = Path(__file__).with_name("answers.json")
 
@@ -24,12 +23,7 @@ ANSWERS = Path(__file__).with_name("answers.json")
 @pytest.fixture(scope="session")
 def aimock() -> Iterator[str]:
     """The URL of a running aimock, which is installed first where it is not."""
-    if FOLDER not in os.environ:
-        pytest.skip(f"needs npm and {FOLDER}: run tox -e real-upstream")
-    folder = Path(os.environ[FOLDER])
-    command = folder / "node_modules" / ".bin" / "llmock"
-    if not command.exists():
-        _install(folder)
+    command = installed(Path(__file__).parent) / "node_modules" / ".bin" / "llmock"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -56,13 +50,6 @@ def gateway(start_gateway: Callable[..., GatewayProcess], aimock: str) -> Gatewa
         "beta": {"kind": "openai-compatible", "base_url": f"{aimock}/v1", "models": ["beta-*"]},
     }
     return start_gateway({"providers": {name: {**section, "api_key": KEY} for name, section in providers.items()}})
-
-
-def _install(folder: Path) -> None:
-    # tox hands on where certificates are under OpenSSL's name alone; Node has a name of its own for it.
-    certificates = os.environ.get("NODE_EXTRA_CA_CERTS", os.environ.get("SSL_CERT_FILE", ""))
-    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), PACKAGE]
-    subprocess.run(command, check=True, timeout=100, env={**os.environ, "NODE_EXTRA_CA_CERTS": certificates})
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:

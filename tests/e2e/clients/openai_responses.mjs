@@ -1,0 +1,41 @@
+// npm `openai`, Responses.
+
+import OpenAI from "openai";
+import { SYSTEM, converse, work } from "./job.mjs";
+
+await work(async (job) => {
+  const client = new OpenAI({ apiKey: job.key, baseURL: `${job.baseUrl}/v1`, maxRetries: 0 });
+  const { name, description, schema } = job.tool;
+  const input = [{ role: "user", content: job.question }];
+  const request = {
+    model: job.model,
+    instructions: SYSTEM,
+    store: false,
+    input,
+    tools: [{ type: "function", name, description, parameters: schema, strict: false }],
+    ...(job.thinking
+      ? { reasoning: { effort: "medium", summary: "auto" }, include: ["reasoning.encrypted_content"] }
+      : {}),
+  };
+
+  async function ask() {
+    const response =
+      job.mode === "stream"
+        ? await client.responses.stream(request).finalResponse()
+        : await client.responses.create(request);
+    if (!response.usage?.total_tokens) throw new Error("no usage");
+    // The helper adds what it parsed, which is not for the wire.
+    input.push(...response.output.map(({ parsed_arguments: _, ...item }) => item));
+    const reasoned = response.output.filter((item) => item.type === "reasoning");
+    return {
+      calls: response.output
+        .filter((item) => item.type === "function_call")
+        .map((item) => ({ id: item.call_id, name: item.name, arguments: JSON.parse(item.arguments) })),
+      text: response.output_text,
+      thinking: reasoned.flatMap((item) => item.summary.map((part) => part.text)).join(""),
+    };
+  }
+  return converse(ask, (calls) =>
+    input.push(...calls.map(({ id }) => ({ type: "function_call_output", call_id: id, output: job.answer }))),
+  );
+});
