@@ -75,7 +75,7 @@ def test_the_builtin_plugins_come_first_and_through_the_hooks() -> None:
     assert [plugin.name for plugin in loaded.plugins] == ["builtin-auth", "builtin-providers", "builtin-stats"]
     assert {plugin.distribution for plugin in loaded.plugins} == {"aigateway-core"}
     assert {plugin.version for plugin in loaded.plugins} == {__version__}
-    assert set(loaded.strategies) == {"api_key", "bearer", "none"}
+    assert set(loaded.strategies) == {"api_key", "bearer", "oauth", "none"}
     assert set(loaded.providers) == {"openai-compatible", "anthropic-compatible"}
     assert set(loaded.sinks) == {"log"}
 
@@ -280,7 +280,7 @@ def aigateway_register_auth_strategies():
     return [()] * len(result)
 """,
     )
-    assert set(load("acme").strategies) == {"api_key", "bearer", "none"}
+    assert set(load("acme").strategies) == {"api_key", "bearer", "oauth", "none"}
 
 
 @attrs.frozen

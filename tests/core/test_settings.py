@@ -350,6 +350,7 @@ providers:
         "auth_strategy": None,
         "api_key": "***",
         "priority": 0,
+        "auth_options": {},
         "base_url": "https://***@host/v1",
         "oauth_client_secret": "***",
         "other": {"env": "HUNTER"},

@@ -1,4 +1,4 @@
-"""The pytest plugin that comes with the core: one fixture, nothing by itself.
+"""The pytest plugin that comes with the core: two fixtures, nothing by itself.
 
 It stands outside :mod:`aigateway_core.testing` so that pytest can load it without loading the gateway: everything is
 imported when the fixture is asked for.
@@ -13,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from aigateway_core.plugin import Provider
-    from aigateway_core.testing import FakeUpstream, Reply
+    from aigateway_core.testing import FakeIdentityProvider, FakeUpstream, Reply
 
 # The suite's assertions shall explain themselves in the tests of strangers too.
 pytest.register_assert_rewrite("aigateway_core.testing")
@@ -32,3 +32,17 @@ def fake_upstream() -> Iterator[Callable[..., FakeUpstream]]:
 
     yield make
     assert not any(upstream.open_answers for upstream in made), "an answer of the upstream was left open"
+
+
+@pytest.fixture
+def fake_identity_provider() -> Iterator[FakeIdentityProvider]:
+    """A running :class:`aigateway_core.testing.FakeIdentityProvider`.
+
+    Fails the test when it was asked for what no client may ask for, or was shown a spent refresh token.
+    """
+    from aigateway_core.testing import FakeIdentityProvider
+
+    with FakeIdentityProvider() as identity_provider:
+        yield identity_provider
+    assert not identity_provider.violations
+    assert not identity_provider.reuses, "a refresh token was used again after it had been spent"

@@ -291,6 +291,20 @@ def _section(kind: Any, converter: Converter) -> _Hook:
     return structure_section
 
 
+def _is_function(kind: Any) -> bool:
+    return get_origin(kind) is Callable
+
+
+def _function(_: Any, __: Converter) -> _Hook:
+    def structure_function(value: Any, _: Any) -> Any:
+        # Only code can say one: no file and no request has any.
+        if not callable(value):
+            raise _wrong("a function", value)
+        return value
+
+    return structure_function
+
+
 def _is_annotated(kind: Any) -> bool:
     return bool(get_origin(kind) == Annotated)
 
@@ -328,6 +342,7 @@ _PLAIN: dict[type, _Hook] = {
 _FACTORIES: list[tuple[Callable[[Any], bool], Callable[[Any, Converter], _Hook]]] = [
     (_is_enum, _of_enum),
     (_is_literal, _of_literal),
+    (_is_function, _function),
     (_is_sequence, _sequence),
     (_is_mapping, _mapping),
     (attrs.has, _section),

@@ -21,6 +21,7 @@
     ├── NoAccountError                  no account that could serve it now
     ├── UnavailableError                a part of the gateway is away (storage) or it is stopping
     └── UpstreamError                   a provider's answer, or the lack of one: with its scope
+        └── LoginNeededError            the account's login is over
 
 Text reaches a client only from these classes; any other exception is answered with a bare "internal error".
 A dialect maps :class:`ErrorKind` to its own status and words.
@@ -269,6 +270,16 @@ class UpstreamError(GatewayError):
     def retryable(self) -> bool:
         """Whether the same request may succeed elsewhere: on another account, or a little later."""
         return self.kind in _RETRYABLE
+
+
+class LoginNeededError(UpstreamError):
+    """The login of an account is over: nothing but a new one by its owner brings it back.
+
+    To be raised when that is certain (``invalid_grant``), since the account is not asked again before.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, code: str | None = None) -> None:
+        super().__init__(ErrorKind.CREDENTIAL, message, scope="account", dispatched=False, status=status, code=code)
 
 
 _LONGEST_WAIT = 30 * 86400.0

@@ -11,7 +11,7 @@ from cattrs import StructureHandlerNotFoundError
 from aigateway_core.errors import PluginError, SettingsError
 from aigateway_core.plugin import AuthStrategySpec, ProviderSpec, StatsSinkSpec
 from aigateway_core.plugins import LoadedPlugins
-from aigateway_core.secret import Secret
+from aigateway_core.secret import Secret, scrub
 from aigateway_core.settings import ProviderSettings, Settings, SinkSettings, told
 from aigateway_core.structuring import Problem, StructuringError, near, structure
 
@@ -111,8 +111,8 @@ class _Matching:
             self._problems.append(Problem(f"providers.{name}.auth_strategy", f"no plugin offers {chosen!r}{hint}"))
             return
         # The plugin's options are for its own strategy: another one starts from its defaults.
-        options = spec.auth_options if chosen == spec.auth else {}
-        strategy_config = self._structured(options, strategy.config, f"providers.{name}: options of {chosen!r}")
+        options = {**(_auth_options(spec, config) if chosen == spec.auth else {}), **section.auth_options}
+        strategy_config = self._structured(options, strategy.config, f"providers.{name}.auth_options")
         if strategy_config is not None:
             yield ConfiguredProvider(
                 id=name,
@@ -156,6 +156,17 @@ class _Matching:
         except StructuringError as error:
             self._problems.extend(error.problems)
             return None
+
+
+def _auth_options(spec: ProviderSpec[Any], config: Any) -> Mapping[str, Any]:
+    """The plugin's options for its auth strategy. Raises :class:`PluginError`."""
+    if isinstance(spec.auth_options, Mapping):
+        return spec.auth_options
+    try:
+        return dict(spec.auth_options(config))
+    except Exception as error:
+        message = f"auth_options of the provider {spec.name!r} cannot be made: {type(error).__name__}: "
+        raise PluginError(message + scrub(str(error))) from error
 
 
 def _structured(kind: type[T], options: Mapping[str, Any], path: str) -> T:

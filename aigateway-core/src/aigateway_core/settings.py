@@ -97,7 +97,8 @@ class PluginsSettings:
 class ProviderSettings:
     """One section of ``providers``: the keys that belong to the core, and the rest, which is the plugin's.
 
-    ``kind`` is the plugin's name for the provider; None when it is the section's own.
+    ``kind`` is the plugin's name for the provider; None when it is the section's own. ``auth_options`` are options of
+    the auth strategy, and win over the plugin's.
     """
 
     enabled: bool = True
@@ -105,6 +106,7 @@ class ProviderSettings:
     auth_strategy: str | None = None
     api_key: Secret | None = None
     priority: int = 0
+    auth_options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
 
@@ -199,7 +201,7 @@ def told(problems: Iterable[Problem], source: Path | None) -> list[str]:
 
 _SECTIONS = tuple(field.name for field in attrs.fields(Settings) if field.name not in ("keys", "source"))
 CORE_KEYS: Mapping[str, frozenset[str]] = {
-    "providers": frozenset({"enabled", "kind", "auth_strategy", "api_key", "priority"}),
+    "providers": frozenset({"enabled", "kind", "auth_strategy", "auth_options", "api_key", "priority"}),
     "stats": frozenset({"enabled"}),
 }
 _COMING = {

@@ -10,7 +10,7 @@ Every failure leaves this module as an :class:`UpstreamError`; :mod:`aigateway_c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Literal
 
@@ -121,7 +121,8 @@ class Upstream:
 
     ``classify`` judges a refusal (a provider's own, or :func:`classify_status`); ``secrets`` are scrubbed from every
     message that leaves here; ``proxied`` says that an outbound proxy stands between, so that a connection that cannot
-    be made is the proxy's fault and not the vendor's.
+    be made is the proxy's fault and not the vendor's. ``metadata`` is what is stored of the account besides its
+    credential: what its login found out, for one.
     """
 
     def __init__(
@@ -133,13 +134,16 @@ class Upstream:
         classify: Callable[[UpstreamFailure], UpstreamError] | None = None,
         secrets: Iterable[Secret] = (),
         proxied: bool = False,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self._transport = transport
         self._auth = auth
         self._limits = limits or Limits()
         self._classify = classify or classify_status
-        self._secrets = tuple(secrets)
+        # A list may grow while a call is under way: with the tokens that a refresh brings.
+        self._secrets: Sequence[Secret] = secrets if isinstance(secrets, list) else tuple(secrets)
         self._proxied = proxied
+        self.metadata: Mapping[str, Any] = metadata or {}
         self._timeout = {
             "connect": self._limits.connect,
             "first_byte": self._limits.first_byte,
@@ -151,6 +155,18 @@ class Upstream:
     @override
     def __repr__(self) -> str:
         return f"<Upstream{' through an outbound proxy' if self._proxied else ''}>"
+
+    def signed(self, auth: httpx.Auth | None, *secrets: Secret) -> Upstream:
+        """The same way out, with another credential: ``secrets`` are scrubbed besides those that are already."""
+        return Upstream(
+            self._transport,
+            auth,
+            limits=self._limits,
+            classify=self._classify,
+            secrets=(*self._secrets, *secrets),
+            proxied=self._proxied,
+            metadata=self.metadata,
+        )
 
     async def post(
         self, url: str, *, json: Any = None, content: bytes | None = None, headers: Mapping[str, str] | None = None

@@ -9,6 +9,7 @@ import attrs
 import httpx
 from typing_extensions import override
 
+from aigateway_core.builtin.oauth import OAuthOptions, OAuthStrategy
 from aigateway_core.plugin import Account, AuthStrategySpec, Secret, hookimpl
 
 
@@ -108,9 +109,10 @@ class NoAuthStrategy:
 
 @hookimpl
 def aigateway_register_auth_strategies() -> tuple[AuthStrategySpec[Any], ...]:
-    """Offer ``api_key``, ``bearer`` and ``none``."""
+    """Offer ``api_key``, ``bearer``, ``oauth`` and ``none``."""
     return (
         AuthStrategySpec(name="api_key", config=ApiKeyOptions, build=ApiKeyStrategy),
         AuthStrategySpec(name="bearer", config=NoOptions, build=BearerStrategy),
+        AuthStrategySpec(name="oauth", config=OAuthOptions, build=OAuthStrategy),
         AuthStrategySpec(name="none", config=NoOptions, build=NoAuthStrategy),
     )

@@ -99,9 +99,10 @@ class ProviderSpec(Generic[ConfigT]):
     """A provider as a plugin offers it: nothing is built before the configuration has been read.
 
     ``name`` is the key under ``providers`` in the configuration; ``config`` the attrs class that section is structured
-    into; ``build`` makes the provider from it. ``auth`` names the auth strategy (``api_key``, ``bearer``, ``none`` or a
-    plugin's own) and ``auth_options`` are options for it. ``risk`` is a sentence that the operator shall read before
-    using this provider.
+    into; ``build`` makes the provider from it. ``auth`` names the auth strategy (``api_key``, ``bearer``, ``oauth``,
+    ``none`` or a plugin's own) and ``auth_options`` are options for it, or a function that makes them from the
+    provider's config, so that the operator can give some there. ``risk`` is a sentence that the operator shall read
+    before using this provider.
     """
 
     name: str
@@ -109,5 +110,5 @@ class ProviderSpec(Generic[ConfigT]):
     build: Callable[[ConfigT], Provider]
     title: str = ""
     auth: str = "api_key"
-    auth_options: Mapping[str, Any] = attrs.field(factory=dict)
+    auth_options: Mapping[str, Any] | Callable[[ConfigT], Mapping[str, Any]] = attrs.field(factory=dict)
     risk: str | None = None
