@@ -80,10 +80,10 @@ def unwritten(request: ChatRequest, profile: AnthropicProfile) -> list[str]:
         "response_format": request.response_format is not None and not _has_format(request, rule),
         "service_tier": request.service_tier is not None and request.service_tier not in _TIERS,
         "stop": any(not text.strip() for text in request.stop),
-        "tools": any(map(is_foreign, request.tools)),
         "input_audio": any(isinstance(part, AudioPart) for message in request.messages for part in message.parts),
     }
-    return [name for name, is_lost in checks.items() if is_lost]
+    tools = [f"tools.{tool.type}" for tool in request.tools if is_foreign(tool)]
+    return [*(name for name, is_lost in checks.items() if is_lost), *tools]
 
 
 def _is_forced(choice: JsonObject | None) -> bool:

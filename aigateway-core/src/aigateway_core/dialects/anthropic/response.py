@@ -41,7 +41,7 @@ from aigateway_core.model import (
 
 def read_response(body: JsonObject, request: ChatRequest, origin: str) -> ChatResponse:
     """The answer that ``body`` spells. Raises :class:`UpstreamError` when it is none."""
-    return from_upstream(lambda: fold(_events(message(body), restoring_names(request.tools), origin)))
+    return from_upstream(lambda: fold(_events(message(body), request, origin)))
 
 
 def message(body: JsonObject) -> JsonObject:
@@ -54,15 +54,15 @@ def message(body: JsonObject) -> JsonObject:
     return body
 
 
-def _events(body: JsonObject, names: Mapping[str, str], origin: str) -> Iterator[StreamEvent]:
+def _events(body: JsonObject, request: ChatRequest, origin: str) -> Iterator[StreamEvent]:
     """The answer as the events of a stream: folding them gives the same parts as the stream itself would."""
     yield StreamStart(body["id"], body["model"])
-    calls = 0
+    names, seed, calls = restoring_names(request.tools), calls_seed(body["id"], request), 0
     for position, item in enumerate(body["content"]):
         path = ("content", position)
         block = mapping(item, *path)
         kind = string(block.get("type"), *path, "type")
-        yield from block_events(kind, block, path, calls, names, origin)
+        yield from block_events(kind, block, path, calls, names, origin, seed)
         calls += kind == "tool_use"
     if (usage := read_usage(body.get("usage"), "usage")) is not None:
         yield UsageUpdate(usage)
@@ -72,12 +72,24 @@ def _events(body: JsonObject, names: Mapping[str, str], origin: str) -> Iterator
     )
 
 
+def calls_seed(message_id: str, request: ChatRequest) -> str:
+    """What ids that a compatible server forgot are made from: the same for the same turn, another for the next."""
+    return digest(message_id, request.model, len(request.messages))
+
+
 def block_events(
-    kind: str, block: JsonObject, path: tuple[str | int, ...], call: int, names: Mapping[str, str], origin: str
+    kind: str,
+    block: JsonObject,
+    path: tuple[str | int, ...],
+    call: int,
+    names: Mapping[str, str],
+    origin: str,
+    seed: str,
 ) -> Iterator[StreamEvent]:
     """The events of one content block as far as it is filled; blocks of server tools bring none.
 
-    ``call`` is the number of the tool call, if it is one; ``names`` restores names that were shortened for this vendor.
+    ``call`` is the number of the tool call, if it is one, whose id is made from ``seed`` where it has none; ``names``
+    restores names that were shortened for this vendor.
     """
     match kind:
         case "text":
@@ -92,7 +104,8 @@ def block_events(
             yield RedactedThinking(string(block.get("data"), *path, "data"), origin)
         case "tool_use":
             name = string(block.get("name"), *path, "name")
-            yield ToolCallStart(call, string(block.get("id"), *path, "id"), names.get(name, name))
+            call_id = string(block.get("id"), *path, "id") or synthetic_tool_id(seed, call, "toolu_")
+            yield ToolCallStart(call, call_id, names.get(name, name))
             if arguments := mapping(block.get("input", {}), *path, "input"):
                 yield ToolCallDelta(call, dumps(arguments).decode())
 

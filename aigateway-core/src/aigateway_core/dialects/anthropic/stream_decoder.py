@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from typing_extensions import override
 
-from aigateway_core.dialects.anthropic.response import block_events
+from aigateway_core.dialects.anthropic.response import block_events, calls_seed
 from aigateway_core.dialects.anthropic.usage import merged_usage, read_finish, read_usage
 from aigateway_core.dialects.checks import from_upstream, integer, mapping, optional_mapping, optional_string, string
 from aigateway_core.dialects.dialect import Classify, StreamDecoder
@@ -52,6 +52,7 @@ class AnthropicStreamDecoder(StreamDecoder):
         self._usage: JsonObject = {}
         self._calls: dict[int, _Call] = {}
         self._called = 0
+        self._seed = ""
         self._started = False
         self._stop: tuple[str, str | None] | None = None
         self._ended = False
@@ -97,6 +98,7 @@ class AnthropicStreamDecoder(StreamDecoder):
     def _start(self, identifier: str, model: str) -> Iterator[StreamEvent]:
         if not self._started:
             self._started = True
+            self._seed = calls_seed(identifier, self._request)
             yield StreamStart(identifier, model)
 
     def _count(self, holder: JsonObject) -> Iterator[StreamEvent]:
@@ -115,7 +117,7 @@ class AnthropicStreamDecoder(StreamDecoder):
             arguments = mapping(block.get("input") or {}, "content_block", "input")
             self._calls[index] = _Call(self._called, dumps(arguments).decode())
             block = {**block, "input": {}}
-        yield from block_events(kind, block, ("content_block",), self._called, self._names, self._origin)
+        yield from block_events(kind, block, ("content_block",), self._called, self._names, self._origin, self._seed)
         self._called += kind == "tool_use"
 
     def _block_delta(self, data: JsonObject) -> Iterator[StreamEvent]:

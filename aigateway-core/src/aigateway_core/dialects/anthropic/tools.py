@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from aigateway_core.dialects.checks import (
     mapping,
@@ -128,7 +128,7 @@ def read_tool_choice(value: Any) -> tuple[ToolChoice | None, bool | None]:
     return ToolChoice("none" if kind == "none" else "auto"), parallel
 
 
-def is_foreign(tool: Tool | HostedTool) -> bool:
+def is_foreign(tool: Tool | HostedTool) -> TypeGuard[HostedTool]:
     """Whether this is a tool that some other vendor runs: their types carry no date of Anthropic's form."""
     return isinstance(tool, HostedTool) and _HOSTED.fullmatch(tool.type) is None
 
