@@ -170,3 +170,14 @@ def test_no_secret_of_the_client_reaches_a_vendor(talker: Talker, target: Target
     exchange = vendors.named(target.provider).exchanges[-1]
     assert CLIENT_KEY not in str(exchange.headers)
     assert not {name for name in exchange.headers if name.startswith(("x-stainless", "x-forwarded", "cookie", "via"))}
+
+
+@everywhere
+@in_each_dialect
+@pytest.mark.parametrize("mode", ["whole", "helper"])
+def test_a_task_of_several_steps(talker: Talker) -> None:
+    first = talker.say('use the tool clock with {"tz": "UTC"} then use the tool weather with {"city": "Oslo"}')
+    assert [call.name for call in first.calls] == ["clock"]
+    second = talker.answer({first.calls[0].id: "noon"})
+    assert [(call.name, call.arguments) for call in second.calls] == [("weather", {"city": "Oslo"})]
+    assert talker.answer({second.calls[0].id: "snow"}).text == "The tool answered: snow"

@@ -2,8 +2,9 @@
 
 What it does is steered by the conversation alone:
 
-* ``use the tool NAME with {json}`` (several times, for several calls at once) makes it call tools that it has;
-* tool results make it say what the tools answered;
+* ``use the tool NAME with {json}`` (several times, for several calls at once) makes it call tools that it has; what
+  stands behind ``then`` is for the next step, when those calls have been answered;
+* tool results after the last step make it say what the tools answered;
 * ``say something unsafe`` makes the vendor's filter stop it;
 * anything else is echoed, with the system prompt, the pictures and the number of the turn: a test sees what arrived.
 """
@@ -22,6 +23,7 @@ CACHED = 8
 """How many tokens of every prompt count as read from the vendor's cache."""
 
 _TOOL_REQUEST = re.compile(r"use the tool ([A-Za-z0-9_-]+) with (?=\{)")
+_THEN = re.compile(r"\bthen (?=use the tool )")
 
 
 @attrs.frozen(kw_only=True)
@@ -102,13 +104,24 @@ def _subject(turn: Turn) -> str:
 
 
 def _calls(prompt: Prompt, last: Turn) -> tuple[Call, ...]:
-    if last.role != "user" or not prompt.tools or not prompt.may_call:
+    if last.role == "assistant" or not prompt.tools or not prompt.may_call:
         return ()
-    wanted = tuple(call for call in _requested(last.text) if call.name in prompt.tools)
-    if not wanted and prompt.must_call is not None:
+    wanted = tuple(call for call in _requested(_step(prompt.turns)) if call.name in prompt.tools)
+    if not wanted and last.role == "user" and prompt.must_call is not None:
         name = prompt.tools[0] if prompt.must_call == "*" else prompt.must_call
         wanted = (Call(name=name, arguments="{}"),)
     return wanted if prompt.parallel else wanted[:1]
+
+
+def _step(turns: tuple[Turn, ...]) -> str:
+    """What the user asked to be done now: of the steps in the last request, the one that has no results yet."""
+    answered = 0
+    for turn in reversed(turns):
+        if turn.role == "user":
+            steps = _THEN.split(turn.text)
+            return steps[answered] if answered < len(steps) else ""
+        answered += turn.role == "results"
+    return ""
 
 
 def _requested(text: str) -> list[Call]:
@@ -125,12 +138,12 @@ def _json(value: Any) -> str:
 
 
 def _text(prompt: Prompt, last: Turn, calls: tuple[Call, ...]) -> str:
+    if calls:
+        return f"Calling {' and '.join(call.name for call in calls)}."
     if last.role == "results":
         return " ".join(
             f"The tool {'failed' if result.failed else 'answered'}: {result.text}" for result in last.results
         )
-    if calls:
-        return f"Calling {' and '.join(call.name for call in calls)}."
     turn = sum(turn.role == "user" for turn in prompt.turns)
     notes = [f"[system: {prompt.system}]"] if prompt.system else []
     notes += [f"[images: {last.images}]"] if last.images else []
