@@ -52,13 +52,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The request path: a later step never calls an earlier one.
     "snapshot": WORDS | {"plugin", "dialects", "upstream"},
     "routing": WORDS | {"snapshot"},
-    "accounts": WORDS | {"routing", "snapshot", "state"},
+    "affinity": WORDS,
+    "accounts": WORDS | {"affinity", "routing", "snapshot", "state"},
     "egress": WORDS | {"engine", "upstream"},
     "credentials": WORDS | {"snapshot", "state", "plugin"},
     "recording": WORDS | {"routing", "plugin"},
     "exchange": WORDS | {"dialects", "upstream", "plugin"},
     "gateway": WORDS
-    | {"dialects", "routing", "accounts", "egress", "credentials", "upstream", "recording", "exchange", "snapshot"},
+    | {
+        "dialects",
+        "routing",
+        "affinity",
+        "accounts",
+        "egress",
+        "credentials",
+        "upstream",
+        "recording",
+        "exchange",
+        "snapshot",
+    },
     # Beside the path.
     "access": WORDS | {"snapshot"},
     "catalogue": WORDS | {"routing", "snapshot"},

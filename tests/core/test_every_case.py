@@ -17,7 +17,6 @@ TESTS = Path(__file__).resolve().parents[1]
 CASES = range(1, 171)
 
 WITHOUT_A_TEST: dict[int, str] = {
-    160: "no session is kept with one account yet",
     165: "tokens are not counted ahead yet",
     167: "an Anthropic-compatible vendor that refuses a field is not asked again without it yet",
 }

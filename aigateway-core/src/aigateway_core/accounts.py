@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
-from aigateway_core.errors import ErrorKind, NoAccountError, UpstreamError
+import attrs
+
+from aigateway_core.affinity import Conversation
+from aigateway_core.errors import ErrorKind, ForbiddenError, NoAccountError, NotFoundError, UpstreamError
 from aigateway_core.records import Account
 from aigateway_core.routing import Route
 from aigateway_core.snapshot import CurrentSnapshot
@@ -22,58 +26,169 @@ COOLDOWNS: Mapping[ErrorKind, float] = {
 Kinds that are not listed rest only for as long as the upstream asked.
 """
 
+_PAYMENT_REQUIRED = 402
+
+_MOST_LISTS = 1024
+"""Lists of ready accounts to keep; callers make up the names of models, so there is a bound."""
+
+
+@attrs.frozen(kw_only=True)
+class Terms:
+    """What a call asks of its account, besides that it serves the model.
+
+    ``conversation`` is the one it belongs to, ``allowed`` are the accounts that its key may use (None: all), ``named``
+    is the only one that will do.
+    """
+
+    conversation: Conversation | None = None
+    allowed: frozenset[str] | None = None
+    named: str | None = None
+
+
+ANY = Terms()
+
+
+@attrs.frozen(eq=False)
+class _Ready:
+    """The accounts of ``pool`` that could be asked, as long as it and the state stay, and until the first is back."""
+
+    accounts: Sequence[Account]
+    pool: Sequence[Account]
+    changes: int
+    until: float
+
 
 class AccountSelector:
-    """Round-robin over a provider's accounts that are not cooling, one counter for each provider and model."""
+    """The conversation's own account while it is healthy, else round-robin over those that are not cooling.
+
+    There is one round-robin for each provider and model (or group of models that share a quota).
+    """
 
     def __init__(self, snapshot: CurrentSnapshot, state: State) -> None:
         self._snapshot = snapshot
         self._state = state
+        self._lists: dict[tuple[str, str, frozenset[str] | None], _Ready] = {}
 
-    async def select(self, route: Route, tried: Collection[str] = ()) -> Account:
-        """The account to ask next, none of the ``tried`` ones. Raises :class:`NoAccountError`."""
-        accounts = self._snapshot.value.accounts.get(route.provider.id, ())
-        group = route.quota_group
-        ready = [each for each in accounts if each.id not in tried and self._state.cooldown(each.id, group) is None]
-        if not ready:
-            raise self._none_left(route, accounts, group)
-        if len(ready) == 1:
-            return ready[0]
+    async def select(self, route: Route, tried: Collection[str] = (), terms: Terms = ANY) -> Account:
+        """The account to ask next, none of the ``tried`` ones.
+
+        Raises :class:`NoAccountError`, :class:`ForbiddenError` when the caller's key opens none of them, and
+        :class:`NotFoundError` when there is none of that name.
+        """
+        if terms.named is not None:
+            return self._named(route, terms.named, tried)
+        ready = self._ready(route, terms.allowed)
+        left = [each for each in ready if each.id not in tried] if tried else ready
+        if not left:
+            raise self._none_left(route, terms.allowed)
+        conversation = terms.conversation
+        if conversation is None or len(self._pool(route)) == 1:
+            return await self._next(route, left, tried)
+        bound = await self._bound(route, conversation, tried)
+        healthy = None if bound is None else self._healthy(route, bound, terms.allowed)
+        if healthy is not None and healthy.id not in tried:
+            return healthy
+        chosen = await self._next(route, left, tried)
+        # An account that failed and is well all the same (an overload, a broken line) keeps its conversations.
+        if healthy is None:
+            self._state.bind(conversation.key, route.provider.id, route.quota_group, chosen.id)
+        return chosen
+
+    async def _bound(self, route: Route, conversation: Conversation, tried: Collection[str]) -> str | None:
+        if conversation.begins and not tried:
+            return None
+        return await self._state.bound(conversation.key, route.provider.id, route.quota_group)
+
+    async def _next(self, route: Route, left: Sequence[Account], tried: Collection[str]) -> Account:
+        if len(left) == 1:
+            return left[0]
         # Picks after a failure take turns of their own: they must not shift the order of the first ones.
-        turn = await self._state.take_turn(route.provider.id, f"{group} again" if tried else group)
-        return ready[turn % len(ready)]
+        group = f"{route.quota_group} again" if tried else route.quota_group
+        return left[await self._state.take_turn(route.provider.id, group) % len(left)]
 
-    def rest(self, route: Route) -> float:
-        """Seconds until an account can be asked: 0 while one is ready, or there is none at all."""
-        accounts = self._snapshot.value.accounts.get(route.provider.id, ())
-        rests = [self._state.cooldown(each.id, route.quota_group) for each in accounts]
-        return min((max(0.0, each.until - time.time()) if each else 0.0 for each in rests), default=0.0)
+    def _named(self, route: Route, name: str, tried: Collection[str]) -> Account:
+        """The account that was named, even while it cools: whoever names it wants to know."""
+        account = self._snapshot.value.by_id.get(name)
+        if account is None or account.provider_id != route.provider.id:
+            raise NotFoundError(f"the provider {route.provider.id!r} has no active account {name!r}")
+        cooldown = self._state.cooldown(name, route.quota_group)
+        if cooldown is not None and not cooldown.passes:
+            raise NoAccountError(
+                f"the account {name!r} is {cooldown.status} ({cooldown.reason}) until it is mended",
+                kind=ErrorKind.UNAVAILABLE,
+            )
+        if name in tried:
+            raise NoAccountError(f"the account {name!r} was tried", kind=ErrorKind.UNAVAILABLE)
+        return account
+
+    def _pool(self, route: Route) -> Sequence[Account]:
+        return self._snapshot.value.accounts.get(route.provider.id, ())
+
+    def _ready(self, route: Route, allowed: frozenset[str] | None) -> Sequence[Account]:
+        """The accounts that could be asked; looked up anew only when something has changed."""
+        pool = self._pool(route)
+        key = (route.provider.id, route.quota_group, allowed)
+        kept, state = self._lists.get(key), self._state
+        if kept is not None and kept.pool is pool and kept.changes == state.changes and time.time() < kept.until:
+            return kept.accounts
+        changes, resting = state.changes, state.resting(route.quota_group)
+        accounts = pool
+        if resting or allowed is not None:
+            accounts = [each for each in pool if each.id not in resting and (allowed is None or each.id in allowed)]
+        until = min((cooldown.until for cooldown in resting.values()), default=math.inf)
+        if len(self._lists) >= _MOST_LISTS:
+            self._lists.clear()
+        self._lists[key] = _Ready(accounts, pool, changes, until)
+        return accounts
+
+    def _healthy(self, route: Route, account_id: str, allowed: frozenset[str] | None) -> Account | None:
+        """The account, if it could be asked."""
+        account = self._snapshot.value.by_id.get(account_id)
+        if account is None or account.provider_id != route.provider.id:
+            return None
+        if allowed is not None and account_id not in allowed:
+            return None
+        return account if self._state.cooldown(account_id, route.quota_group) is None else None
+
+    def rest(self, route: Route, terms: Terms = ANY) -> float:
+        """Seconds until an account can be asked: 0 while one is ready, or none will ever be by itself."""
+        resting = self._state.resting(route.quota_group)
+        accounts = self._eligible(route, terms.allowed)
+        if not accounts or any(each.id not in resting for each in accounts):
+            return 0.0
+        soonest = min(resting[each.id].until for each in accounts)
+        return 0.0 if soonest == math.inf else max(0.0, soonest - time.time())
 
     def punish(self, route: Route, account: Account, error: UpstreamError) -> None:
         """Let the account rest as far as the scope of the error goes: not at all unless it speaks of the account."""
         if error.scope not in {"account", "model"} or self._has_changed(account):
             return
-        seconds = error.retry_after if error.retry_after is not None else COOLDOWNS.get(error.kind, 0.0)
-        if seconds > 0:
+        if (cooldown := cooldown_of(error)) is not None:
             model = EVERY_MODEL if error.scope == "account" else route.quota_group
-            self._state.cool(account.id, model, Cooldown(time.time() + seconds, error.kind))
+            self._state.cool(account.id, model, cooldown)
 
     def _has_changed(self, account: Account) -> bool:
         """Whether it was mended or removed while it was being asked: what it said then is not held against it."""
-        return account not in self._snapshot.value.accounts.get(account.provider_id, ())
+        return self._snapshot.value.by_id.get(account.id) != account
 
-    def _none_left(self, route: Route, accounts: Collection[Account], group: str) -> NoAccountError:
+    def _eligible(self, route: Route, allowed: frozenset[str] | None) -> Sequence[Account]:
+        return [each for each in self._pool(route) if allowed is None or each.id in allowed]
+
+    def _none_left(self, route: Route, allowed: frozenset[str] | None) -> NoAccountError | ForbiddenError:
         name = route.provider.id
+        if not self._pool(route):
+            return _unavailable(
+                f"the provider {name!r} has no active account; add one with: aigateway-core accounts add {name}"
+            )
+        accounts = self._eligible(route, allowed)
         if not accounts:
-            return NoAccountError(
-                f"the provider {name!r} has no active account; add one with: aigateway-core accounts add {name}",
-                kind=ErrorKind.UNAVAILABLE,
-            )
-        rests = [cooldown for each in accounts if (cooldown := self._state.cooldown(each.id, group)) is not None]
+            return ForbiddenError(f"this key may use no account of the provider {name!r}")
+        resting = self._state.resting(route.quota_group)
+        rests = [resting[each.id] for each in accounts if each.id in resting]
         if not rests:
-            return NoAccountError(
-                f"no other account of the provider {name!r} is left to try", kind=ErrorKind.UNAVAILABLE
-            )
+            return _unavailable(f"no other account of the provider {name!r} is left to try")
+        if not any(cooldown.passes for cooldown in rests):
+            return _out_of_use(name, rests)
         soonest = min(rests, key=lambda cooldown: cooldown.until)
         wait = max(1, math.ceil(soonest.until - time.time()))
         return NoAccountError(
@@ -81,3 +196,29 @@ class AccountSelector:
             kind=ErrorKind.RATE_LIMIT,
             retry_after=wait,
         )
+
+
+def cooldown_of(error: UpstreamError) -> Cooldown | None:
+    """What an error costs the account or the model that it speaks of; None when it costs nothing.
+
+    A ban, and a bill that was not paid, do not pass by themselves: asking again could only make them worse (U-23).
+    """
+    if error.scope == "account" and error.kind is ErrorKind.BANNED:
+        return Cooldown.for_good("banned", error.kind)
+    if error.scope == "account" and error.status == _PAYMENT_REQUIRED and error.kind is ErrorKind.QUOTA:
+        return Cooldown.for_good("disabled", error.kind)
+    seconds = error.retry_after if error.retry_after is not None else COOLDOWNS.get(error.kind, 0.0)
+    return Cooldown(time.time() + seconds, error.kind) if seconds > 0 else None
+
+
+def _unavailable(message: str) -> NoAccountError:
+    return NoAccountError(message, kind=ErrorKind.UNAVAILABLE)
+
+
+def _out_of_use(provider_id: str, rests: Sequence[Cooldown]) -> NoAccountError:
+    """No account will be back by itself. Where money is all that lacks, clients that know the word stop asking."""
+    counted = Counter(f"{cooldown.status} ({cooldown.reason})" for cooldown in rests)
+    told = ", ".join(f"{number} {what}" for what, number in sorted(counted.items()))
+    message = f"no account of the provider {provider_id!r} can be used until it is mended: {told}"
+    unpaid = all(cooldown.reason == ErrorKind.QUOTA for cooldown in rests)
+    return NoAccountError(message, kind=ErrorKind.QUOTA if unpaid else ErrorKind.UNAVAILABLE)

@@ -238,7 +238,8 @@ class Administration:
         cooldown = None if self._state is None else self._state.cooldown(account_id, EVERY_MODEL)
         if cooldown is None:
             return _told("active")
-        return _told("cooling", cooldown.reason, datetime.fromtimestamp(cooldown.until, UTC))
+        until = datetime.fromtimestamp(cooldown.until, UTC) if cooldown.passes else None
+        return _told(cooldown.status, cooldown.reason, until)
 
     def _configured_view(self, account: Account) -> dict[str, Any]:
         return {

@@ -57,6 +57,7 @@ class ErrorKind(StrEnum):
     RATE_LIMIT = "rate_limit"
     QUOTA = "quota"
     CREDENTIAL = "credential"
+    BANNED = "banned"
     OVERLOADED = "overloaded"
     SERVER = "server"
     UNAVAILABLE = "unavailable"
@@ -94,6 +95,7 @@ _RETRYABLE = frozenset(
         ErrorKind.RATE_LIMIT,
         ErrorKind.QUOTA,
         ErrorKind.CREDENTIAL,
+        ErrorKind.BANNED,
         ErrorKind.OVERLOADED,
         ErrorKind.SERVER,
         ErrorKind.UNAVAILABLE,

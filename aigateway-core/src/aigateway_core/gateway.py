@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from aigateway_core.accounts import AccountSelector
+from aigateway_core.accounts import AccountSelector, Terms
+from aigateway_core.affinity import conversation
 from aigateway_core.credentials import Credentials
 from aigateway_core.dialects.dialect import Dialect, Losses
 from aigateway_core.egress import Egress
@@ -35,7 +36,7 @@ from aigateway_core.jsontext import loads_object
 from aigateway_core.model import JsonObject
 from aigateway_core.recording import Call, Recorder, is_cancelled
 from aigateway_core.records import Account, Caller
-from aigateway_core.routing import Route, Router
+from aigateway_core.routing import Route, Router, permit
 from aigateway_core.secret import scrub
 from aigateway_core.upstream import Limits, Upstream
 
@@ -47,7 +48,8 @@ class Incoming:
     """A request to a client endpoint, its caller known and its body not yet read.
 
     ``exits`` is closed when the request is over, whatever its end: what an answer holds open is registered there.
-    ``header`` gives one of the request's headers; ``said_by_url`` are fields that the URL says instead of the body.
+    ``header`` gives one of the request's headers; ``said_by_url`` are fields that the URL says instead of the body;
+    ``account`` is the one account to ask, if the caller has named one.
     """
 
     dialect: Dialect
@@ -57,6 +59,7 @@ class Incoming:
     exits: AsyncExitStack
     header: Callable[[str], str | None] = lambda _: None
     said_by_url: Mapping[str, Any] = attrs.field(factory=dict)
+    account: str | None = None
 
 
 @attrs.frozen(eq=False)
@@ -153,8 +156,9 @@ class Gateway:
             asked = incoming.dialect.peek(body)
             call.model, call.streamed = asked.model, asked.stream
             route = call.route = self.router.route(asked.model)
+            permit(incoming.caller, asked.model, route)
             exchange = self._exchange(incoming, body, route, call)
-            answer = await self._answer(route, exchange, call, incoming.exits)
+            answer = await self._answer(route, _terms(incoming, body), exchange, call, incoming.exits)
         except GatewayError as error:
             call.end(error, status=incoming.dialect.encode_error(error, call.request_id).status)
             raise
@@ -203,13 +207,15 @@ class Gateway:
             raise UnsupportedFeatureError(f"the provider {entry.id!r} cannot honour: {names}", path=losses.refused[0])
         return TranslatedExchange(entry.provider, dialect, request, sent, losses.dropped)
 
-    async def _answer(self, route: Route, exchange: Exchange, call: Call, exits: AsyncExitStack) -> Whole | Stream:
+    async def _answer(
+        self, route: Route, terms: Terms, exchange: Exchange, call: Call, exits: AsyncExitStack
+    ) -> Whole | Stream:
         """Try one account after the other until one answers, or the failure is not one that another could mend."""
         tried: set[str] = set()
         failure: UpstreamError | None = None
         while failure is None or len(tried) < self._max_attempts:
             try:
-                account = await self._selector.select(route, tried)
+                account = await self._selector.select(route, tried, terms)
             except NoAccountError:
                 if failure is None:
                     raise
@@ -222,10 +228,10 @@ class Gateway:
                 if not error.retryable:
                     raise
                 # That one account's credential is bad tells a client less than what the others said.
-                failure = error if failure is None or error.kind is not ErrorKind.CREDENTIAL else failure
+                failure = error if failure is None or error.kind not in _ONE_ACCOUNTS_OWN else failure
         if failure.scope in {"model", "account"}:
             # The client waits for the first account that is free again, not for the one that happened to be the last.
-            failure.retry_after = self._selector.rest(route) or None
+            failure.retry_after = self._selector.rest(route, terms) or None
         raise failure
 
     async def _attempt(
@@ -274,6 +280,15 @@ class Gateway:
 def _within(asked: int | None, most: int | None) -> int | None:
     """The output limit of a request for a model that answers with ``most`` tokens: above it, vendors answer 400."""
     return asked if asked is None or most is None else min(asked, most)
+
+
+_ONE_ACCOUNTS_OWN = frozenset({ErrorKind.CREDENTIAL, ErrorKind.BANNED})
+
+
+def _terms(incoming: Incoming, body: JsonObject) -> Terms:
+    caller = incoming.caller
+    known = conversation(caller.id, incoming.header, body)
+    return Terms(conversation=known, allowed=caller.accounts, named=incoming.account)
 
 
 def _said(incoming: Incoming, names: Iterable[str]) -> dict[str, str]:

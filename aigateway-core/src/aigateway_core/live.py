@@ -109,7 +109,7 @@ class LiveSnapshot:
         self._failing = error is not None
 
     def _accounts(self, rows: Sequence[StoredAccount], before: Snapshot) -> Mapping[str, tuple[Account, ...]]:
-        known = {account.id: account for accounts in before.accounts.values() for account in accounts}
+        known = before.by_id
         found: dict[str, list[Account]] = {}
         for account in self._configured:
             found.setdefault(account.provider_id, []).append(account)
@@ -147,8 +147,7 @@ class LiveSnapshot:
 
     def _settle(self, before: Snapshot, after: Snapshot) -> None:
         """An account that was changed is given a new chance; one that is gone is let go of."""
-        old = {account.id: account for accounts in before.accounts.values() for account in accounts}
-        new = {account.id: account for accounts in after.accounts.values() for account in accounts}
+        old, new = before.by_id, after.by_id
         for account_id, account in old.items():
             if new.get(account_id) is not account:
                 self._state.clear(account_id)

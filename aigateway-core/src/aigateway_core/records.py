@@ -33,10 +33,24 @@ class Account:
 
 @attrs.frozen(kw_only=True)
 class Caller:
-    """Who calls, and what the key opens; ``id`` is the key's public part, ``-`` when none was needed."""
+    """Who calls, and what the key opens; ``id`` is the key's public part, ``-`` when none was needed.
+
+    ``providers``, ``models`` and ``accounts`` are those that the key may use, by id; None is every one. A model may end
+    with ``*``, which stands for whatever follows.
+    """
 
     id: str
     role: Literal["client", "admin"]
+    providers: frozenset[str] | None = None
+    models: frozenset[str] | None = None
+    accounts: frozenset[str] | None = None
+
+    def may_use_model(self, *names: str) -> bool:
+        """Whether the key opens a model that goes by these names."""
+        if self.models is None or not self.models.isdisjoint(names):
+            return True
+        starts = [model[:-1] for model in self.models if model.endswith("*")]
+        return any(name.startswith(start) for name in names for start in starts)
 
 
 @attrs.frozen(kw_only=True)

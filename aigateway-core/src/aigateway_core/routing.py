@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import attrs
 
-from aigateway_core.errors import InvalidRequestError, UnknownModelError
+from aigateway_core.errors import ForbiddenError, InvalidRequestError, UnknownModelError
 from aigateway_core.model import ModelInfo
+from aigateway_core.records import Caller
 from aigateway_core.snapshot import ProviderEntry
 
 _REMEMBERED = 4096
@@ -26,6 +27,17 @@ class Route:
     model: str
     quota_group: str
     max_output_tokens: int | None = None
+
+
+def permit(caller: Caller, model: str, route: Route) -> None:
+    """Let through who may use this model, by the name that was asked for or the vendor's own, of this provider.
+
+    Raises :class:`ForbiddenError`.
+    """
+    if caller.providers is not None and route.provider.id not in caller.providers:
+        raise ForbiddenError(f"this key may not use the provider {route.provider.id!r}")
+    if not caller.may_use_model(model, route.model):
+        raise ForbiddenError(f"this key may not use the model {model!r}")
 
 
 class Router:

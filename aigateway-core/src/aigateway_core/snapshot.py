@@ -69,6 +69,11 @@ class Snapshot:
     version: int = -1
     accounts: Accounts = attrs.field(factory=dict)
     keys: Mapping[str, KeyEntry] = attrs.field(factory=dict)
+    by_id: Mapping[str, Account] = attrs.field(init=False, repr=False, eq=False)
+
+    @by_id.default
+    def _by_id(self) -> Mapping[str, Account]:
+        return {account.id: account for accounts in self.accounts.values() for account in accounts}
 
     @property
     def has_client_keys(self) -> bool:

@@ -36,6 +36,7 @@ class Verdict:
 
 _INVALID = Verdict(ErrorKind.INVALID_REQUEST)
 _LOCKED_OUT = Verdict(ErrorKind.CREDENTIAL, "account")
+_BANNED = Verdict(ErrorKind.BANNED, "account")
 _PASSING = Verdict(ErrorKind.SERVER)
 
 VERDICTS: dict[str, Verdict] = {
@@ -48,10 +49,10 @@ VERDICTS: dict[str, Verdict] = {
     "1100": _PASSING,
     "1110": _LOCKED_OUT,  # not active
     "1111": _LOCKED_OUT,  # does not exist
-    "1112": _LOCKED_OUT,  # locked
+    "1112": _BANNED,  # locked
     "1113": Verdict(ErrorKind.QUOTA, "account", wait=1800),  # no balance, or a plan's key on the general endpoint
     "1120": Verdict(ErrorKind.UNAVAILABLE, "account", wait=10),  # the account cannot be reached for now
-    "1121": _LOCKED_OUT,  # locked for violations
+    "1121": _BANNED,  # locked for violations
     "1200": _PASSING,
     "1210": _INVALID,
     "1211": Verdict(ErrorKind.MODEL_NOT_FOUND),

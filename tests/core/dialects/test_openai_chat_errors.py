@@ -123,7 +123,7 @@ def openai(code: Any = None, kind: Any = "invalid_request_error", message: str =
         (401, openai(), ErrorKind.CREDENTIAL, "account"),
         (402, openai(), ErrorKind.QUOTA, "account"),
         (403, openai("unsupported_country_region_territory"), ErrorKind.CREDENTIAL, "request"),
-        (403, openai("account_deactivated"), ErrorKind.CREDENTIAL, "account"),
+        (403, openai("account_deactivated"), ErrorKind.BANNED, "account"),
         (404, openai("model_not_found"), ErrorKind.MODEL_NOT_FOUND, "request"),
         (404, b"Not Found", ErrorKind.MODEL_NOT_FOUND, "request"),
         (408, b"", ErrorKind.TIMEOUT, "request"),

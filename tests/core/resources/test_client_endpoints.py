@@ -2,10 +2,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import attrs
 import httpx
 import pytest
+from core.resources.conftest import Guarded
 
+from aigateway_core.bootstrap import House, assemble
 from aigateway_core.resources.resource import Policy, Resource
+from aigateway_core.secret import Secret
+from aigateway_core.settings import Settings
 
 pytestmark = pytest.mark.anyio
 CHAT = {"model": "m-2", "messages": [{"role": "user", "content": "hi"}]}
@@ -135,3 +140,27 @@ def test_a_resource_without_a_policy_cannot_be_defined() -> None:
 
     class Remembered(Resource):
         policy: ClassVar[Policy] = "open"
+
+
+async def test_only_an_admin_may_name_an_account(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    named = {"x-aigateway-account": "config:config-only"}
+    for path, body in (("/v1/chat/completions", CHAT), ("/v1/messages", {**CHAT, "max_tokens": 5})):
+        refused = await client.post(path, json=body, headers=named)
+        assert refused.status_code == 403
+        assert "x-aigateway-account asks for an admin key" in refused.json()["error"]["message"]
+        # The vendor is nowhere: what matters is that the account was asked.
+        asked = await admin.post(path, json=body, headers=named)
+        assert asked.status_code >= 500
+        missing = await admin.post(path, json=body, headers={"x-aigateway-account": "nobody"})
+        assert missing.status_code == 404
+        assert "nobody" in missing.json()["error"]["message"]
+
+
+async def test_who_has_no_key_at_all_is_not_told_about_accounts(
+    settings: Settings, house: House, client: httpx.AsyncClient
+) -> None:
+    locked = House(assemble(attrs.evolve(settings, keys=attrs.evolve(settings.keys, client=Secret("c" * 40)))))
+    transport = httpx.ASGITransport(Guarded(locked.app))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as stranger:
+        answer = await stranger.post("/v1/chat/completions", json=CHAT, headers={"x-aigateway-account": "a"})
+    assert answer.status_code == 401

@@ -15,7 +15,7 @@ import attrs
 import orjson
 
 from aigateway_core.dialects.dialect import ErrorReply
-from aigateway_core.dialects.refusals import readable
+from aigateway_core.dialects.refusals import readable, shut_out
 from aigateway_core.dialects.waits import wait_in
 from aigateway_core.errors import (
     BY_STATUS,
@@ -48,6 +48,7 @@ _REPLIES: dict[ErrorKind, tuple[int, str, str | None]] = {
     ErrorKind.QUOTA: (429, "insufficient_quota", "insufficient_quota"),
     # The gateway's own credential with the vendor: a 401 would tell the client to mend its key, which is good.
     ErrorKind.CREDENTIAL: (502, "server_error", None),
+    ErrorKind.BANNED: (502, "server_error", None),
     ErrorKind.OVERLOADED: (503, "service_unavailable_error", "server_is_overloaded"),
     ErrorKind.SERVER: (500, "server_error", None),
     ErrorKind.UNAVAILABLE: (503, "server_error", None),
@@ -60,7 +61,7 @@ _REPLIES: dict[ErrorKind, tuple[int, str, str | None]] = {
 _BY_CODE: dict[str, Verdict] = {
     # OpenAI's codes.
     "invalid_api_key": (ErrorKind.CREDENTIAL, "account"),
-    "account_deactivated": (ErrorKind.CREDENTIAL, "account"),
+    "account_deactivated": (ErrorKind.BANNED, "account"),
     "insufficient_quota": (ErrorKind.QUOTA, "account"),
     "credit_balance_exhausted": (ErrorKind.QUOTA, "account"),
     "billing_hard_limit_reached": (ErrorKind.QUOTA, "account"),
@@ -158,11 +159,13 @@ def read_error(failure: UpstreamFailure, own_codes: Mapping[str, Verdict]) -> Up
 
 
 def _judge(words: _Words, status: int, own_codes: Mapping[str, Verdict]) -> Verdict:
+    if (judgement := shut_out(status, words.message)) is not None:
+        return judgement
     given = [word for word in (words.code, words.type) if word is not None]
     for table in (own_codes, _BY_CODE):
         for word in given:
-            if (judgement := table.get(word) or table.get(word.lower())) is not None:
-                return judgement
+            if (known := table.get(word) or table.get(word.lower())) is not None:
+                return known
     if status in (200, 400, 413, 422, 500) and words.message is not None and _TOO_LONG.search(words.message):
         return ErrorKind.CONTEXT_LENGTH, "request"
     if status in BY_STATUS:

@@ -80,7 +80,16 @@ async def _answer(
 ) -> None:
     number = request_id(req)
     answer = await gateway.chat(
-        Incoming(dialect, req.context.caller, number, req.stream.read(), exits(req), req.get_header, said_by_url or {})
+        Incoming(
+            dialect,
+            req.context.caller,
+            number,
+            req.stream.read(),
+            exits(req),
+            req.get_header,
+            said_by_url or {},
+            account=req.context.account,
+        )
     )
     resp.set_headers(dict(answer.headers))
     if not isinstance(answer, StreamAnswer):

@@ -11,10 +11,13 @@ import falcon
 from falcon.asgi import Request, Response
 from typing_extensions import override
 
-from aigateway_core.access import Access
-from aigateway_core.errors import GatewayError
+from aigateway_core.access import Access, Role
+from aigateway_core.errors import ForbiddenError, GatewayError, UnauthorizedError
 from aigateway_core.records import Caller
 from aigateway_core.storage.rows import Actor
+
+ACCOUNT_HEADER = "x-aigateway-account"
+"""Names the one account that is to take a call."""
 
 Policy: TypeAlias = Literal["client", "admin", "open"]
 
@@ -30,7 +33,8 @@ class StreamHandle:
 class Resource:
     """Base of every resource. A subclass that declares no ``policy`` cannot even be defined.
 
-    ``client`` and ``admin`` ask for a key of that role, ``open`` for none. The caller is then ``req.context.caller``.
+    ``client`` and ``admin`` ask for a key of that role, ``open`` for none. The caller is then ``req.context.caller``,
+    and ``req.context.account`` the account that an admin has named for a call, if one has.
     """
 
     policy: ClassVar[Policy]
@@ -47,13 +51,28 @@ class Resource:
 
 
 async def _admit(req: Request, resp: Response, resource: object, params: dict[str, Any]) -> None:
-    if isinstance(resource, Resource) and resource.policy != "open":
-        req.context.caller = resource.access.admit(
-            resource.policy,
-            _presented(req),
-            origin=req.get_header("origin"),
-            host=req.get_header("host") or "",
-        )
+    req.context.account = None
+    if not isinstance(resource, Resource) or resource.policy == "open":
+        return
+    if resource.policy == "client" and (named := req.get_header(ACCOUNT_HEADER)):
+        req.context.account = named
+        req.context.caller = _admit_to_accounts(req, resource.access)
+    else:
+        req.context.caller = _caller(req, resource.access, resource.policy)
+
+
+def _caller(req: Request, access: Access, role: Role) -> Caller:
+    host = req.get_header("host") or ""
+    return access.admit(role, _presented(req), origin=req.get_header("origin"), host=host)
+
+
+def _admit_to_accounts(req: Request, access: Access) -> Caller:
+    """Whoever names an account shows an admin key, in the place of the client key or beside it."""
+    try:
+        return _caller(req, access, "admin")
+    except UnauthorizedError:
+        _caller(req, access, "client")
+        raise ForbiddenError(f"{ACCOUNT_HEADER} asks for an admin key") from None
 
 
 def _presented(req: Request) -> Iterator[str]:

@@ -49,8 +49,8 @@ class Cooldown:
 class Lease:
     """A lock that is held.
 
-    ``token`` grows with every lease of that name, over processes and restarts: what is written under an older token than
-    the last one seen is written by somebody who has lost the lock.
+    ``token`` grows with every lease of that name, over processes and restarts: what comes under an older token than the
+    last one seen comes from somebody who has lost the lock.
 
     ``shared`` is false when other processes cannot see it, since the store is away: then it keeps out this one's own
     tasks alone.

@@ -41,9 +41,13 @@ def _reading(kinds: frozenset[ErrorKind] | set[ErrorKind], *scopes: Scope) -> Re
 
 READINGS: dict[int, Reading] = {
     400: _reading(_THIS_REQUEST),
-    401: _reading({ErrorKind.CREDENTIAL}, "model", "account"),
+    401: _reading({ErrorKind.CREDENTIAL, ErrorKind.BANNED}, "model", "account"),
     402: _reading({ErrorKind.QUOTA, ErrorKind.CREDENTIAL}, "model", "account"),
-    403: _reading(_THIS_REQUEST | {ErrorKind.CREDENTIAL, ErrorKind.QUOTA, ErrorKind.FORBIDDEN}, "model", "account"),
+    403: _reading(
+        _THIS_REQUEST | {ErrorKind.CREDENTIAL, ErrorKind.BANNED, ErrorKind.QUOTA, ErrorKind.FORBIDDEN},
+        "model",
+        "account",
+    ),
     404: _reading(_THIS_REQUEST, "model", "endpoint"),
     408: _reading({ErrorKind.TIMEOUT}, "endpoint"),
     413: _reading(_THIS_REQUEST),

@@ -15,6 +15,7 @@ import attrs
 import orjson
 
 from aigateway_core.dialects.dialect import ErrorReply
+from aigateway_core.dialects.refusals import shut_out
 from aigateway_core.dialects.sse import format_event
 from aigateway_core.errors import (
     BY_STATUS,
@@ -57,6 +58,7 @@ _REPLIES: dict[ErrorKind, tuple[int, str]] = {
     ErrorKind.QUOTA: (402, "billing_error"),
     # An account's own 401 must not look like the client's: it is the gateway that has to log in again (U-23).
     ErrorKind.CREDENTIAL: (502, "api_error"),
+    ErrorKind.BANNED: (502, "api_error"),
     ErrorKind.OVERLOADED: (529, "overloaded_error"),
     ErrorKind.SERVER: (500, "api_error"),
     ErrorKind.UNAVAILABLE: (529, "overloaded_error"),
@@ -172,6 +174,8 @@ def read_error(failure: UpstreamFailure) -> UpstreamError:
 
 def _verdict(status: int, refusal: _Refusal) -> Verdict:
     code, message = refusal.code or "", refusal.message or ""
+    if (judgement := shut_out(status, message)) is not None:
+        return judgement
     for words, verdict in _BY_WORDS:
         if words in message:
             return verdict

@@ -15,7 +15,7 @@ import orjson
 
 from aigateway_core.dialects.dialect import ErrorReply
 from aigateway_core.dialects.gemini.framing import Framing, failing
-from aigateway_core.dialects.refusals import readable
+from aigateway_core.dialects.refusals import readable, shut_out
 from aigateway_core.dialects.waits import duration, wait_in
 from aigateway_core.errors import (
     BY_STATUS,
@@ -53,6 +53,7 @@ _REPLIES: dict[ErrorKind, tuple[int, str]] = {
     ErrorKind.QUOTA: (429, "RESOURCE_EXHAUSTED"),
     # The gateway's own credential with the vendor: a 401 would tell the client to mend its key, which is good.
     ErrorKind.CREDENTIAL: (502, "INTERNAL"),
+    ErrorKind.BANNED: (502, "INTERNAL"),
     ErrorKind.OVERLOADED: (503, "UNAVAILABLE"),
     ErrorKind.SERVER: (500, "INTERNAL"),
     ErrorKind.UNAVAILABLE: (503, "UNAVAILABLE"),
@@ -112,7 +113,7 @@ _BY_REASON: dict[str, Verdict] = {
     "ACCESS_TOKEN_TYPE_UNSUPPORTED": (ErrorKind.CREDENTIAL, "account"),
     "CREDENTIALS_MISSING": (ErrorKind.CREDENTIAL, "account"),
     "CONSUMER_INVALID": (ErrorKind.CREDENTIAL, "account"),
-    "CONSUMER_SUSPENDED": (ErrorKind.CREDENTIAL, "account"),
+    "CONSUMER_SUSPENDED": (ErrorKind.BANNED, "account"),
     "SERVICE_DISABLED": (ErrorKind.CREDENTIAL, "account"),
     "BILLING_DISABLED": (ErrorKind.QUOTA, "account"),
     "QUOTA_EXHAUSTED": (ErrorKind.QUOTA, "model"),
@@ -186,6 +187,8 @@ def read_error(failure: UpstreamFailure) -> UpstreamError:
 
 
 def _verdict(refusal: _Refusal, status: int, message: str) -> Verdict:
+    if (judgement := shut_out(status, refusal.message)) is not None:
+        return judgement
     if refusal.reason in _BY_REASON:
         return _BY_REASON[refusal.reason]
     if status in (200, 400, 413, 500) and _TOO_LONG.search(message):

@@ -1,0 +1,244 @@
+"""Which account takes a call: the conversation's own, those that the key may use, the one that was named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from aigateway_core.accounts import AccountSelector, Terms
+from aigateway_core.affinity import Conversation
+from aigateway_core.errors import ErrorKind, ForbiddenError, NoAccountError, NotFoundError, UpstreamError
+from aigateway_core.records import Account
+from aigateway_core.routing import Route, Router
+from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry, Snapshot
+from aigateway_core.state import EVERY_MODEL, Cooldown
+from aigateway_core.state.memory import MemoryState
+
+pytestmark = pytest.mark.anyio
+Make = Callable[..., ProviderEntry]
+BUSY = UpstreamError(ErrorKind.RATE_LIMIT, "no", scope="model", retry_after=60, status=429)
+
+
+class Pool:
+    """A selector over accounts ``a``, ``b``, ``c`` of ``acme``, and one of somebody else."""
+
+    def __init__(self, entry: Make) -> None:
+        self.snapshot = CurrentSnapshot()
+        self.hold("abc")
+        self.state = MemoryState()
+        self.selector = AccountSelector(self.snapshot, self.state)
+        self.router = Router([entry("acme", models=["m", "other"])])
+        self.route = self.router.route("m")
+
+    def hold(self, names: str) -> None:
+        listed = tuple(Account(id=name, provider_id="acme") for name in names)
+        self.snapshot.value = Snapshot(accounts={"acme": listed, "else": (Account(id="z", provider_id="else"),)})
+
+    async def pick(
+        self,
+        conversation: str | None = None,
+        *,
+        begins: bool = False,
+        tried: str = "",
+        allowed: str | None = None,
+        named: str | None = None,
+        route: Route | None = None,
+    ) -> str:
+        terms = Terms(
+            conversation=None if conversation is None else Conversation(conversation, begins),
+            allowed=None if allowed is None else frozenset(allowed),
+            named=named,
+        )
+        return (await self.selector.select(route or self.route, tried, terms)).id
+
+    def fails(self, account: str, error: UpstreamError) -> None:
+        self.selector.punish(self.route, Account(id=account, provider_id="acme"), error)
+
+
+@pytest.fixture
+def pool(entry: Make) -> Pool:
+    return Pool(entry)
+
+
+# -- affinity
+
+
+async def test_a_conversation_stays_with_its_account(pool: Pool) -> None:
+    accounts = {name: await pool.pick(name) for name in ("x", "y", "z")}
+    assert sorted(accounts.values()) == ["a", "b", "c"]
+    for _ in range(5):
+        assert {name: await pool.pick(name) for name in ("z", "x", "y")} == accounts
+
+
+async def test_first_picks_are_even_over_conversations(pool: Pool) -> None:
+    first = [await pool.pick(f"c-{number}") for number in range(300)]
+    for number in range(0, 300, 7):
+        assert await pool.pick(f"c-{number}") == first[number]
+    assert Counter(first) == {"a": 100, "b": 100, "c": 100}
+
+
+async def test_conversations_that_begin_alike_are_spread(pool: Pool) -> None:
+    assert [await pool.pick("hi", begins=True) for _ in range(6)] == ["a", "b", "c", "a", "b", "c"]
+    assert [await pool.pick("hi") for _ in range(3)] == ["c", "c", "c"]
+
+
+async def test_a_conversation_moves_once_when_its_account_rests_and_does_not_come_back(pool: Pool) -> None:
+    first = await pool.pick("x")
+    pool.fails(first, BUSY)
+    second = await pool.pick("x", tried=first)
+    assert second != first
+    assert [await pool.pick("x") for _ in range(3)] == [second] * 3
+    pool.state.clear(first)
+    assert [await pool.pick("x") for _ in range(3)] == [second] * 3
+
+
+async def test_a_failure_that_is_not_the_accounts_moves_no_conversation(pool: Pool) -> None:
+    first = await pool.pick("x")
+    assert await pool.pick("x", tried=first) != first
+    assert await pool.pick("x") == first
+    begun = await pool.pick("hi", begins=True)
+    assert await pool.pick("hi", begins=True, tried=begun) != begun
+    assert await pool.pick("hi") == begun
+
+
+async def test_a_model_that_rests_moves_no_other_model(pool: Pool) -> None:
+    other = pool.router.route("other")
+    first, elsewhere = await pool.pick("x"), await pool.pick("x", route=other)
+    pool.fails(first, BUSY)
+    assert await pool.pick("x") != first
+    assert await pool.pick("x", route=other) == elsewhere
+
+
+async def test_a_conversation_of_an_account_that_is_gone_moves(pool: Pool) -> None:
+    first = await pool.pick("x")
+    pool.hold("abc".replace(first, ""))
+    assert await pool.pick("x") != first
+
+
+async def test_a_conversation_does_not_lead_to_another_providers_account(pool: Pool) -> None:
+    pool.state.bind("x", "acme", "m", "z")
+    assert await pool.pick("x") in "abc"
+
+
+async def test_an_account_that_was_added_takes_its_part(pool: Pool) -> None:
+    await pool.pick()
+    pool.hold("abcd")
+    assert Counter([await pool.pick() for _ in range(400)]) == dict.fromkeys("abcd", 100)
+
+
+async def test_an_account_is_back_when_its_time_is_over(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr("aigateway_core.accounts.time.time", lambda: now)
+    pool.fails("a", BUSY)
+    assert {await pool.pick() for _ in range(6)} == {"b", "c"}
+    now += 60.1
+    assert {await pool.pick() for _ in range(6)} == {"a", "b", "c"}
+
+
+# -- what a key may use
+
+
+async def test_a_key_uses_the_accounts_that_it_may(pool: Pool) -> None:
+    assert Counter([await pool.pick(allowed="ac") for _ in range(20)]) == {"a": 10, "c": 10}
+    bound = await pool.pick("x")
+    others = "abc".replace(bound, "")
+    assert await pool.pick("x", allowed=others) in others
+
+
+async def test_a_key_that_may_use_none_is_told_so(pool: Pool) -> None:
+    with pytest.raises(ForbiddenError, match="no account of the provider 'acme'"):
+        await pool.pick(allowed="xyz")
+
+
+async def test_the_wait_is_that_of_the_accounts_which_the_key_may_use(pool: Pool) -> None:
+    pool.fails("a", UpstreamError(ErrorKind.RATE_LIMIT, "no", scope="model", retry_after=90))
+    with pytest.raises(NoAccountError) as caught:
+        await pool.pick(allowed="a")
+    assert caught.value.retry_after in {89, 90}
+    assert 89 < pool.selector.rest(pool.route, Terms(allowed=frozenset("a"))) <= 90
+    assert pool.selector.rest(pool.route) == 0
+
+
+# -- an account by name
+
+
+async def test_an_account_that_is_named_is_the_only_one(pool: Pool) -> None:
+    assert {await pool.pick("x", named="b") for _ in range(4)} == {"b"}
+    with pytest.raises(NoAccountError):
+        await pool.pick(named="b", tried="b")
+
+
+async def test_a_named_account_is_asked_even_while_it_cools(pool: Pool) -> None:
+    pool.fails("b", BUSY)
+    assert await pool.pick(named="b") == "b"
+
+
+async def test_a_banned_account_is_not_asked_by_any_name(pool: Pool) -> None:
+    pool.fails("b", UpstreamError(ErrorKind.BANNED, "no", scope="account", status=403))
+    with pytest.raises(NoAccountError, match="banned") as caught:
+        await pool.pick(named="b")
+    assert caught.value.kind is ErrorKind.UNAVAILABLE
+
+
+@pytest.mark.parametrize("name", ["z", "nobody"])
+async def test_a_name_that_is_none_of_the_providers_is_not_found(pool: Pool, name: str) -> None:
+    with pytest.raises(NotFoundError, match=name):
+        await pool.pick(named=name)
+
+
+# -- what does not pass by itself
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UpstreamError(ErrorKind.QUOTA, "pay", scope="account", status=402, retry_after=5), "disabled"),
+        (UpstreamError(ErrorKind.BANNED, "out", scope="account", status=403), "banned"),
+    ],
+)
+async def test_an_unpaid_bill_and_a_ban_stand_until_the_account_is_mended(
+    pool: Pool, error: UpstreamError, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool.fails("a", error)
+    pool.fails("a", BUSY)
+    found = pool.state.cooldown("a", EVERY_MODEL)
+    assert found is not None
+    assert (found.status, found.reason, found.passes) == (status, error.kind, False)
+    monkeypatch.setattr("time.time", lambda: 9e9)
+    assert {await pool.pick() for _ in range(6)} == {"b", "c"}
+    pool.state.clear("a")
+    assert {await pool.pick() for _ in range(6)} == {"a", "b", "c"}
+
+
+async def test_a_ban_that_does_not_speak_of_the_account_costs_nothing(pool: Pool) -> None:
+    pool.fails("a", UpstreamError(ErrorKind.BANNED, "no", scope="request"))
+    assert {await pool.pick() for _ in range(6)} == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("reasons", "kind"),
+    [
+        (("quota", "quota", "quota"), ErrorKind.QUOTA),
+        (("quota", "banned", "needs_login"), ErrorKind.UNAVAILABLE),
+    ],
+)
+async def test_when_no_account_will_be_back_nobody_is_told_to_wait(
+    pool: Pool, reasons: tuple[str, ...], kind: ErrorKind
+) -> None:
+    for name, reason in zip("abc", reasons, strict=True):
+        pool.state.cool(name, EVERY_MODEL, Cooldown.for_good("disabled", reason))
+    with pytest.raises(NoAccountError, match="until it is mended") as caught:
+        await pool.pick()
+    assert (caught.value.kind, caught.value.retry_after) == (kind, None)
+    assert pool.selector.rest(pool.route) == 0
+
+
+async def test_the_wait_is_that_of_an_account_that_will_be_back(pool: Pool) -> None:
+    for name in "ab":
+        pool.state.cool(name, EVERY_MODEL, Cooldown.for_good("banned", "banned"))
+    pool.fails("c", BUSY)
+    with pytest.raises(NoAccountError) as caught:
+        await pool.pick()
+    assert caught.value.retry_after in {59, 60}

@@ -1,0 +1,174 @@
+"""What a conversation, a key and an upstream's refusals do to the choice of accounts, along the request path."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+import pytest
+from core.gateway_house import ANTHROPIC, CHAT, MESSAGES, OPENAI, WHOLE, House, house, reply
+
+from aigateway_core.errors import ErrorKind, ForbiddenError, GatewayError, NoAccountError, NotFoundError
+from aigateway_core.gateway import Incoming
+from aigateway_core.records import Caller
+
+pytestmark = pytest.mark.anyio
+
+
+def pool(**answers: Any) -> House:
+    """Accounts a, b and c; those without answers of their own are well."""
+    return house(**{name: answers.get(name, [reply(WHOLE)]) for name in "abc"})
+
+
+def refusal(status: int, body: object, **headers: str) -> Any:
+    return httpx.Response(status, json=body, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+async def ask(asked: House, body: dict[str, Any], *, headers: dict[str, str] | None = None, **more: Any) -> str:
+    """The account that took the call."""
+
+    async def read() -> bytes:
+        return json.dumps(body).encode()
+
+    caller = more.pop("caller", Caller(id="k", role="client"))
+    dialect = ANTHROPIC if "max_tokens" in body else OPENAI
+    header = (headers or {}).get
+    await asked.gateway.chat(Incoming(dialect, caller, "r", read(), AsyncExitStack(), header, **more))
+    return asked.script.seen[-1][0]
+
+
+TURNS = [*CHAT["messages"], {"role": "assistant", "content": "hello"}, {"role": "user", "content": "go on"}]  # type: ignore[misc]
+SESSIONS: list[tuple[dict[str, Any], dict[str, str]]] = [
+    (CHAT, {"x-claude-code-session-id": "s"}),
+    (CHAT, {"session-id": "s"}),
+    ({**CHAT, "prompt_cache_key": "s"}, {}),
+    ({**MESSAGES, "metadata": {"user_id": json.dumps({"session_id": "s"})}}, {}),
+    ({**CHAT, "messages": TURNS}, {}),
+]
+
+
+@pytest.mark.parametrize(("body", "headers"), SESSIONS)
+async def test_case_160_a_conversation_stays_with_its_account_while_it_is_healthy(
+    body: dict[str, Any], headers: dict[str, str]
+) -> None:
+    asked = pool()
+    first = await ask(asked, body, headers=headers)
+    for number in range(4):
+        await ask(asked, CHAT, headers={"session-id": f"other-{number}"})
+        assert await ask(asked, body, headers=headers) == first
+
+
+async def test_case_160_a_conversation_moves_once_when_its_account_is_not_healthy() -> None:
+    body = {**CHAT, "prompt_cache_key": "s"}
+    busy = refusal(429, {"error": {"message": "slow down"}}, retry_after="3")
+    asked = pool(a=[reply(WHOLE), busy, reply(WHOLE)])
+    assert await ask(asked, body) == "a"
+    moved = await ask(asked, body)
+    assert moved in "bc"
+    asked.state.clear("a")
+    assert {await ask(asked, body) for _ in range(4)} == {moved}
+
+
+async def test_requests_without_a_history_are_spread_evenly_however_much_they_are_alike() -> None:
+    asked = pool()
+    assert Counter([await ask(asked, CHAT) for _ in range(30)]) == {"a": 10, "b": 10, "c": 10}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": "messages: expected a list", "type": "invalid_request_error"}}),
+        (404, {"error": {"message": "no such model", "code": "model_not_found"}}),
+        (400, {"error": {"message": "maximum context length is 8 tokens", "code": "context_length_exceeded"}}),
+        (400, {"error": {"message": "flagged", "code": "content_filter"}}),
+        (403, {"error": {"message": "not in your country", "code": "unsupported_country_region_territory"}}),
+        (413, {"error": {"message": "too large"}}),
+        (500, {"error": {"message": "oops"}}),
+        (503, {"error": {"message": "overloaded"}}),
+    ],
+)
+async def test_what_is_wrong_with_a_request_costs_no_account_anything(status: int, body: object) -> None:
+    asked = pool(**{name: [refusal(status, body)] for name in "abc"})
+    for _ in range(50):
+        with pytest.raises(GatewayError):
+            await ask(asked, CHAT)
+    assert asked.state.resting("m") == {}
+
+
+async def test_a_busy_account_rests_for_the_time_it_asked_for_and_for_that_model_alone() -> None:
+    busy = refusal(429, {"error": {"message": "slow down"}}, retry_after="3")
+    asked = pool(a=[busy])
+    assert await ask(asked, CHAT) != "a"
+    (resting,) = asked.state.resting("m").items()
+    assert resting[0] == "a"
+    assert asked.state.resting("another") == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (refusal(402, {"error": {"message": "pay your bill"}}), "disabled"),
+        (refusal(403, {"error": {"message": "Your account has been suspended."}}), "banned"),
+    ],
+)
+async def test_an_unpaid_bill_and_a_ban_put_an_account_out_of_use_at_once(answer: Any, status: str) -> None:
+    asked = pool(a=[answer, reply(WHOLE)])
+    accounts = [await ask(asked, CHAT) for _ in range(9)]
+    assert set(accounts) == {"b", "c"}
+    assert [name for name, _ in asked.script.seen].count("a") == 1
+    (found,) = asked.state.resting("another").values()
+    assert found.status == status
+
+
+async def test_when_every_account_is_out_of_use_the_client_is_not_told_to_wait() -> None:
+    asked = pool(**{name: [refusal(403, {"error": {"message": "Your account has been suspended."}})] for name in "abc"})
+    with pytest.raises(GatewayError) as first:
+        await ask(asked, CHAT)
+    assert (first.value.kind, first.value.retry_after) == (ErrorKind.BANNED, None)
+    with pytest.raises(NoAccountError, match="3 banned") as then:
+        await ask(asked, CHAT)
+    assert (then.value.kind, then.value.retry_after) == (ErrorKind.UNAVAILABLE, None)
+    assert len(asked.script.seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"providers": frozenset({"another"})}, "provider 'acme'"),
+        ({"models": frozenset({"another", "x-*"})}, "model 'm'"),
+        ({"accounts": frozenset({"nobody"})}, "no account"),
+        ({"accounts": frozenset()}, "no account"),
+    ],
+)
+async def test_a_key_is_refused_what_it_may_not_use(limits: dict[str, Any], words: str) -> None:
+    asked = pool()
+    with pytest.raises(ForbiddenError, match=words):
+        await ask(asked, CHAT, caller=Caller(id="k", role="client", **limits))
+    assert asked.script.seen == []
+
+
+@pytest.mark.parametrize("models", [{"m"}, {"acme/m"}, {"acme/*"}, {"*"}])
+async def test_a_key_uses_what_it_may(models: set[str]) -> None:
+    asked = pool()
+    caller = Caller(
+        id="k",
+        role="client",
+        providers=frozenset({"acme"}),
+        models=frozenset(models),
+        accounts=frozenset({"b", "nobody"}),
+    )
+    body = {**CHAT, "model": "acme/m"}
+    assert {await ask(asked, body, caller=caller) for _ in range(5)} == {"b"}
+
+
+async def test_a_named_account_takes_the_call_or_nobody_does() -> None:
+    asked = pool(b=[reply(WHOLE), refusal(503, {"error": {"message": "overloaded"}})])
+    assert await ask(asked, CHAT, account="b") == "b"
+    with pytest.raises(GatewayError, match="overloaded"):
+        await ask(asked, CHAT, account="b")
+    with pytest.raises(NotFoundError):
+        await ask(asked, CHAT, account="nobody")
+    assert {name for name, _ in asked.script.seen} == {"b"}
