@@ -49,6 +49,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "logs": {"secret", "settings"},
     "plugins": {"builtin", "plugin", "settings", "structuring", "errors", "secret"},
     "plugin_settings": {"plugin", "plugins", "settings", "structuring", "errors", "secret"},
+    "assembly": WORDS
+    | {"builtin", "ledger", "plugin", "plugin_settings", "plugins", "settings", "snapshot", "structuring"},
     # The request path: a later step never calls an earlier one.
     "snapshot": WORDS | {"plugin", "dialects", "upstream"},
     "routing": WORDS | {"snapshot"},

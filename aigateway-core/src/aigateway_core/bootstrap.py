@@ -1,15 +1,14 @@
 """The composition root: puts the gateway together from its settings. The one file that may import everything.
 
 Three steps, since each can fail for reasons of its own and the command line wants to tell them apart: :func:`assemble`
-loads the plugins and builds the providers (no I/O), :func:`open_storage` opens the database and brings its tables up to
-date, :class:`House` is the running gateway.
+(of :mod:`aigateway_core.assembly`) loads the plugins and builds the providers (no I/O), :func:`open_storage` opens the
+database and brings its tables up to date, :class:`House` is the running gateway.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import attrs
 
@@ -18,129 +17,24 @@ from aigateway_core.accounts import AccountSelector
 from aigateway_core.addresses import Destinations
 from aigateway_core.administration import Administration
 from aigateway_core.app import Lifespan, create_app
-from aigateway_core.builtin.stats import DatabaseSinkPlugin
+from aigateway_core.assembly import Assembly as Assembly
+from aigateway_core.assembly import assemble as assemble
 from aigateway_core.catalogue import Catalogue
 from aigateway_core.credentials import Credentials, secrets_of
 from aigateway_core.egress import Egress
 from aigateway_core.engine import Transports
-from aigateway_core.errors import ConfigurationError, PluginError, UnavailableError
+from aigateway_core.errors import ConfigurationError, UnavailableError
 from aigateway_core.gateway import Gateway
-from aigateway_core.ledger import CallLedger
 from aigateway_core.live import LiveSnapshot
-from aigateway_core.plugin import AuthStrategy, Provider, StatsSink
-from aigateway_core.plugin_settings import Configured, ConfiguredProvider, configure
-from aigateway_core.plugins import LoadedPlugins, PluginLoader
 from aigateway_core.recording import Recorder, RecorderLimits
-from aigateway_core.records import Account
 from aigateway_core.routing import Router
-from aigateway_core.secret import Secret, scrub
+from aigateway_core.secret import Secret
 from aigateway_core.settings import DatabaseSettings, Settings, UpstreamSettings
-from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry, Snapshot
+from aigateway_core.snapshot import CurrentSnapshot, Snapshot
 from aigateway_core.state.memory import MemoryState
 from aigateway_core.storage import SYSTEM, Actor, DatabaseLocation, MySQLServer, SQLiteFile, Storage
-from aigateway_core.structuring import StructuringError, structure
 from aigateway_core.upstream import Limits
 from aigateway_core.vault import KeyRing, key_id, load_key_ring
-
-
-@attrs.frozen(kw_only=True)
-class Assembly:
-    """What is known before anything is opened: plugins loaded, sections structured, providers built."""
-
-    settings: Settings
-    plugins: LoadedPlugins
-    configured: Configured
-    providers: tuple[ProviderEntry, ...]
-    accounts: tuple[Account, ...]
-    sinks: tuple[StatsSink, ...]
-    ledger: CallLedger
-
-
-def assemble(settings: Settings) -> Assembly:
-    """Load the plugins and build what the settings ask for.
-
-    Raises :class:`PluginError` and :class:`SettingsError`; does no I/O but importing.
-    """
-    ledger = CallLedger()
-    loader = PluginLoader(settings.plugins)
-    loader.register(DatabaseSinkPlugin(ledger), "builtin-database")
-    plugins = loader.load()
-    configured = configure(settings, plugins)
-    providers = tuple(_provider(each) for each in configured.providers)
-    accounts = (_account(each, entry) for each, entry in zip(configured.providers, providers, strict=True))
-    return Assembly(
-        settings=settings,
-        plugins=plugins,
-        configured=configured,
-        providers=providers,
-        accounts=tuple(account for account in accounts if account is not None),
-        sinks=tuple(
-            _built(f"the stats sink {each.spec.name!r}", each.spec.build, each.config) for each in configured.sinks
-        ),
-        ledger=ledger,
-    )
-
-
-def _provider(configured: ConfiguredProvider) -> ProviderEntry:
-    spec = configured.spec
-    who = f"the provider {configured.id!r}"
-    provider = _built(who, spec.build, configured.config)
-    strategy = _built(f"the auth strategy of {who}", configured.strategy.build, configured.strategy_config)
-    _built(who, lambda _: _look_over(provider, strategy), None)
-    return ProviderEntry(
-        id=configured.id,
-        kind=spec.name,
-        title=spec.title,
-        provider=provider,
-        strategy=strategy,
-        strategy_name=configured.strategy.name,
-        priority=configured.priority,
-        risk=spec.risk,
-    )
-
-
-def _look_over(provider: Provider, strategy: AuthStrategy) -> None:
-    """Read what the gateway will rely on: what is wrong with it shall be known before the first request."""
-    if not all(isinstance(model.id, str) for model in provider.models):
-        raise TypeError("a model's id is no text")
-    _ = [pattern.endswith("*") for pattern in provider.model_patterns]
-    attrs.fields(strategy.credential)
-    with suppress(StructuringError):
-        structure({}, strategy.credential)
-
-
-def _built(what: str, build: Any, config: Any) -> Any:
-    """What a plugin's constructor makes. It may raise anything, and the start shall still end in one line."""
-    try:
-        return build(config)
-    except Exception as error:
-        raise PluginError(f"{what} cannot be built: {type(error).__name__}: {scrub(str(error))}") from error
-
-
-def _account(configured: ConfiguredProvider, entry: ProviderEntry) -> Account | None:
-    """The account that the configuration brings: its ``api_key``, or an empty one where no credential is needed."""
-    if configured.api_key is not None:
-        data = _single_secret(entry, configured.api_key)
-    elif configured.strategy.name == "none":
-        data = {}
-    else:
-        return None
-    try:
-        credential = structure(data, entry.strategy.credential, f"providers.{entry.id}.api_key")
-    except StructuringError as error:
-        raise ConfigurationError(str(error)) from error
-    return Account(id=f"config:{entry.id}", provider_id=entry.id, label="config", credential=credential)
-
-
-def _single_secret(entry: ProviderEntry, value: Secret) -> dict[str, str]:
-    """``api_key`` in the configuration is the one secret that the strategy asks for, whatever it calls it."""
-    fields = [field for field in attrs.fields(entry.strategy.credential) if field.default is attrs.NOTHING]
-    if len(fields) != 1:
-        raise ConfigurationError(
-            f"providers.{entry.id}.api_key: the auth strategy {entry.strategy_name!r} asks for more than a key; "
-            f"add an account instead: aigateway-core accounts add {entry.id}"
-        )
-    return {fields[0].name: value.reveal()}
 
 
 def location(settings: DatabaseSettings) -> DatabaseLocation:

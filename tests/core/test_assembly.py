@@ -8,7 +8,6 @@ from typing import Any
 import attrs
 import pytest
 
-from aigateway_core import bootstrap
 from aigateway_core.errors import PluginError
 from aigateway_core.model import ModelInfo
 from aigateway_core.plugin import AuthStrategySpec, ProviderSpec, Secret
@@ -66,11 +65,11 @@ GOOD = SimpleNamespace(credential=Token)
 )
 def test_a_plugin_that_builds_nonsense_is_named(built: object, strategy: object) -> None:
     with pytest.raises(PluginError, match="'acme'"):
-        bootstrap._provider(configured(built, strategy))
+        assembly._provider(configured(built, strategy))
 
 
 def test_a_plugin_that_builds_what_it_should_is_taken() -> None:
-    entry = bootstrap._provider(configured(provider([ModelInfo(id="m")], ["m-*"]), GOOD))
+    entry = assembly._provider(configured(provider([ModelInfo(id="m")], ["m-*"]), GOOD))
     assert entry.id == "acme"
 
 
@@ -79,5 +78,5 @@ def test_a_constructor_that_echoes_a_secret_does_not_bring_it_to_the_screen() ->
         raise ValueError("no such key: sk-canary-0123456789")
 
     with pytest.raises(PluginError) as caught:
-        bootstrap._built("the provider 'acme'", build, Config())
+        assembly._built("the provider 'acme'", build, Config())
     assert "canary" not in str(caught.value)
