@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
+from aigateway_core import assembly
 from aigateway_core.errors import PluginError
 from aigateway_core.model import ModelInfo
 from aigateway_core.plugin import AuthStrategySpec, ProviderSpec, Secret
