@@ -203,18 +203,18 @@ def signature(of: JsonObject) -> Any:
     return of["extra_content"]["google"]["thought_signature"]
 
 
-def test_geminis_signature_of_a_call_travels_as_googles_own_endpoint_sends_it() -> None:
+def test_geminis_signature_of_a_call_travels_where_googles_own_endpoint_puts_it() -> None:
     second = ToolCallPart("c2", "clock", "{}")
     parts = (ThinkingPart("hm", origin="gemini"), ThinkingPart("", None, "gemini", "c2ln"), CALL, second)
     first, other = message(answer(*parts), TOOLS)["tool_calls"]
-    assert signature(first) == "c2ln"
+    assert signature(first).startswith("gw1.gemini.")
     assert "extra_content" not in other
     assert back(answer(*parts)) == (ThinkingPart("hm"), ThinkingPart("", None, "gemini", "c2ln"), CALL, second)
 
 
 def test_geminis_signature_of_a_text_travels_on_the_message() -> None:
     parts = (TextPart("noon"), ThinkingPart("", "c2ln", "gemini"))
-    assert signature(message(answer(*parts, reason="stop"), TOOLS)) == "c2ln"
+    assert signature(message(answer(*parts, reason="stop"), TOOLS)).startswith("gw1.gemini.")
     assert back(answer(*parts, reason="stop")) == parts
 
 
@@ -231,6 +231,29 @@ def test_what_others_signed_before_a_call_travels_sealed(thinking: ThinkingPart)
     [call] = message(answer(thinking, CALL), TOOLS)["tool_calls"]
     assert signature(call).startswith("gw1.")
     assert back(answer(thinking, CALL)) == (thinking, CALL)
+
+
+def test_what_googles_own_endpoint_signed_is_understood() -> None:
+    signed = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+    call = {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": "{}"}, **signed}
+    turns = [{"role": "assistant", "tool_calls": [call]}, {"role": "assistant", "content": "noon", **signed}]
+    first, second = CHAT.decode_request({"model": "m", "messages": [HI, *turns]}).messages[1:]
+    assert first.parts == (ThinkingPart("", None, "gemini", "c2ln"), CALL)
+    assert second.parts == (TextPart("noon"), ThinkingPart("", "c2ln", "gemini"))
+
+
+def test_the_native_path_takes_out_what_the_gateway_put_in_and_nothing_else() -> None:
+    sealed = message(answer(ThinkingPart("hm", "c2ln", "anthropic"), CALL), TOOLS)
+    signed_text = message(answer(TextPart("noon"), ThinkingPart("", "c2ln", "gemini"), reason="stop"), TOOLS)
+    own = {"extra_content": {"google": {"thought_signature": "c2ln"}, "x": 1}}
+    kept = {"role": "assistant", "tool_calls": [{"id": "c2", "type": "function", **own}], **own}
+    odd = [{"role": "assistant", "tool_calls": 5}, {"role": "assistant", "tool_calls": [5]}, 5]
+    body = {"model": "m", "messages": [HI, sealed, signed_text, kept, *odd]}
+    relayed = CHAT.native_request(body, "theirs")["messages"]
+    assert b"gw1." in orjson.dumps(body)
+    assert b"extra_content" not in orjson.dumps(relayed[1:3])
+    assert [call["id"] for call in relayed[1]["tool_calls"]] == ["c1"]
+    assert (relayed[0], relayed[3:]) == (HI, [kept, *odd])
 
 
 def test_thinking_that_nobody_signed_needs_no_carrier() -> None:

@@ -1,7 +1,7 @@
 """OpenAI's Chat Completions, both directions: :class:`OpenAIChat` and the vendor facts that it takes.
 
 The request is read by ``request_reader`` and ``message_reader`` and written by their ``_writer`` twins; ``response``
-has whole answers, ``stream_encoder`` and ``stream_decoder`` streamed ones, ``tap`` the native path's streams,
+has whole answers, ``stream_encoder`` and ``stream_decoder`` streamed ones, ``native`` and ``tap`` the native path,
 ``errors`` the errors, ``outcome`` finish reasons and usage.
 """
 

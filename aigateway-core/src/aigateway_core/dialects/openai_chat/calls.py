@@ -3,7 +3,8 @@
 A function of ``tools`` is called in ``tool_calls``; one of ``functions``, the older field, in ``function_call``, of
 which an answer has one; a custom tool with free text instead of arguments. Clients see no more of the thinking before
 a call than they can show, so what its maker wants back travels on the call, under the name that Google's own endpoint
-of this API gave it: ``extra_content.google.thought_signature`` (ai.google.dev, "OpenAI compatibility").
+of this API gave it: ``extra_content.google.thought_signature`` (ai.google.dev, "OpenAI compatibility"). It is sealed,
+so that the native path knows it from what an upstream of this dialect gave itself.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from aigateway_core.events import (
 from aigateway_core.model import FinishReason, HostedTool, JsonObject, ThinkingPart, Tool, ToolCallPart
 
 GOOGLE = "gemini"
-"""The maker whose signatures go as they are (:attr:`GeminiProfile.origin`); those of others go sealed."""
+"""The maker that signs texts and calls too (:attr:`GeminiProfile.origin`)."""
 
 _CUT: frozenset[FinishReason] = frozenset({"length", "context_window", "content_filter"})
 
@@ -34,13 +35,11 @@ def carried(part: ThinkingPart | None) -> JsonObject:
     """The fields that bring this thinking back; none for thinking that nobody signed."""
     if part is None or not (part.signature or part.redacted):
         return {}
-    own = part.origin == GOOGLE and not part.text
-    signature = (part.redacted or part.signature) if own else seal_part(part)
-    return {"extra_content": {"google": {"thought_signature": signature}}}
+    return {"extra_content": {"google": {"thought_signature": seal_part(part)}}}
 
 
 def brought_back(signature: str, *, before_call: bool) -> ThinkingPart | None:
-    """The thinking behind a signature that a client returned; None when it was damaged."""
+    """The thinking behind a signature that a client returned, sealed or as Google gave it; None for a damaged one."""
     if is_sealed(signature):
         return unseal_part(signature)
     return ThinkingPart("", None, GOOGLE, signature) if before_call else ThinkingPart("", signature, GOOGLE)

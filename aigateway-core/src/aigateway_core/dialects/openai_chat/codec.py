@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from aigateway_core.dialects.checks import optional_mapping
 from aigateway_core.dialects.dialect import (
     Classify,
     Dialect,
@@ -20,6 +19,7 @@ from aigateway_core.dialects.dialect import (
     StreamTap,
 )
 from aigateway_core.dialects.openai_chat.errors import write_stream_error
+from aigateway_core.dialects.openai_chat.native import relayed_request
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
 from aigateway_core.dialects.openai_chat.request_reader import read_messages, read_request
 from aigateway_core.dialects.openai_chat.request_writer import keeps_tool_choice, write_request
@@ -130,11 +130,7 @@ class OpenAIChat(Dialect):
 
     @override
     def native_request(self, body: JsonObject, model: str) -> JsonObject:
-        native = {**body, "model": model}
-        if body.get("stream"):
-            options = optional_mapping(body.get("stream_options"), "stream_options") or {}
-            native["stream_options"] = {**options, "include_usage": True}
-        return native
+        return relayed_request(body, model)
 
     @override
     def native_response(self, body: bytes, client_model: str, classify: Classify | None = None) -> NativeAnswer:
