@@ -82,11 +82,22 @@ class GatewayProcess:
         assert len(rows) == count, f"{len(rows)} log rows instead of {count}: {rows}"
         return rows
 
+    def row(self, request_id: str) -> dict[str, Any]:
+        """The log row of one request, waited for."""
+        deadline = time.monotonic() + _PATIENCE
+        while not (found := self._rows("request_id = ?", request_id)) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert len(found) == 1, found
+        return found[0]
+
     def rows_so_far(self, since: int) -> list[dict[str, Any]]:
         """The log rows after ``since`` that have been written by now."""
+        return self._rows("seq > ?", since)
+
+    def _rows(self, condition: str, value: int | str) -> list[dict[str, Any]]:
         with self._read_database() as database:
             database.row_factory = sqlite3.Row
-            found = database.execute("SELECT * FROM request_logs WHERE seq > ? ORDER BY seq", (since,)).fetchall()
+            found = database.execute(f"SELECT * FROM request_logs WHERE {condition} ORDER BY seq", (value,)).fetchall()
         return [{**dict(row), "attempts": json.loads(row["attempts"])} for row in found]
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:

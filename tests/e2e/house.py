@@ -45,6 +45,7 @@ class Vendors:
             "glm": {"base_url": f"{self.glm.url}/api/paas/v4"},
             "acme": {"kind": "anthropic-compatible", "base_url": self.acme.url, "models": ["claude-*"]},
             "beta": {"kind": "openai-compatible", "base_url": f"{self.beta.url}/v1", "models": ["beta-*"]},
+            "gamma": {"kind": "gemini-compatible", "base_url": self.gamma.url, "models": ["gemini-*"]},
         }
         if not keys:
             return sections
@@ -65,4 +66,5 @@ TARGETS = (
     Target(provider="glm", model="glm-4.6", dialect="openai-chat"),
     Target(provider="acme", model="claude-sonnet-5", dialect="anthropic"),
     Target(provider="beta", model="beta-large", dialect="openai-chat"),
+    Target(provider="gamma", model="gemini-3-flash", dialect="gemini"),
 )

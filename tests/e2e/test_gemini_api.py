@@ -47,7 +47,8 @@ def ask(client: genai.Client, mode: str, model: str, contents: Any) -> types.Con
         for candidate in chunk.candidates or ():
             if candidate.content:
                 parts += candidate.content.parts or ()
-    return types.Content(role="model", parts=parts)
+    # The empty text at the end of Google's own streams is not for a request, unless it bears a signature.
+    return types.Content(role="model", parts=[part for part in parts if part.text != "" or part.thought_signature])
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -100,7 +100,7 @@ def test_each_call_is_counted_and_logged_once(
             "input_tokens": answer.input_tokens,
             "output_tokens": answer.output_tokens,
             "cached_tokens": CACHED,
-            "reasoning_tokens": 0,
+            "reasoning_tokens": answer.reasoning_tokens,
             "usage_source": "upstream",
             "finish_reason": answer.finish,
             "error_kind": None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import anthropic
 import openai
@@ -99,13 +98,12 @@ def test_a_vendor_that_answers_nonsense_or_nothing(
 
 @in_each_dialect
 @on_either_path
-@pytest.mark.parametrize("end", ["cut", "error", "silence"])
-def test_a_stream_that_breaks_off_is_not_dressed_up_as_an_end(
-    dialect: str, model: str, end: Any, gateway: GatewayProcess, vendors: Vendors
+def test_a_stream_that_falls_silent_is_not_dressed_up_as_an_end(
+    dialect: str, model: str, gateway: GatewayProcess, vendors: Vendors
 ) -> None:
-    name = model.format(f"breaks-{end}")
+    name = model.format("falls-silent")
     for vendor in (vendors.openai, vendors.acme):
-        vendor.script(Script(after=5, end=end, pause=0.05), model=name)
+        vendor.script(Script(after=5, end="silence", pause=0.05), model=name)
     mark = gateway.mark()
     answer = ask(gateway, dialect, name, stream=True)
     assert answer.text.startswith("echo:")
@@ -116,19 +114,6 @@ def test_a_stream_that_breaks_off_is_not_dressed_up_as_an_end(
     assert (row["outcome"], row["status_code"]) == ("truncated", 200)
     assert row["error_kind"]
     assert row["error"]
-
-
-@in_each_dialect
-@on_either_path
-def test_a_whole_answer_that_breaks_off(dialect: str, model: str, gateway: GatewayProcess, vendors: Vendors) -> None:
-    name = model.format("half")
-    for vendor in (vendors.openai, vendors.acme):
-        vendor.script(Script(end="cut"), model=name)
-    mark = gateway.mark()
-    answer = ask(gateway, dialect, name, stream=False)
-    assert answer.status >= 500
-    [row] = gateway.rows(mark, 1)
-    assert row["outcome"] == "upstream_error"
 
 
 @in_each_dialect

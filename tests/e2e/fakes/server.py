@@ -17,6 +17,9 @@ from e2e.fakes.mind import think
 from e2e.fakes.vendor import Exchange, Problem, Refusal, Script, Wire
 
 _STREAM_HEADERS = {"content-type": "text/event-stream;charset=UTF-8", "cache-control": "no-cache"}
+_MOMENT = 0.05
+"""In seconds: so that what was written has left, and is read by itself, before the end comes."""
+
 _FAILED = Problem("The server had an error while processing your request.", status=500)
 
 
@@ -147,6 +150,7 @@ class FakeVendor:
             await response.write(piece)
             await asyncio.sleep(script.pause)
         if script.end == "error":
+            await asyncio.sleep(_MOMENT)
             await response.write(wire.error_frame())
         await self._end(request, response, script)
         await response.write_eof()
@@ -156,8 +160,7 @@ class FakeVendor:
         if script.end == "silence":
             await asyncio.Event().wait()
         elif script.end == "cut":
-            # A moment, so that what was written has left before the connection is torn down.
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_MOMENT)
             assert request.transport is not None
             request.transport.abort()
 
