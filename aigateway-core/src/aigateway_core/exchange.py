@@ -153,7 +153,7 @@ class NativeExchange(Exchange):
         except ClientError:
             # The vendor knows what the gateway does not. Little of a request shows in how its answer is written.
             request = ChatRequest(model=self._client_model, stream=True)
-        response = self._endpoint.dialect.decode_response(loads_upstream(answer.body), request)
+        response = self._endpoint.dialect.decode_response(loads_upstream(content), request)
         outcome = Outcome()
         outcome.usage, outcome.finish_reason = answer.usage, answer.finish_reason
         encoder = self._client.stream_encoder(request)

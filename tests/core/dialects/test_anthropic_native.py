@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 from core.dialects.message_stream import message_events, outline
 
-from aigateway_core.dialects.anthropic import Anthropic
+from aigateway_core.dialects.anthropic import Anthropic, AnthropicProfile
 from aigateway_core.dialects.dialect import StreamTap
-from aigateway_core.dialects.signatures import seal
+from aigateway_core.dialects.signatures import Sealed, seal, unseal
 from aigateway_core.dialects.sse import format_event
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.jsontext import dumps
-from aigateway_core.model import JsonObject, Usage
+from aigateway_core.model import JsonObject, ThinkingPart, Usage
 
 DIALECT = Anthropic()
 HI: JsonObject = {"role": "user", "content": "hi"}
@@ -300,3 +301,112 @@ def test_an_event_without_an_end_does_not_fill_the_memory() -> None:
         watching.feed(chunk)
     assert watching.error is not None
     assert watching.error.kind is ErrorKind.PROTOCOL
+
+
+# -- a copy of the API, whose signatures Anthropic refuses
+
+COPY = Anthropic(AnthropicProfile(origin="glm"))
+THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "glm-1"}
+HIDDEN = {"type": "redacted_thinking", "data": "glm-2"}
+SAID = {"type": "text", "text": 'a "signature": "x"'}
+ANSWER = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "theirs",
+    "content": [THOUGHT, HIDDEN, SAID],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 1, "output_tokens": 2},
+}
+
+
+def relayed_by(dialect: Anthropic) -> list[Any]:
+    answer: list[Any] = json.loads(dialect.native_response(dumps(ANSWER), "mine").body)["content"]
+    return answer
+
+
+def test_what_a_copy_signed_leaves_under_the_gateways_name_for_it() -> None:
+    thought, hidden, said = relayed_by(COPY)
+    assert (thought["thinking"], said) == ("hm", SAID)
+    assert unseal(thought["signature"]) == Sealed("glm", None, "glm-1")
+    assert unseal(hidden["data"]) == Sealed("glm", "glm-2")
+
+
+def test_what_anthropic_signed_is_relayed_as_it_is() -> None:
+    assert relayed_by(DIALECT) == ANSWER["content"]
+
+
+def test_what_a_copy_signed_comes_back_to_it_as_it_was_and_goes_to_nobody_else() -> None:
+    conversation = body(assistant(*relayed_by(COPY)), HI)
+    assert COPY.native_request(conversation, "m")["messages"][1] == assistant(THOUGHT, HIDDEN, SAID)
+    assert DIALECT.native_request(conversation, "m")["messages"][1] == assistant(SAID)
+    other = Anthropic(AnthropicProfile(origin="kimi"))
+    assert other.native_request(conversation, "m")["messages"][1] == assistant(SAID)
+
+
+def test_what_anthropic_signed_does_not_go_to_a_copy() -> None:
+    unsigned = {"type": "thinking", "thinking": "hm", "signature": ""}
+    conversation = body(assistant(OWN, unsigned, SAID), HI)
+    assert COPY.native_request(conversation, "m")["messages"][1] == assistant(unsigned, SAID)
+
+
+def test_a_copy_gets_its_thinking_back_even_where_the_client_left_out_the_text() -> None:
+    carried = {"type": "thinking", "thinking": "", "signature": seal("hm", "glm-1", "glm")}
+    assert COPY.native_request(body(assistant(carried), HI), "m")["messages"][1] == assistant(THOUGHT)
+
+
+@pytest.mark.parametrize("signature", [seal("hm", None, "glm"), "gw1.glm.damaged", "gw1.glm.", "gw1."])
+def test_thinking_without_a_proof_is_left_out(signature: str) -> None:
+    carried = {"type": "thinking", "thinking": "hm", "signature": signature}
+    assert COPY.native_request(body(assistant(carried, SAID), HI), "m")["messages"][1] == assistant(SAID)
+    hidden = {"type": "redacted_thinking", "data": signature if "damaged" in signature else "gw1.glm."}
+    assert COPY.native_request(body(assistant(hidden, SAID), HI), "m")["messages"][1] == assistant(SAID)
+
+
+def test_a_translated_conversation_finds_a_copys_thinking_too() -> None:
+    request = DIALECT.decode_request(body(assistant(*relayed_by(COPY)), HI))
+    assert request.messages[1].parts[:2] == (
+        ThinkingPart("hm", "glm-1", "glm"),
+        ThinkingPart("", origin="glm", redacted="glm-2"),
+    )
+
+
+def copied_stream() -> bytes:
+    events: list[JsonObject] = [
+        {"type": "message_start", "message": {**ANSWER, "content": [], "stop_reason": None}},
+        {"type": "content_block_start", "index": 0, "content_block": {**THOUGHT, "thinking": "", "signature": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "hm"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "glm-1"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "content_block_start", "index": 1, "content_block": HIDDEN},
+        {"type": "content_block_stop", "index": 1},
+        {"type": "content_block_start", "index": 2, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 2, "delta": {"type": "text_delta", "text": SAID["text"]}},
+        {"type": "content_block_stop", "index": 2},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+        {"type": "message_stop"},
+    ]
+    return b"".join(format_event(dumps(event), event["type"]) for event in events)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("size", [1, 9, 100, 10_000])
+def test_a_copys_stream_is_marked_as_its_whole_answer_is(named: bool, size: int) -> None:
+    wire = copied_stream() if named else re.sub(rb"event: \w+\n", b"", copied_stream())
+    tap = COPY.stream_tap(body(), "mine")
+    told = b"".join(tap.feed(wire[start : start + size]) for start in range(0, len(wire), size)) + tap.end()
+    blocks: dict[int, JsonObject] = {}
+    for line in told.splitlines():
+        event = json.loads(line[6:]) if line.startswith(b"data: ") else {}
+        if event.get("type") == "content_block_start":
+            blocks[event["index"]] = event["content_block"]
+        for field, text in event.get("delta", {}).items():
+            if event["type"] == "content_block_delta" and field != "type":
+                blocks[event["index"]][field] += text
+    assert list(blocks.values()) == relayed_by(COPY)
+    assert (tap.error, tap.finish_reason, tap.committed) == (None, "stop", True)
+
+
+def test_anthropics_own_stream_passes_unread() -> None:
+    tap = DIALECT.stream_tap(body(), "theirs")
+    assert tap.feed(copied_stream()) == copied_stream()

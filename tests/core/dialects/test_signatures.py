@@ -16,6 +16,7 @@ from aigateway_core.dialects.signatures import (
     client_redacted,
     client_signature,
     is_sealed,
+    mark,
     redacted_from_client,
     seal,
     seal_part,
@@ -47,6 +48,16 @@ def test_thinking_comes_back_as_it_left_even_without_its_text(part: ThinkingPart
     if not is_sealed(signature):
         omitted = False
     assert thinking_from_client("" if omitted else part.text, signature, "anthropic") == part
+
+
+@fast
+@given(PARTS.filter(lambda part: part.signature and part.origin))
+def test_a_marked_signature_comes_back_beside_its_text(part: ThinkingPart) -> None:
+    marked = mark(part.signature or "", part.origin or "")
+    assert is_sealed(marked)
+    assert marked.isascii()
+    assert thinking_from_client(part.text, marked, "anthropic") == part
+    assert unseal_part(marked, part.text) == part
 
 
 @fast

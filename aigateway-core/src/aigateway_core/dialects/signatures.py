@@ -24,7 +24,7 @@ _MOST_EXPANSION = 8
 
 @attrs.frozen
 class Sealed:
-    """What a gateway signature holds; ``text`` is None when its payload was damaged."""
+    """What a gateway signature holds; ``text`` is None when it was not put in, or when the payload was damaged."""
 
     origin: str | None
     text: str | None
@@ -39,7 +39,16 @@ def is_sealed(value: str) -> bool:
 
 def seal(text: str, signature: str | None, origin: str | None, redacted: str | None = None) -> str:
     """A signature that holds all of them."""
-    content = orjson.dumps([text, signature] if redacted is None else [text, signature, redacted])
+    return _packed([text, signature] if redacted is None else [text, signature, redacted], origin)
+
+
+def mark(signature: str, origin: str) -> str:
+    """A signature that ``origin`` made, under the gateway's: the text that it signs goes beside it, as it came."""
+    return _packed([None, signature], origin)
+
+
+def _packed(values: list[str | None], origin: str | None) -> str:
+    content = orjson.dumps(values)
     packed = zlib.compress(content)
     if len(content) > _MOST_EXPANSION * len(packed):
         packed = zlib.compress(content, level=0)
@@ -54,6 +63,8 @@ def unseal(value: str) -> Sealed:
     except (ValueError, TypeError, zlib.error):
         return Sealed(origin or None, None)
     redacted = rest[0] if rest else None
+    if text is None and isinstance(signature, str):
+        return Sealed(origin or None, None, signature)
     if not isinstance(text, str) or not isinstance(signature, str | None) or not isinstance(redacted, str | None):
         return Sealed(origin or None, None)
     return Sealed(origin or None, text, signature, redacted)

@@ -107,12 +107,12 @@ class Anthropic(Dialect):
 
     @override
     def native_request(self, body: JsonObject, model: str) -> JsonObject:
-        return relayed_request(body, model)
+        return relayed_request(body, model, self.profile.origin)
 
     @override
     def native_response(self, body: bytes, client_model: str, classify: Classify | None = None) -> NativeAnswer:
-        return relayed_response(body, client_model, classify or self.decode_error)
+        return relayed_response(body, client_model, self.profile.origin, classify or self.decode_error)
 
     @override
     def stream_tap(self, body: JsonObject, client_model: str, classify: Classify | None = None) -> StreamTap:
-        return AnthropicStreamTap(client_model, classify or self.decode_error)
+        return AnthropicStreamTap(client_model, self.profile.origin, classify or self.decode_error)

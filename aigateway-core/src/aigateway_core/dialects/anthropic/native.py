@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from aigateway_core.dialects.anthropic.content_writer import starts_with_thinking
+from aigateway_core.dialects.anthropic.foreign import ANTHROPIC, is_at_home, marked, restored
 from aigateway_core.dialects.anthropic.response import message
 from aigateway_core.dialects.anthropic.usage import read_finish, read_usage
 from aigateway_core.dialects.checks import from_upstream, optional_string
 from aigateway_core.dialects.dialect import Classify, NativeAnswer
-from aigateway_core.dialects.signatures import is_sealed
 from aigateway_core.errors import UpstreamFailure
 from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import JsonObject
@@ -18,12 +18,15 @@ from aigateway_core.model import JsonObject
 _CLEAR_THINKING = "clear_thinking_20251015"
 
 
-def relayed_request(body: JsonObject, model: str) -> JsonObject:
-    """``body`` for the upstream: its name for the model, and no thinking that another vendor made (case 166)."""
+def relayed_request(body: JsonObject, model: str, origin: str) -> JsonObject:
+    """``body`` for the upstream ``origin``: its name for the model, and no thinking that another vendor made.
+
+    Thinking of its own that went out under a gateway signature gets back what it had (case 166).
+    """
     relayed = {**body, "model": model}
     messages = body.get("messages")
-    if isinstance(messages, list) and any(map(_has_foreign_thinking, messages)):
-        relayed["messages"] = kept = _without_foreign_thinking(messages)
+    if isinstance(messages, list) and any(_has_foreign_thinking(turn, origin) for turn in messages):
+        relayed["messages"] = kept = _restored(messages, origin)
         if _thinks(body) == "enabled" and not _may_think(kept):
             relayed["thinking"] = {"type": "disabled"}
     if _thinks(relayed) == "disabled" and "context_management" in relayed:
@@ -36,34 +39,21 @@ def _thinks(body: JsonObject) -> Any:
     return thinking.get("type") if isinstance(thinking, dict) else None
 
 
-def _is_foreign(block: Any) -> bool:
-    if not isinstance(block, dict):
-        return False
-    match block.get("type"):
-        case "thinking":
-            mark = block.get("signature")
-        case "redacted_thinking":
-            mark = block.get("data")
-        case _:
-            return False
-    return isinstance(mark, str) and is_sealed(mark)
-
-
 def _blocks(turn: Any) -> list[Any]:
     content = turn.get("content") if isinstance(turn, dict) else None
     return content if isinstance(content, list) else []
 
 
-def _has_foreign_thinking(turn: Any) -> bool:
-    return any(map(_is_foreign, _blocks(turn)))
+def _has_foreign_thinking(turn: Any, origin: str) -> bool:
+    return not all(is_at_home(block, origin) for block in _blocks(turn))
 
 
-def _without_foreign_thinking(messages: list[Any]) -> list[Any]:
+def _restored(messages: list[Any], origin: str) -> list[Any]:
     kept = []
     for turn in messages:
-        if not _has_foreign_thinking(turn):
+        if not _has_foreign_thinking(turn, origin):
             kept.append(turn)
-        elif content := [block for block in turn["content"] if not _is_foreign(block)]:
+        elif content := [block for one in turn["content"] if (block := restored(one, origin)) is not None]:
             kept.append({**turn, "content": content})
     return kept
 
@@ -96,8 +86,8 @@ def _drop_thinking_edit(body: JsonObject) -> None:
         del body["context_management"]
 
 
-def relayed_response(body: bytes, client_model: str, classify: Classify) -> NativeAnswer:
-    """``body`` for the client, with its name for the model.
+def relayed_response(body: bytes, client_model: str, origin: str, classify: Classify) -> NativeAnswer:
+    """``body`` for the client, with its name for the model, and the maker's name on thinking that is not Anthropic's.
 
     Raises :class:`UpstreamError` for a body that is an error (U-10) or no message (U-11, U-13).
     """
@@ -107,7 +97,9 @@ def relayed_response(body: bytes, client_model: str, classify: Classify) -> Nati
     from_upstream(lambda: message(answer))
     usage = from_upstream(lambda: read_usage(answer.get("usage"), "usage"))
     reason = from_upstream(lambda: optional_string(answer.get("stop_reason"), "stop_reason"))
-    if answer["model"] != client_model:
+    if answer["model"] != client_model or origin != ANTHROPIC:
         answer["model"] = client_model
+        if origin != ANTHROPIC:
+            answer["content"] = [marked(block, origin) for block in answer["content"]]
         body = dumps(answer)
     return NativeAnswer(body, usage, read_finish(reason, called=reason == "tool_use"))

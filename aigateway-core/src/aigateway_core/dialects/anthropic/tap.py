@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from typing_extensions import override
 
+from aigateway_core.dialects.anthropic.foreign import ANTHROPIC, marked
 from aigateway_core.dialects.anthropic.usage import merged_usage, read_finish, read_usage
 from aigateway_core.dialects.checks import from_upstream, mapping, optional_mapping, optional_string
 from aigateway_core.dialects.dialect import Classify, StreamTap
@@ -18,14 +20,19 @@ _CONTENT = ("content_block_start", "content_block_delta")
 _PASSING = (*_CONTENT, "content_block_stop", "ping")
 """Events that are relayed unread, when the upstream names them."""
 
+_PROVES = re.compile(rb'"signature|redacted_thinking')
+"""What stands in every event with a proof of thinking."""
+
 _BEGINNINGS = {f"event: {name}\n".encode(): name for name in _PASSING}
 
 
 class AnthropicStreamTap(StreamTap):
     """Watches one stream; see :class:`StreamTap`. A start and pings alone are no commitment."""
 
-    def __init__(self, client_model: str, classify: Classify) -> None:
+    def __init__(self, client_model: str, origin: str, classify: Classify) -> None:
         self._client_model = client_model
+        self._origin = origin
+        self._marks = origin != ANTHROPIC
         self._classify = classify
         self._splitter = BlockSplitter()
         self._usage: JsonObject = {}
@@ -61,7 +68,9 @@ class AnthropicStreamTap(StreamTap):
 
     def _passes_unread(self, blocks: bytes) -> bool:
         """Whether nothing that matters can be in there, be it one event or many: chunks must make no difference."""
-        return self.committed and b"message_" not in blocks and b"error" not in blocks
+        if not self.committed or b"message_" in blocks or b"error" in blocks:
+            return False
+        return not (self._marks and _PROVES.search(blocks))
 
     def _each(self, blocks: bytes) -> Iterator[bytes]:
         for block in blocks.split(b"\n\n"):
@@ -75,7 +84,7 @@ class AnthropicStreamTap(StreamTap):
         if self._passes_unread(block):
             return block
         kind = _BEGINNINGS.get(block[: block.find(b"\n") + 1])
-        if kind is None:
+        if kind is None or (self._marks and _PROVES.search(block)):
             try:
                 return from_upstream(lambda: self._open(block))
             except UpstreamError as error:
@@ -98,9 +107,18 @@ class AnthropicStreamTap(StreamTap):
             self._ended = self.ended = True
         elif kind in _CONTENT:
             self.committed = True
+            return self._marked(data, kind, block) if self._marks else block
         elif kind == "error" or data.get("error"):
             raise self._classify(UpstreamFailure(200, {}, event.data))
         return block
+
+    def _marked(self, data: JsonObject, kind: str, block: bytes) -> bytes:
+        """The event with the maker's name on what it proves."""
+        field = "delta" if kind == "content_block_delta" else "content_block"
+        piece = optional_mapping(data.get(field), field) or {}
+        if (named := marked(piece, self._origin)) is piece:
+            return block
+        return format_event(dumps({**data, field: named}), kind)
 
     def _start(self, data: JsonObject) -> bytes:
         message = mapping(data.get("message"), "message")
