@@ -20,7 +20,10 @@ from aigateway_core.plugin import (
 )
 from aigateway_glm.errors import classify
 from aigateway_glm.models import MODELS, PATTERNS
-from aigateway_glm.quirks import PROFILE, prepare, with_tool_stream
+from aigateway_glm.quirks import PROFILE, prepare, prepare_for_anthropic, with_tool_stream
+
+_ANTHROPIC = Anthropic(AnthropicProfile(origin="glm"))
+"""GLM's copy of the Messages API, whose thinking Anthropic refuses."""
 
 
 @attrs.frozen(kw_only=True)
@@ -28,7 +31,7 @@ class GLMConfig(OpenAICompatibleConfig):
     """``base_url`` is the endpoint that the accounts' keys are for; see the README for the four that there are.
 
     ``anthropic_base_url`` (``https://api.z.ai/api/anthropic``) sends Anthropic's clients there, untranslated; only keys
-    of a Coding Plan open it. Without it they are translated.
+    of a Coding Plan open it. Without it they are translated, and get the arguments of tool calls as they are written.
     """
 
     base_url: str = "https://open.bigmodel.cn/api/paas/v4"
@@ -48,8 +51,10 @@ class GLMProvider(OpenAICompatibleProvider):
         super().__init__(config)
         self._anthropic = config.anthropic_base_url and Endpoint(
             config.anthropic_base_url.rstrip("/") + "/v1/messages",
-            Anthropic(AnthropicProfile(origin="glm")),
-            dict(config.headers),
+            _ANTHROPIC,
+            {"anthropic-version": _ANTHROPIC.profile.version, **config.headers},
+            prepare_for_anthropic,
+            ("anthropic-beta", "anthropic-version"),
         )
 
     @override

@@ -83,16 +83,29 @@ def prepare(body: JsonObject) -> JsonObject:
     """
     # A null is a field that was not given.
     prepared = {name: value for name, value in body.items() if value is not None}
-    name = prepared.get("model")
-    if isinstance(name, str):
-        # Claude Code's mark for a long context: part of its settings, not of the name.
-        prepared["model"] = name.removesuffix("[1m]")
-    model = find(prepared["model"] if isinstance(name, str) else "")
+    model = _model(prepared)
     for step in _STEPS:
         step(prepared)
     for step_by_model in _STEPS_BY_MODEL:
         step_by_model(prepared, model)
     return prepared
+
+
+def prepare_for_anthropic(body: JsonObject) -> JsonObject:
+    """A body of the Messages API as GLM's copy takes it: its limits are the models', whoever asks."""
+    prepared = dict(body)
+    _clamp(prepared, _model(prepared))
+    return prepared
+
+
+def _model(body: JsonObject) -> GLMModel:
+    """The model that is asked for, its name without what is none of it."""
+    name = body.get("model")
+    if not isinstance(name, str):
+        return find("")
+    # Claude Code's mark for a long context: part of its settings, not of the name.
+    body["model"] = name.removesuffix("[1m]")
+    return find(body["model"])
 
 
 def _refuse(body: JsonObject) -> None:
@@ -116,6 +129,11 @@ def _max_tokens(body: JsonObject, model: GLMModel) -> None:
     newer = body.pop("max_completion_tokens", None)
     if body.get("max_tokens") is None and newer is not None:
         body["max_tokens"] = newer
+    _clamp(body, model)
+
+
+def _clamp(body: JsonObject, model: GLMModel) -> None:
+    """More than a model can say is a 400 (code 1210)."""
     if model.output is not None and isinstance(body.get("max_tokens"), int):
         body["max_tokens"] = min(body["max_tokens"], model.output)
 
