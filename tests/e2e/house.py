@@ -41,7 +41,7 @@ class Vendors:
     def providers(self, *, keys: bool = True) -> dict[str, Any]:
         """The section of the configuration that leads to them; with ``keys``, each has an account from there."""
         sections: dict[str, dict[str, Any]] = {
-            "openai": {"base_url": f"{self.openai.url}/v1", "wires": ["chat"]},
+            "openai": {"base_url": f"{self.openai.url}/v1"},
             "glm": {"base_url": f"{self.glm.url}/api/paas/v4"},
             "acme": {"kind": "anthropic-compatible", "base_url": self.acme.url, "models": ["claude-*"]},
             "beta": {"kind": "openai-compatible", "base_url": f"{self.beta.url}/v1", "models": ["beta-*"]},

@@ -300,6 +300,9 @@ def test_the_fake_geminis_older_models_refuse(vendor: FakeVendor, change: dict[s
         ({"messages": [USER, {"role": "assistant", "tool_calls": [CALL]}, USER]}, "must be followed"),
         ({"messages": [USER, {"role": "assistant", "tool_calls": [{**CALL, "id": "a" * 41}]}]}, "41"),
         ({"response_format": {"type": "json_schema", "json_schema": {"name": "no spaces"}}}, "name"),
+        ({"model": "gpt-5-codex"}, "only supported in v1/responses"),
+        ({"model": "o3-pro"}, "only supported in v1/responses"),
+        ({"model": "gpt-5.5", "tools": [TOOL]}, "use /v1/responses"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("vendor", [OpenAIWire], indirect=True)
@@ -316,7 +319,8 @@ def test_the_fake_openai_refuses(vendor: FakeVendor, change: dict[str, Any], sai
     [
         ({"surprise": 1}, "Unknown parameter"),
         ({"messages": []}, "Unknown parameter"),
-        ({"store": True}, "keeps nothing"),
+        ({"previous_response_id": "resp_0"}, "not found"),
+        ({"model": "gpt-4o-audio-preview"}, "only supported in v1/chat/completions"),
         ({"temperature": 2.5}, "temperature"),
         ({"max_output_tokens": 5}, "max_output_tokens"),
         ({"input": []}, "empty array"),

@@ -36,7 +36,9 @@ def opened(token: str) -> list[Any]:
 
 
 def flow(clock: Callable[[], float], key: str = KEY) -> httpx.Auth:
-    return SigningStrategy(SigningOptions(), clock).auth(Account(id="a", provider_id="glm", credential=GLMKey(token=Secret(key))))
+    return SigningStrategy(SigningOptions(), clock).auth(
+        Account(id="a", provider_id="glm", credential=GLMKey(token=Secret(key)))
+    )
 
 
 async def tokens(auth: httpx.Auth, *statuses: int) -> list[str]:

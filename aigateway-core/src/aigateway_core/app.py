@@ -47,9 +47,9 @@ def create_app(
     lifespan: Lifespan,
 ) -> falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]:
     """The app over a gateway that is put together."""
-    openai, anthropic = OpenAIChat(), Anthropic()
+    openai, responses, anthropic = OpenAIChat(), OpenAIResponses(), Anthropic()
     app = falcon.asgi.App(middleware=[lifespan])
-    Failures(openai, anthropic, Gemini()).install(app)
+    Failures(openai, responses, anthropic, Gemini()).install(app)
     health, generate = Health(access), GenerateContent(access, gateway)
     models = Models(access, catalogue, generate)
     accounts, providers = AccountResource(access, administration), ProviderResource(access, administration)
@@ -57,7 +57,7 @@ def create_app(
     app.add_route("/health", health)
     app.add_route("/v1/chat/completions", Chat(access, gateway, openai))
     app.add_route("/v1/messages", Chat(access, gateway, anthropic))
-    app.add_route("/v1/responses", Chat(access, gateway, OpenAIResponses()))
+    app.add_route("/v1/responses", Chat(access, gateway, responses))
     app.add_route("/v1beta/models/{name:path}", generate)
     for version in ("v1", "v1beta"):
         app.add_route(f"/{version}/tunedModels/{{name:path}}", generate, suffix="tuned")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Set
 from typing import Any
 
@@ -186,6 +187,11 @@ def _choice(choice: Any, names: set[str]) -> Iterator[Problem]:
 
 
 def _for_reasoning(body: JsonObject) -> Iterator[Problem]:
+    if re.search(r"codex|-pro|-deep-research", body["model"]):
+        yield Problem("This model is only supported in v1/responses and not in v1/chat/completions.", where="model")
+    if re.match(r"gpt-5\.[4-9]", body["model"]) and body.get("tools") and body.get("reasoning_effort") != "none":
+        message = f"Function tools with reasoning_effort are not supported for {body['model']} in /v1/chat/completions."
+        yield Problem(f"{message} To use function tools, use /v1/responses.", where="reasoning_effort")
     if not reasons(body["model"]):
         if body.get("reasoning_effort") is not None:
             yield Problem("Unrecognized request argument supplied: reasoning_effort", where="reasoning_effort")

@@ -1,4 +1,4 @@
-"""A fake OpenAI's Responses endpoint, whole and streamed. It stores nothing: whoever asks it to is refused."""
+"""A fake OpenAI's Responses endpoint, whole and streamed. It stores its answers unless it is told not to."""
 
 from __future__ import annotations
 
@@ -26,16 +26,35 @@ class ResponsesWire(OpenAIWire):
         super().__init__()
         self._numbers = itertools.count(1)
         self._issued: set[str] = set()
+        self.stored: dict[str, list[JsonObject]] = {}
+        """By the id of a response: what was said up to its end."""
 
     def check(self, exchange: Exchange, scripted: Set[str]) -> Iterator[Problem]:
         yield from header_problems(exchange.headers, ("x-api-key", "anthropic-version", "anthropic-beta"))
         if not exchange.json:
             yield Problem("We could not parse the JSON body of your request.")
             return
-        yield from responses_rules.problems(exchange.json, self._issued)
+        previous = exchange.json.get("previous_response_id")
+        if previous is not None and previous not in self.stored:
+            yield Problem(
+                f"Previous response with id '{previous}' not found.",
+                where="previous_response_id",
+                code="previous_response_not_found",
+            )
+            return
+        yield from responses_rules.problems(self._recalled(exchange.json), self._issued)
+
+    def _recalled(self, body: JsonObject) -> JsonObject:
+        """The request with the whole conversation, of which a stored response is the beginning."""
+        previous = body.get("previous_response_id")
+        if previous is None:
+            return body
+        said = responses_rules.items(body) if "input" in body else []
+        kept = {name: value for name, value in body.items() if name != "previous_response_id"}
+        return {**kept, "input": [*self.stored[previous], *said]}
 
     def understand(self, body: JsonObject) -> Prompt:
-        items = responses_rules.items(body)
+        items = responses_rules.items(self._recalled(body))
         choice = body.get("tool_choice")
         named = choice.get("name") if isinstance(choice, dict) else None
         said = [responses_rules.text(item) for item in items if item.get("role") in ("system", "developer")]
@@ -51,11 +70,12 @@ class ResponsesWire(OpenAIWire):
         )
 
     def whole(self, body: JsonObject, answer: Answer) -> JsonObject:
-        return self._ended(self._begun(body), list(self._items(body, answer)), answer)
+        items = list(self._items(body, answer))
+        return self._ended(self._begun(body, items), items, answer)
 
     def frames(self, body: JsonObject, answer: Answer) -> Iterator[bytes]:
-        begun = self._begun(body)
         items = list(self._items(body, answer))
+        begun = self._begun(body, items)
         events = [
             {"type": "response.created", "response": begun},
             {"type": "response.in_progress", "response": begun},
@@ -70,9 +90,14 @@ class ResponsesWire(OpenAIWire):
         failed = {"code": "server_error", "message": "The server had an error.", "param": None}
         return _event({"type": "error", **failed, "sequence_number": 99})
 
-    def _begun(self, body: JsonObject) -> JsonObject:
+    def _begun(self, body: JsonObject, items: list[JsonObject]) -> JsonObject:
+        """The response as it is announced; ``items`` are those that it will have."""
+        response_id = f"resp_{next(self._numbers):048x}"
+        if body.get("store") is not False:
+            spoken = [item for item in items if item["type"] != "reasoning"]
+            self.stored[response_id] = [*responses_rules.items(self._recalled(body)), *spoken]
         return {
-            "id": f"resp_{next(self._numbers):048x}",
+            "id": response_id,
             "object": "response",
             "created_at": _CREATED,
             "status": "in_progress",
@@ -83,9 +108,9 @@ class ResponsesWire(OpenAIWire):
             "model": f"{body['model']}-2026-08-06",
             "output": [],
             "parallel_tool_calls": body.get("parallel_tool_calls", True),
-            "previous_response_id": None,
+            "previous_response_id": body.get("previous_response_id"),
             "reasoning": {"effort": None, "summary": None, **(body.get("reasoning") or {})},
-            "store": False,
+            "store": body.get("store") is not False,
             "temperature": body.get("temperature", 1.0),
             "text": {"format": {"type": "text"}, **(body.get("text") or {})},
             "tool_choice": body.get("tool_choice", "auto"),

@@ -58,8 +58,6 @@ def problems(body: JsonObject, issued: Set[str]) -> Iterator[Problem]:
     yield from typed
     if typed:
         return
-    if body.get("store") is not False or "previous_response_id" in body:
-        yield Problem("The gateway keeps nothing, and must not let its vendors keep anything", where="store")
     for rule in (_limits, _items, _pairing, _tools, _models):
         yield from rule(body)
     yield from _reasoning(body, issued)
@@ -150,6 +148,8 @@ def _choice(choice: Any, names: Set[Any], *, declared: bool) -> Iterator[Problem
 
 
 def _models(body: JsonObject) -> Iterator[Problem]:
+    if any(part in body["model"] for part in ("-audio", "-search-")):
+        yield Problem("This model is only supported in v1/chat/completions and not in v1/responses.", where="model")
     if not openai_rules.reasons(body["model"]):
         if (body.get("reasoning") or {}).get("effort") or body.get("include"):
             yield Problem("Unsupported parameter: 'reasoning.effort' or 'include'", where="reasoning")

@@ -38,8 +38,9 @@ _ADMIN_STATUS: Mapping[ErrorKind, int] = {
 class Failures:
     """Turns every exception that leaves a responder into an answer; text reaches a client from the error tree alone."""
 
-    def __init__(self, openai: Dialect, anthropic: Dialect, gemini: Dialect) -> None:
+    def __init__(self, openai: Dialect, responses: Dialect, anthropic: Dialect, gemini: Dialect) -> None:
         self._openai = openai
+        self._responses = responses
         self._anthropic = anthropic
         self._gemini = gemini
 
@@ -79,7 +80,8 @@ class Failures:
             return self._gemini.encode_error
         if req.path.startswith("/v1/messages") or req.get_header("anthropic-version"):
             return self._anthropic.encode_error
-        return self._openai.encode_error
+        dialect = self._responses if req.path.startswith("/v1/responses") else self._openai
+        return dialect.encode_error
 
 
 def encode_admin_error(error: GatewayError, number: str) -> ErrorReply:
