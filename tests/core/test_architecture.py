@@ -59,20 +59,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "egress": WORDS | {"engine", "upstream"},
     "credentials": WORDS | {"snapshot", "state", "plugin"},
     "recording": WORDS | {"routing", "plugin"},
-    "exchange": WORDS | {"dialects", "upstream", "plugin"},
+    "headers": set(),
+    "exchange": WORDS | {"dialects", "upstream", "plugin", "headers"},
+    "counting": WORDS | {"dialects", "upstream", "plugin", "exchange", "headers"},
+    "operations": WORDS | {"dialects", "routing", "exchange", "counting"},
     "gateway": WORDS
-    | {
-        "dialects",
-        "routing",
-        "affinity",
-        "accounts",
-        "egress",
-        "credentials",
-        "upstream",
-        "recording",
-        "exchange",
-        "snapshot",
-    },
+    | {"dialects", "routing", "affinity", "accounts", "egress", "credentials", "upstream", "recording", "exchange"}
+    | {"operations", "snapshot"},
     # Beside the path.
     "access": WORDS | {"snapshot"},
     "catalogue": WORDS | {"routing", "snapshot"},

@@ -10,14 +10,14 @@ import falcon.asgi
 from aigateway_core.access import Access
 from aigateway_core.administration import Administration
 from aigateway_core.catalogue import Catalogue
-from aigateway_core.dialects.anthropic import Anthropic
+from aigateway_core.dialects.anthropic import Anthropic, AnthropicTokenCount
 from aigateway_core.dialects.gemini import Gemini
 from aigateway_core.dialects.openai_chat import OpenAIChat
 from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.gateway import Gateway
 from aigateway_core.resources.admin.accounts import AccountResource
 from aigateway_core.resources.admin.providers import ProviderResource
-from aigateway_core.resources.chat import Chat, GenerateContent
+from aigateway_core.resources.chat import GenerateContent, ModelCall
 from aigateway_core.resources.failures import Failures
 from aigateway_core.resources.health import Health
 from aigateway_core.resources.models import Models
@@ -55,9 +55,10 @@ def create_app(
     accounts, providers = AccountResource(access, administration), ProviderResource(access, administration)
     app.add_route("/", health)
     app.add_route("/health", health)
-    app.add_route("/v1/chat/completions", Chat(access, gateway, openai))
-    app.add_route("/v1/messages", Chat(access, gateway, anthropic))
-    app.add_route("/v1/responses", Chat(access, gateway, responses))
+    app.add_route("/v1/chat/completions", ModelCall(access, gateway, openai))
+    app.add_route("/v1/messages", ModelCall(access, gateway, anthropic))
+    app.add_route("/v1/messages/count_tokens", ModelCall(access, gateway, AnthropicTokenCount(), "count_tokens"))
+    app.add_route("/v1/responses", ModelCall(access, gateway, responses))
     app.add_route("/v1beta/models/{name:path}", generate)
     for version in ("v1", "v1beta"):
         app.add_route(f"/{version}/tunedModels/{{name:path}}", generate, suffix="tuned")

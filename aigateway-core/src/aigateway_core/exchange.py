@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, suppress
+from typing import ClassVar
 
 import attrs
 from typing_extensions import override
@@ -31,6 +31,7 @@ from aigateway_core.events import (
     UsageUpdate,
     unfold,
 )
+from aigateway_core.headers import DROPPED, listed
 from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import ChatRequest, FinishReason, JsonObject, Usage
 from aigateway_core.plugin.provider import Endpoint, Provider
@@ -82,17 +83,33 @@ class Exchange(ABC):
     headers: Mapping[str, str] = {}
     """Headers for the client's answer."""
 
+    is_native: bool = False
+    """Whether the client's body goes out as it is."""
+
+    is_helper: ClassVar[bool] = False
+    """Whether this is no more than a help for clients: its failures are held against no account."""
+
     @abstractmethod
     async def complete(self, upstream: Upstream) -> Whole:
         """The whole answer. Raises :class:`UpstreamError`."""
 
-    @abstractmethod
-    async def open(self, upstream: Upstream, exits: AsyncExitStack) -> Stream:
-        """The stream at its commit point; what it holds open is closed by ``exits``. Raises :class:`UpstreamError`."""
+    async def open(self, upstream: Upstream, exits: AsyncExitStack) -> Stream:  # noqa: ARG002 - nothing stays open
+        """The stream at its commit point; what it holds open is closed by ``exits``. Raises :class:`UpstreamError`.
+
+        Of what never streams, the whole answer at once.
+        """
+        whole = await self.complete(upstream)
+        return Stream(_once(whole.body), whole.outcome, lambda *_: None, whole.headers)
+
+    def unasked(self, failure: GatewayError | None = None) -> Whole | None:  # noqa: ARG002
+        """An answer that no upstream is needed for: before any was asked, or after it ended in ``failure``."""
+        return None
 
 
 class NativeExchange(Exchange):
     """The client's body goes out as it is, but for model and stream options, and the answer comes back as it is."""
+
+    is_native = True
 
     def __init__(
         self,
@@ -212,7 +229,7 @@ class TranslatedExchange(Exchange):
         self._client = client
         self._request = request
         self._sent = sent
-        self.headers = {"x-aigateway-dropped": _listed(dropped)} if dropped else {}
+        self.headers = {DROPPED: listed(dropped)} if dropped else {}
 
     @override
     async def complete(self, upstream: Upstream) -> Whole:
@@ -326,15 +343,3 @@ async def _close(events: AsyncGenerator[StreamEvent, None]) -> None:
         await events.aclose()
     except Exception:
         log.exception("a provider's stream could not be closed")
-
-
-_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
-_MOST_NAMES = 20
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Names of fields as the value of a header. Clients choose some of them, so not every one can stand there."""
-    every = list(names)
-    shown = [name for name in every if _NAME.fullmatch(name)][:_MOST_NAMES]
-    hidden = len(every) - len(shown)
-    return ", ".join([*shown, f"and {hidden} more"] if hidden else shown)

@@ -4,15 +4,16 @@
 
     decode ─▶ route ─▶ account ─▶ way out ─▶ credential ─▶ call ─▶ encode ─▶ record
 
-:meth:`Gateway.chat` is the whole of it. What goes wrong before the commit point (the first real content of an answer)
-may be tried again on another account; after it, never: it is told in-band, in the client's dialect.
+:meth:`Gateway.answer` is the whole of it, whatever the operation: they differ in what is exchanged. What goes wrong
+before the commit point (the first real content of an answer) may be tried again on another account; after it, never:
+it is told in-band, in the client's dialect.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, TypeAlias
 
@@ -21,21 +22,20 @@ import attrs
 from aigateway_core.accounts import AccountSelector, Terms
 from aigateway_core.affinity import conversation
 from aigateway_core.credentials import Credentials
-from aigateway_core.dialects.dialect import Dialect, Losses
+from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.egress import Egress
 from aigateway_core.errors import (
     ErrorKind,
     GatewayError,
-    InvalidRequestError,
     NoAccountError,
-    UnsupportedFeatureError,
     UpstreamError,
 )
-from aigateway_core.exchange import Exchange, NativeExchange, Stream, TranslatedExchange, Whole
+from aigateway_core.exchange import Exchange, Stream, Whole
 from aigateway_core.jsontext import loads_object
 from aigateway_core.model import JsonObject
+from aigateway_core.operations import Asked, exchange_for
 from aigateway_core.recording import Call, Recorder, is_cancelled
-from aigateway_core.records import Account, Caller
+from aigateway_core.records import Account, Caller, Operation
 from aigateway_core.routing import Route, Router, permit
 from aigateway_core.secret import scrub
 from aigateway_core.upstream import Limits, Upstream
@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 class Incoming:
     """A request to a client endpoint, its caller known and its body not yet read.
 
+    ``dialect`` is that of the ``operation``: the one for chat, or a variant that reads and writes its bodies.
     ``exits`` is closed when the request is over, whatever its end: what an answer holds open is registered there.
     ``header`` gives one of the request's headers; ``said_by_url`` are fields that the URL says instead of the body;
     ``account`` is the one account to ask, if the caller has named one.
@@ -60,6 +61,7 @@ class Incoming:
     header: Callable[[str], str | None] = lambda _: None
     said_by_url: Mapping[str, Any] = attrs.field(factory=dict)
     account: str | None = None
+    operation: Operation = "chat"
 
 
 @attrs.frozen(eq=False)
@@ -148,8 +150,8 @@ class Gateway:
         self._limits = limits
         self._max_attempts = max_attempts
 
-    async def chat(self, incoming: Incoming) -> Answer:
-        """Answer a chat request. Raises :class:`GatewayError`; whatever happens, one record of it is kept."""
+    async def answer(self, incoming: Incoming) -> Answer:
+        """Answer a request. Raises :class:`GatewayError`; whatever happens, one record of it is kept."""
         call = self._begin(incoming)
         try:
             body = {**loads_object(await incoming.body), **incoming.said_by_url}
@@ -157,7 +159,10 @@ class Gateway:
             call.model, call.streamed = asked.model, asked.stream
             route = call.route = self.router.route(asked.model)
             permit(incoming.caller, asked.model, route)
-            exchange = self._exchange(incoming, body, route, call)
+            exchange = exchange_for(
+                Asked(incoming.operation, incoming.dialect, body, asked.model, incoming.header), route
+            )
+            call.native = exchange.is_native
             answer = await self._answer(route, _terms(incoming, body), exchange, call, incoming.exits)
         except GatewayError as error:
             call.end(error, status=incoming.dialect.encode_error(error, call.request_id).status)
@@ -176,6 +181,7 @@ class Gateway:
         call = Call(
             self._recorder,
             request_id=incoming.request_id,
+            operation=incoming.operation,
             dialect=incoming.dialect.name,
             client_key_id=incoming.caller.id,
         )
@@ -183,31 +189,21 @@ class Gateway:
         incoming.exits.callback(call.end, asyncio.CancelledError())
         return call
 
-    def _exchange(self, incoming: Incoming, body: JsonObject, route: Route, call: Call) -> Exchange:
-        """What to send: the client's own body where the provider speaks its dialect, else a translation."""
-        entry, dialect = route.provider, incoming.dialect
-        endpoint = entry.native.endpoint(dialect.name, "chat", route.model) if entry.native else None
-        if endpoint is None:
-            return self._translation(dialect, body, route)
-        call.native = True
-        if said := _said(incoming, endpoint.forwarded):
-            endpoint = attrs.evolve(endpoint, headers={**endpoint.headers, **said})
-        client_model = call.model or route.model
-        return NativeExchange(endpoint, dialect, body, route.model, client_model=client_model, classify=entry.classify)
-
-    @staticmethod
-    def _translation(dialect: Dialect, body: JsonObject, route: Route) -> Exchange:
-        """The request in canonical form. Raises :class:`UnsupportedFeatureError` for what would change the answer."""
-        entry = route.provider
-        request = dialect.decode_request(body)
-        sent = attrs.evolve(request, model=route.model, max_tokens=_within(request.max_tokens, route.max_output_tokens))
-        losses = entry.declares.losses(sent) if entry.declares else Losses()
-        if losses.refused:
-            names = ", ".join(losses.refused)
-            raise UnsupportedFeatureError(f"the provider {entry.id!r} cannot honour: {names}", path=losses.refused[0])
-        return TranslatedExchange(entry.provider, dialect, request, sent, losses.dropped)
-
     async def _answer(
+        self, route: Route, terms: Terms, exchange: Exchange, call: Call, exits: AsyncExitStack
+    ) -> Whole | Stream:
+        """The accounts' answer, or what can be said without one."""
+        if (known := exchange.unasked()) is not None:
+            return known
+        try:
+            return await self._ask(route, terms, exchange, call, exits)
+        except (UpstreamError, NoAccountError) as failure:
+            if (known := exchange.unasked(failure)) is None:
+                raise
+            call.native = False
+            return known
+
+    async def _ask(
         self, route: Route, terms: Terms, exchange: Exchange, call: Call, exits: AsyncExitStack
     ) -> Whole | Stream:
         """Try one account after the other until one answers, or the failure is not one that another could mend."""
@@ -224,7 +220,8 @@ class Gateway:
             try:
                 return await self._attempt(route, account, exchange, call, exits)
             except UpstreamError as error:
-                self._selector.punish(route, account, error)
+                if not exchange.is_helper:
+                    self._selector.punish(route, account, error)
                 if not error.retryable:
                     raise
                 # That one account's credential is bad tells a client less than what the others said.
@@ -277,11 +274,6 @@ class Gateway:
         )
 
 
-def _within(asked: int | None, most: int | None) -> int | None:
-    """The output limit of a request for a model that answers with ``most`` tokens: above it, vendors answer 400."""
-    return asked if asked is None or most is None else min(asked, most)
-
-
 _ONE_ACCOUNTS_OWN = frozenset({ErrorKind.CREDENTIAL, ErrorKind.BANNED})
 
 
@@ -289,15 +281,6 @@ def _terms(incoming: Incoming, body: JsonObject) -> Terms:
     caller = incoming.caller
     known = conversation(caller.id, incoming.header, body)
     return Terms(conversation=known, allowed=caller.accounts, named=incoming.account)
-
-
-def _said(incoming: Incoming, names: Iterable[str]) -> dict[str, str]:
-    """Those of the client's headers that are part of its dialect. Raises :class:`InvalidRequestError`."""
-    said = {name: value for name in names if (value := incoming.header(name))}
-    for name, value in said.items():
-        if not value.isascii():
-            raise InvalidRequestError("has characters that cannot be passed on", path=name)
-    return said
 
 
 def _scrub(error: GatewayError, call: Call) -> None:

@@ -19,7 +19,7 @@ import attrs
 from aigateway_core.errors import ClientError, ErrorKind, GatewayError, Scope, UnavailableError, UpstreamError
 from aigateway_core.model import Usage
 from aigateway_core.plugin.stats import StatsSink
-from aigateway_core.records import Account, Attempt, CallRecord, Outcome
+from aigateway_core.records import Account, Attempt, CallRecord, Operation, Outcome
 from aigateway_core.routing import Route
 from aigateway_core.secret import Secret
 
@@ -168,11 +168,14 @@ def is_cancelled() -> bool:
 class Call:
     """One call while it happens; becomes a :class:`CallRecord` when it :meth:`ends <end>`, exactly once."""
 
-    def __init__(self, recorder: Recorder, *, request_id: str, dialect: str, client_key_id: str) -> None:
+    def __init__(
+        self, recorder: Recorder, *, request_id: str, dialect: str, client_key_id: str, operation: Operation = "chat"
+    ) -> None:
         self._recorder = recorder
         self._began = time.perf_counter()
         self._at = datetime.now(UTC)
         self.request_id = request_id
+        self.operation: Operation = operation
         self.dialect = dialect
         self.client_key_id = client_key_id
         self.model: str | None = None
@@ -236,6 +239,7 @@ class Call:
                 error_kind=kind,
                 error=message,
                 attempts=tuple(self.attempts),
+                operation=self.operation,
             )
         )
 

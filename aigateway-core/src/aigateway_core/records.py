@@ -10,6 +10,9 @@ import attrs
 
 from aigateway_core.errors import Scope
 
+Operation: TypeAlias = Literal["chat", "count_tokens", "embeddings"]
+"""What a client asks for: an answer, the size of a prompt, or texts as vectors."""
+
 Outcome: TypeAlias = Literal["ok", "invalid_request", "gateway_error", "upstream_error", "client_gone", "truncated"]
 """How a call ended: answered; refused as the caller's mistake; failed inside the gateway (no account, shutting down);
 failed upstream before anything was sent; left by its client; broken off after the answer had begun."""
@@ -100,3 +103,4 @@ class CallRecord:
     error_kind: str | None = None
     error: str | None = None
     attempts: tuple[Attempt, ...] = ()
+    operation: Operation = "chat"

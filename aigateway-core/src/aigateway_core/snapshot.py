@@ -10,7 +10,7 @@ import attrs
 
 from aigateway_core.dialects.dialect import Classify
 from aigateway_core.plugin.auth import AuthStrategy
-from aigateway_core.plugin.provider import ClassifiesErrors, DeclaresLosses, Provider, SpeaksNatively
+from aigateway_core.plugin.provider import ClassifiesErrors, CountsTokens, DeclaresLosses, Provider, SpeaksNatively
 from aigateway_core.records import Account
 
 
@@ -30,6 +30,7 @@ class ProviderEntry:
     native: SpeaksNatively | None = attrs.field(init=False)
     errors: ClassifiesErrors | None = attrs.field(init=False)
     declares: DeclaresLosses | None = attrs.field(init=False)
+    counts: CountsTokens | None = attrs.field(init=False)
 
     @native.default
     def _native(self) -> SpeaksNatively | None:
@@ -42,6 +43,10 @@ class ProviderEntry:
     @declares.default
     def _declares(self) -> DeclaresLosses | None:
         return self.provider if isinstance(self.provider, DeclaresLosses) else None
+
+    @counts.default
+    def _counts(self) -> CountsTokens | None:
+        return self.provider if isinstance(self.provider, CountsTokens) else None
 
     @property
     def classify(self) -> Classify | None:

@@ -68,6 +68,31 @@ async def test_a_gemini_method_that_nobody_knows_is_a_404_in_its_shape(client: h
     assert (answer.status_code, answer.json()["error"]["status"]) == (404, "NOT_FOUND")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/v1/messages/count_tokens?beta=true", {**CHAT, "model": "m-2", "tools": []}, "input_tokens"),
+        ("/v1beta/models/m-2:countTokens", {"contents": [{"parts": [{"text": "hi"}]}]}, "totalTokens"),
+        ("/v1/models/m-2:countTokens", {"generateContentRequest": {"contents": {"parts": []}}}, "totalTokens"),
+    ],
+)
+async def test_tokens_are_counted_though_the_vendor_is_away(
+    client: httpx.AsyncClient, path: str, body: dict[str, object], field: str
+) -> None:
+    answer = await client.post(path, json=body)
+    assert answer.status_code == 200
+    assert answer.headers["x-aigateway-estimate"] == "true"
+    assert set(answer.json()) == {field}
+    assert answer.json()[field] > 0
+
+
+async def test_a_count_of_nothing_is_a_400_in_the_clients_dialect(client: httpx.AsyncClient) -> None:
+    anthropic = await client.post("/v1/messages/count_tokens", json={"model": "m-2"})
+    assert (anthropic.status_code, anthropic.json()["error"]["type"]) == (400, "invalid_request_error")
+    gemini = await client.post("/v1beta/models/m-2:countTokens", json={})
+    assert (gemini.status_code, gemini.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+
+
 async def test_an_unknown_model_is_a_404_in_the_clients_dialect_with_the_installed_providers(
     client: httpx.AsyncClient,
 ) -> None:

@@ -38,6 +38,7 @@ async def test_a_record_comes_back_as_it_was(storage: Storage, noted: Noted) -> 
         reasoning_tokens=1,
         usage_source="upstream",
         finish_reason="stop",
+        operation="count_tokens",
         error_kind="overloaded",
         error="vendor said: 'no' -- \"%s\" ?",
         attempts=(

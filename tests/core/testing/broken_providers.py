@@ -81,6 +81,15 @@ class Good:
     def prepare(self, body: JsonObject) -> JsonObject:
         return body
 
+    def counts_tokens(self, model: str) -> bool:
+        return True
+
+    async def count_tokens(self, request: ChatRequest, upstream: Upstream) -> int:
+        answer = loads_upstream((await upstream.post(f"{self.url}/count", json={})).content)
+        if not isinstance(answer.get("tokens"), int):
+            raise UpstreamError(ErrorKind.PROTOCOL, "no count")
+        return int(answer["tokens"])
+
     def classify_error(self, failure: UpstreamFailure) -> UpstreamError:
         return classify_status(failure)
 
@@ -286,6 +295,20 @@ class Narrow(Good):
         return {name: body[name] for name in ("model", "messages")}
 
 
+class Guessing(Good):
+    """Counts by itself."""
+
+    async def count_tokens(self, request: ChatRequest, upstream: Upstream) -> int:
+        return len(request.messages)
+
+
+class Careless(Good):
+    """Takes what is no count for none."""
+
+    async def count_tokens(self, request: ChatRequest, upstream: Upstream) -> int:
+        return int(loads_upstream((await upstream.post(self.url, json={})).content).get("tokens", 0))
+
+
 FAULTS: Mapping[type[Good], str] = {
     Silent: "test_it_offers_models_or_patterns",
     Forgetful: "test_a_whole_answer_has_text_and_usage",
@@ -306,6 +329,8 @@ FAULTS: Mapping[type[Good], str] = {
     Hasty: "test_the_time_to_wait_is_kept",
     Wrapping: "test_a_failure_of_the_connection_passes_as_it_is",
     Chatty: "test_no_secret_shows",
+    Guessing: "test_tokens_are_counted_in_one_authenticated_request",
+    Careless: "test_a_count_that_fails_is_an_upstream_error_as_any_other",
     Narrow: "test_unknown_fields_survive_on_the_native_path",
 }
 
@@ -320,7 +345,12 @@ class _Suite(ProviderConformance):
     @pytest.fixture
     def vendor(self) -> FakeVendor:
         return FakeVendor(
-            text=b"".join(TEXT), text_stream=TEXT, tool_call=b"".join(CALL), tool_call_stream=CALL, model="m-1"
+            text=b"".join(TEXT),
+            text_stream=TEXT,
+            tool_call=b"".join(CALL),
+            tool_call_stream=CALL,
+            model="m-1",
+            count=b'{"tokens": 9}',
         )
 
 

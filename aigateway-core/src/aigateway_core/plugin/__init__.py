@@ -117,7 +117,7 @@ from aigateway_core.plugin.provider import (
     SpeaksNatively,
 )
 from aigateway_core.plugin.stats import StatsSink, StatsSinkSpec
-from aigateway_core.records import Account, Attempt, CallRecord, Outcome
+from aigateway_core.records import Account, Attempt, CallRecord, Operation, Outcome
 from aigateway_core.secret import Secret
 from aigateway_core.upstream import Limits, Upstream, UpstreamStream
 
@@ -174,6 +174,7 @@ __all__ = [
     "OpenAICompatibleProvider",
     "OpenAIResponses",
     "OpenAIResponsesProfile",
+    "Operation",
     "Outcome",
     "Part",
     "Peek",

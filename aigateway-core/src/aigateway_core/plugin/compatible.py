@@ -13,12 +13,12 @@ from urllib.parse import quote
 import attrs
 from typing_extensions import override
 
-from aigateway_core.dialects.anthropic import Anthropic
+from aigateway_core.dialects.anthropic import Anthropic, AnthropicTokenCount
 from aigateway_core.dialects.dialect import Dialect, Losses
-from aigateway_core.dialects.gemini import Gemini
+from aigateway_core.dialects.gemini import Gemini, GeminiTokenCount
 from aigateway_core.dialects.openai_chat import OpenAIChat
 from aigateway_core.dialects.openai_responses import OpenAIResponses
-from aigateway_core.errors import UpstreamError, UpstreamFailure
+from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.events import StreamEvent, unfold
 from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import ChatRequest, ChatResponse, JsonObject, ModelInfo
@@ -45,23 +45,28 @@ class OpenAICompatibleConfig:
 
 @attrs.frozen(kw_only=True)
 class AnthropicCompatibleConfig:
-    """``base_url`` excludes the version (``https://api.example.com``), as Anthropic's own clients have it."""
+    """``base_url`` excludes the version (``https://api.example.com``), as Anthropic's own clients have it.
+
+    ``count_tokens`` says whether the server has an operation for that; false spares it the question.
+    """
 
     base_url: str
     models: tuple[str, ...] = ()
     headers: Mapping[str, str] = attrs.field(factory=dict)
+    count_tokens: bool = True
 
 
 @attrs.frozen(kw_only=True)
 class GeminiCompatibleConfig:
     """``base_url`` excludes the version, as Google's own clients have it: ``/v1beta`` is put behind it.
 
-    Google's own is ``https://generativelanguage.googleapis.com``.
+    Google's own is ``https://generativelanguage.googleapis.com``. ``count_tokens`` as for Anthropic's.
     """
 
     base_url: str
     models: tuple[str, ...] = ()
     headers: Mapping[str, str] = attrs.field(factory=dict)
+    count_tokens: bool = True
 
 
 @attrs.frozen
@@ -106,6 +111,10 @@ class _Compatible:
         """What the vendor speaks for this model: requests are translated over the first, the others are native too."""
         return (self._wire,)
 
+    def offers(self, operation: str, model: str) -> Wire | None:  # noqa: ARG002 - most offer nothing besides
+        """How the vendor is asked for something else than ``chat`` (see :class:`SpeaksNatively`), if it offers it."""
+        return None
+
     def adapt(self, request: ChatRequest) -> ChatRequest:
         """A request that is to be translated, without what this vendor's model would refuse.
 
@@ -131,8 +140,9 @@ class _Compatible:
 
     def endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:
         """The native path, for clients of a dialect that the vendor speaks for this model."""
-        wire = next((one for one in self.wires(model) if one.dialect.name == dialect), None)
-        if wire is None or operation != "chat":
+        spoken = self.wires(model) if operation == "chat" else (self.offers(operation, model),)
+        wire = next((one for one in spoken if one and one.dialect.name == dialect), None)
+        if wire is None:
             return None
         return Endpoint(
             self._url(wire, model),
@@ -177,6 +187,31 @@ class _Compatible:
         return dumps(wire.prepare(body) if wire.prepare else body)
 
 
+class _Counting(_Compatible):
+    """A provider on a dialect that can ask for the tokens of a prompt; ``counting`` is how, if the vendor has it."""
+
+    counting: Wire | None = None
+
+    @override
+    def offers(self, operation: str, model: str) -> Wire | None:
+        """The vendor's counter."""
+        return self.counting if operation == "count_tokens" else super().offers(operation, model)
+
+    def counts_tokens(self, model: str) -> bool:
+        """Unless the configuration says that it does not."""
+        return self.offers("count_tokens", model) is not None
+
+    async def count_tokens(self, request: ChatRequest, upstream: Upstream) -> int:
+        """The vendor's count."""
+        wire = self.offers("count_tokens", request.model)
+        if wire is None:
+            raise UpstreamError(ErrorKind.UNSUPPORTED, "this vendor does not count tokens", dispatched=False)
+        url, content = self._url(wire, request.model), self._body(request, wire)
+        response = await upstream.post(url, content=content, headers=self._headers)
+        counted = wire.dialect.decode_response(loads_upstream(response.content), request, self.classify_error)
+        return counted.usage.input_tokens if counted.usage else 0
+
+
 class OpenAICompatibleProvider(_Compatible):
     """A vendor with an OpenAI-like ``/chat/completions``, ``/responses``, or both, as its configuration says.
 
@@ -204,7 +239,7 @@ class OpenAICompatibleProvider(_Compatible):
         return next((one for one in dialects if one is self.responses), self.dialect).decode_error(failure)
 
 
-class AnthropicCompatibleProvider(_Compatible):
+class AnthropicCompatibleProvider(_Counting):
     """A vendor with an Anthropic-like ``/v1/messages``."""
 
     dialect: ClassVar[Anthropic] = Anthropic()
@@ -216,18 +251,24 @@ class AnthropicCompatibleProvider(_Compatible):
         super().__init__(config)
         # The API asks for its version; one that the configuration names comes later and wins.
         self._headers = {"anthropic-version": self.dialect.profile.version, **self._headers}
+        if config.count_tokens:
+            dialect = AnthropicTokenCount(self.dialect.profile)
+            self.counting = attrs.evolve(self._wire, dialect=dialect, path=f"{self.path}/count_tokens")
 
 
-class GeminiCompatibleProvider(_Compatible):
+class GeminiCompatibleProvider(_Counting):
     """A vendor with a Gemini-like ``:generateContent``, which says model and kind of answer in the URL."""
 
-    dialect = Gemini()
+    dialect: ClassVar[Gemini] = Gemini()
     path = "/v1beta/{model}:generateContent"
     # Without ``alt`` a stream would come as one JSON array.
     stream_path = "/v1beta/{model}:streamGenerateContent?alt=sse"
 
     def __init__(self, config: GeminiCompatibleConfig) -> None:
         super().__init__(config)
+        if config.count_tokens:
+            dialect = GeminiTokenCount(self.dialect.profile)
+            self.counting = Wire(dialect, "/v1beta/{model}:countTokens", self.forwarded_headers, self.prepare)
 
 
 def _resource(model: str) -> str:

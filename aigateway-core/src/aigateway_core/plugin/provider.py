@@ -67,7 +67,11 @@ class SpeaksNatively(Protocol):
     """A provider whose vendor understands a client dialect as it is."""
 
     def endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:
-        """Where to send ``operation`` (``chat``) in this dialect; None when it has to be translated."""
+        """Where to send ``operation`` in this dialect; None when the vendor does not take it so.
+
+        A ``chat`` is then translated. ``count_tokens`` (dialects ``anthropic`` and ``gemini``) is left to
+        :class:`CountsTokens`, or to an estimate; ``embeddings`` (dialect ``openai-chat``) is refused.
+        """
 
 
 @runtime_checkable
@@ -88,10 +92,13 @@ class DeclaresLosses(Protocol):
 
 @runtime_checkable
 class CountsTokens(Protocol):
-    """A provider whose vendor counts the tokens of a prompt."""
+    """A provider whose vendor counts the tokens of a prompt; what it does not count, the gateway estimates."""
+
+    def counts_tokens(self, model: str) -> bool:
+        """Whether the vendor counts for this model."""
 
     async def count_tokens(self, request: ChatRequest, upstream: Upstream) -> int:
-        """The input tokens of ``request``."""
+        """The input tokens of ``request``. Errors as for :meth:`Provider.complete`: the gateway then estimates."""
 
 
 @attrs.frozen(kw_only=True)

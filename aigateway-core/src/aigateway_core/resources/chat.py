@@ -1,4 +1,4 @@
-"""The chat endpoints: one request path, in four dialects."""
+"""What clients ask of models: one request path, in four dialects and several operations."""
 
 from __future__ import annotations
 
@@ -10,31 +10,33 @@ from falcon.asgi import Request, Response
 
 from aigateway_core.access import Access
 from aigateway_core.dialects.dialect import Dialect
-from aigateway_core.dialects.gemini import Gemini, GeminiArray
+from aigateway_core.dialects.gemini import Gemini, GeminiArray, GeminiTokenCount
 from aigateway_core.errors import NotFoundError
 from aigateway_core.gateway import Gateway, Incoming, StreamAnswer
+from aigateway_core.records import Operation
 from aigateway_core.resources.resource import Policy, Resource, StreamHandle, exits, request_id
 
 _SSE = "text/event-stream; charset=utf-8"
 
 
-class Chat(Resource):
-    """A chat endpoint in one dialect, whose body names the model and says whether to stream."""
+class ModelCall(Resource):
+    """An operation in one dialect, whose body names the model and says whether to stream."""
 
     policy: ClassVar[Policy] = "client"
 
-    def __init__(self, access: Access, gateway: Gateway, dialect: Dialect) -> None:
+    def __init__(self, access: Access, gateway: Gateway, dialect: Dialect, operation: Operation = "chat") -> None:
         super().__init__(access)
         self._gateway = gateway
         self._dialect = dialect
+        self._operation: Operation = operation
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Answer, whole or as a stream: the body says which, whatever the ``Accept`` header."""
-        await _answer(self._gateway, self._dialect, req, resp)
+        await _answer(self._gateway, self._dialect, req, resp, operation=self._operation)
 
 
 class GenerateContent(Resource):
-    """Gemini's two endpoints: model and stream flag stand in the URL, and how a stream is framed in the query."""
+    """Gemini's methods: model and stream flag stand in the URL, and how a stream is framed in the query."""
 
     policy: ClassVar[Policy] = "client"
 
@@ -43,6 +45,7 @@ class GenerateContent(Resource):
         self._gateway = gateway
         self._sse = Gemini()
         self._array = GeminiArray()
+        self._count = GeminiTokenCount()
 
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
         """A method of a model, whose id may contain slashes and repeat the prefix ``models/``."""
@@ -59,6 +62,9 @@ class GenerateContent(Resource):
             await _answer(self._gateway, self._sse, req, resp, {"model": model, "stream": False})
         elif method == "streamGenerateContent":
             await self._stream(req, resp, model)
+        elif method == "countTokens":
+            said = {"model": model, "stream": False}
+            await _answer(self._gateway, self._count, req, resp, said, operation="count_tokens")
         else:
             raise NotFoundError(f"there is nothing at {req.path[:200]}")
 
@@ -77,9 +83,10 @@ async def _answer(
     said_by_url: Mapping[str, Any] | None = None,
     *,
     stream_type: str = _SSE,
+    operation: Operation = "chat",
 ) -> None:
     number = request_id(req)
-    answer = await gateway.chat(
+    answer = await gateway.answer(
         Incoming(
             dialect,
             req.context.caller,
@@ -89,6 +96,7 @@ async def _answer(
             req.get_header,
             said_by_url or {},
             account=req.context.account,
+            operation=operation,
         )
     )
     resp.set_headers(dict(answer.headers))

@@ -26,6 +26,7 @@ _WIDTHS = {
     "provider_id": 64,
     "account_id": 64,
     "usage_source": 16,
+    "operation": 32,
     "finish_reason": 64,
     "error_kind": 64,
     "error": 2000,

@@ -31,6 +31,7 @@ from typing_extensions import override
 
 from aigateway_core.plugin import (
     ChatResponse,
+    CountsTokens,
     DeclaresLosses,
     Provider,
     SpeaksNatively,
@@ -286,6 +287,40 @@ class ProviderConformance:
             assert isinstance(error, UpstreamError)
             shown = [repr(provider), repr(upstream), repr(error), error.message, *traceback.format_exception(error)]
             assert not any(FakeUpstream.SECRET in text for text in shown)
+
+    # -- counting
+
+    @pytest.fixture
+    def counter(self, provider: Provider, wire: FakeVendor) -> CountsTokens:
+        """The provider, for tests that make no sense when it cannot count."""
+        if not isinstance(provider, CountsTokens) or not provider.counts_tokens(known_model(provider, wire)):
+            pytest.skip("not applicable: it does not count tokens")
+        if wire.count is None:
+            pytest.fail("give count: what the vendor answers when it is asked for the tokens of a prompt")
+        return provider
+
+    async def test_tokens_are_counted_in_one_authenticated_request(
+        self, provider: Provider, wire: FakeVendor, counter: CountsTokens, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        forbid_sockets(monkeypatch)
+        upstream = plays(provider, wire.count)
+        assert await counter.count_tokens(question(provider, wire), upstream) > 0
+        (request,) = upstream.requests
+        assert FakeUpstream.SECRET in request.headers["authorization"]
+        assert upstream.open_answers == 0
+
+    async def test_a_count_that_fails_is_an_upstream_error_as_any_other(
+        self, provider: Provider, wire: FakeVendor, counter: CountsTokens
+    ) -> None:
+        for status in READINGS:
+            upstream = FakeUpstream(Reply(wire.errors.get(status, b""), status=status), provider=provider)
+            with pytest.raises(UpstreamError) as caught:
+                await counter.count_tokens(question(provider, wire), upstream)
+            check_reading(status, caught.value)
+        replies: list[Reply | Exception] = [httpx.ConnectError("no route"), *map(Reply, STRANGE_BODIES.values())]
+        for reply in replies:
+            with pytest.raises(UpstreamError):
+                await counter.count_tokens(question(provider, wire), FakeUpstream(reply, provider=provider))
 
     # -- the native path
 

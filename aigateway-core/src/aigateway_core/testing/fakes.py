@@ -38,7 +38,8 @@ class FakeVendor:
     ``text`` is a whole answer with some text, a finish and usage; ``text_stream`` is **the same answer** streamed, in
     the chunks it comes in. ``tool_call`` and ``tool_call_stream`` are an answer that calls a tool, if there are tools.
     ``errors`` are the bodies of its refusals by status; a status that is not there is played with an empty body.
-    ``model`` is the model to ask for; without it, the first one that the provider knows.
+    ``model`` is the model to ask for; without it, the first one that the provider knows. ``count`` is what it answers
+    when it is asked for the tokens of a prompt, if it can be.
     """
 
     text: bytes
@@ -47,6 +48,7 @@ class FakeVendor:
     tool_call_stream: Sequence[bytes] = ()
     errors: Mapping[int, bytes] = attrs.field(factory=dict)
     model: str | None = None
+    count: bytes | None = None
 
 
 class FakeUpstream(Upstream):

@@ -119,6 +119,7 @@ def anthropic_vendor(*, model: str | None = None) -> FakeVendor:
             status: _json({"type": "error", "error": {"type": "api_error", "message": "no"}}) for status in _STATUSES
         },
         model=model,
+        count=b'{"input_tokens":9}',
     )
 
 
@@ -140,6 +141,7 @@ def gemini_vendor(*, model: str | None = None) -> FakeVendor:
             for status in _STATUSES
         },
         model=model,
+        count=b'{"totalTokens":9}',
     )
 
 

@@ -1,6 +1,7 @@
 """Google's Gemini API (``generateContent``) as a dialect, in both directions."""
 
 from aigateway_core.dialects.gemini.codec import Gemini, GeminiArray
+from aigateway_core.dialects.gemini.counting import GeminiTokenCount
 from aigateway_core.dialects.gemini.profile import GeminiProfile, ModelRule
 
-__all__ = ["Gemini", "GeminiArray", "GeminiProfile", "ModelRule"]
+__all__ = ["Gemini", "GeminiArray", "GeminiProfile", "GeminiTokenCount", "ModelRule"]
