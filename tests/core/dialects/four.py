@@ -73,6 +73,14 @@ class Tongue(ABC):
         """A tool that the vendor of this dialect runs itself, as an entry of ``tools``."""
 
     @abstractmethod
+    def document(self, data: str, title: str) -> JsonObject:
+        """A user's turn that holds a PDF with a title."""
+
+    @abstractmethod
+    def image(self, data: str) -> JsonObject:
+        """A user's turn that holds a picture."""
+
+    @abstractmethod
     def turns(self, body: JsonObject) -> Iterator[Turn]:
         """The conversation in a body for an upstream."""
 
@@ -130,6 +138,16 @@ class Messages(Tongue):
     @override
     def hosted(self) -> JsonObject:
         return {"type": "web_search_20250305", "name": "web_search"}
+
+    @override
+    def document(self, data: str, title: str) -> JsonObject:
+        source = {"type": "base64", "media_type": "application/pdf", "data": data}
+        return {"role": "user", "content": [{"type": "document", "source": source, "title": title}]}
+
+    @override
+    def image(self, data: str) -> JsonObject:
+        source = {"type": "base64", "media_type": "image/png", "data": data}
+        return {"role": "user", "content": [{"type": "image", "source": source}]}
 
     @override
     def turns(self, body: JsonObject) -> Iterator[Turn]:
@@ -198,6 +216,16 @@ class Chat(Tongue):
         return {"type": "browser", "browser": {}}
 
     @override
+    def document(self, data: str, title: str) -> JsonObject:
+        file = {"filename": title, "file_data": f"data:application/pdf;base64,{data}"}
+        return {"role": "user", "content": [{"type": "file", "file": file}]}
+
+    @override
+    def image(self, data: str) -> JsonObject:
+        url = {"url": f"data:image/png;base64,{data}"}
+        return {"role": "user", "content": [{"type": "image_url", "image_url": url}]}
+
+    @override
     def turns(self, body: JsonObject) -> Iterator[Turn]:
         names: dict[str, str] = {}
         for message in body["messages"]:
@@ -259,6 +287,16 @@ class Responses(Tongue):
     @override
     def hosted(self) -> JsonObject:
         return {"type": "code_interpreter", "container": {"type": "auto"}}
+
+    @override
+    def document(self, data: str, title: str) -> JsonObject:
+        part = {"type": "input_file", "filename": title, "file_data": f"data:application/pdf;base64,{data}"}
+        return {"type": "message", "role": "user", "content": [part]}
+
+    @override
+    def image(self, data: str) -> JsonObject:
+        part = {"type": "input_image", "image_url": f"data:image/png;base64,{data}"}
+        return {"type": "message", "role": "user", "content": [part]}
 
     @override
     def turns(self, body: JsonObject) -> Iterator[Turn]:
@@ -323,6 +361,15 @@ class Generate(Tongue):
     @override
     def hosted(self) -> JsonObject:
         return {"googleSearch": {}}
+
+    @override
+    def document(self, data: str, title: str) -> JsonObject:
+        blob = {"mimeType": "application/pdf", "data": data, "displayName": title}
+        return {"role": "user", "parts": [{"inlineData": blob}]}
+
+    @override
+    def image(self, data: str) -> JsonObject:
+        return {"role": "user", "parts": [{"inlineData": {"mimeType": "image/png", "data": data}}]}
 
     @override
     def turns(self, body: JsonObject) -> Iterator[Turn]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from core.dialects.four import MODEL, SCHEMA, TONGUES, Answered, Called, Said, Tongue, Turn
-from core.dialects.sheet import case, sse
+from core.dialects.sheet import Including, case, sse
 
 from aigateway_core.dialects.dialect import decode_events
 from aigateway_core.dialects.sse import SseParser
@@ -198,6 +198,43 @@ def test_a_tool_of_another_vendor_is_left_out_and_named(client: Tongue, target: 
     bare = target.dialect.encode_request(alone)
     assert not bare.get("tools")
     assert choice_in(target, bare) is None
+
+
+# -- what is attached
+
+
+def user_turn(target: Tongue, body: JsonObject) -> list[JsonObject]:
+    """The parts of the one user's turn of a body for an upstream."""
+    [turn] = body.get("messages") or body.get("input") or body["contents"]
+    parts: list[JsonObject] = turn.get("content") or turn["parts"]
+    return parts
+
+
+def attached(client: Tongue, target: Tongue, turn: JsonObject) -> list[JsonObject]:
+    body = client.request((), ())
+    field = next(name for name in ("messages", "input", "contents") if name in body)
+    return user_turn(target, target.dialect.encode_request(client.dialect.decode_request({**body, field: [turn]})))
+
+
+@clients
+@targets
+def test_case_032_a_document_arrives_with_its_title(client: Tongue, target: Tongue) -> None:
+    *before, found = attached(client, target, client.document("cGRm", "plan.pdf"))
+    expected = target.document("cGRm", "plan.pdf")
+    part = (expected.get("content") or expected["parts"])[0]
+    if target is TONGUES["gemini"]:
+        # displayName is Vertex's alone (ai.google.dev, Blob), so the title stands before the document.
+        del part["inlineData"]["displayName"]
+        assert before == [{"text": "[plan.pdf]"}]
+    assert found == part
+
+
+@clients
+@targets
+def test_case_031_a_picture_arrives(client: Tongue, target: Tongue) -> None:
+    expected = target.image("aW1n")
+    [part] = expected.get("content") or expected["parts"]
+    assert attached(client, target, client.image("aW1n")) == [Including(part)]
 
 
 # -- names of models

@@ -43,8 +43,8 @@ class Gemini(Dialect):
     An empty line keeps a silent stream alive: Google's SDK for Python fails at the comments of server-sent events.
 
     Besides the fields in ``cannot_express`` a translated request loses: other vendors' hosted tools; thinking without
-    a signature of this maker; an assistant turn at the very end, which this API does not continue (case 47); titles
-    of attachments. Of an answer it loses pictures and sound.
+    a signature of this maker; an assistant turn at the very end, which this API does not continue (case 47). The
+    title of a document becomes a text before it. Of an answer it loses pictures and sound.
     """
 
     name: ClassVar[str] = "gemini"

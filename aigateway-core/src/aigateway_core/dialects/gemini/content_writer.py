@@ -60,7 +60,7 @@ class _ContentWriter:
             case "tool":
                 self._results([part for part in message.parts if isinstance(part, ToolResultPart)])
             case "user":
-                self._user([written for part in message.parts if (written := shown(part)) is not None])
+                self._user([written for part in message.parts for written in _titled(part)])
             case "system" if self._profile.late_system == "reminder":
                 if reminder := "\n\n".join(texts(message.parts)):
                     self._user([{"text": f"<system-reminder>\n{reminder}\n</system-reminder>"}])
@@ -100,6 +100,15 @@ class _ContentWriter:
                 following += [{"text": f"Attached to the response of {name}:"}, *attached]
         self._user(responses)
         self._user(following)
+
+
+def _titled(part: Part) -> list[JsonObject]:
+    """A part of a user's turn, behind the title of a document that has no other place for it."""
+    written = shown(part)
+    if written is None:
+        return []
+    title = part.title if isinstance(part, DocumentPart) and "text" not in written else None
+    return [{"text": f"[{title}]"}, written] if title else [written]
 
 
 def shown(part: Part) -> JsonObject | None:
