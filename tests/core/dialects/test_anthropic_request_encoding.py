@@ -314,7 +314,7 @@ def test_what_has_no_block_leaves_a_note() -> None:
     assert turns(said("user", spreadsheet, sound)) == [
         ("user", [text("[document omitted: sums.xls]"), text("[audio omitted]")])
     ]
-    assert DIALECT.losses(ChatRequest(model=NEWEST, messages=(said("user", sound),))).dropped == ("input_audio",)
+    assert DIALECT.losses(ChatRequest(model=NEWEST, messages=(said("user", sound),))).dropped == ("messages.audio",)
 
 
 def test_a_document_that_is_not_base64_is_refused() -> None:

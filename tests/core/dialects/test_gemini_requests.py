@@ -445,6 +445,7 @@ def test_what_this_api_lacks_is_named() -> None:
         user="u",
         metadata={"a": "b"},
         verbosity="low",
+        tools=(Tool("w"),),
         parallel_tool_calls=False,
         stop=tuple("abcdef"),
         extra={"speed": "fast"},

@@ -46,6 +46,37 @@ class Loss:
 
 
 @attrs.frozen
+class Change:
+    """What becomes, under a condition, of a field or a kind of part that a dialect keeps otherwise.
+
+    ``name`` as in :class:`Losses`. ``converted``: it is said in another way, or as nearly as the API allows; that is
+    not counted among the losses of a request. ``when`` is the condition, ``source`` as in :class:`Loss`.
+    """
+
+    name: str
+    effect: Literal["converted", "dropped", "refused"]
+    when: str
+    source: str
+
+
+SHORTENED = tuple(
+    Change(
+        name,
+        "converted",
+        "too long, or with characters that the API refuses: shortened, the same way on every turn" + then,
+        source,
+    )
+    for name, then, source in (
+        ("tools.name", "; answers bear the client's own", "translation table, 1.5 (case 49)"),
+        ("messages.tool_call.name", "", "translation table, 1.5 (case 49)"),
+        ("messages.tool_call.id", "; so is its result's", "translation table, 1.6 (case 48)"),
+        ("messages.tool_result.call_id", "; so is its call's", "translation table, 1.6 (case 48)"),
+    )
+)
+"""What holds of every dialect, with limits of its own."""
+
+
+@attrs.frozen
 class Losses:
     """What one request would lose on its way: names of fields."""
 
@@ -153,6 +184,9 @@ class Dialect(ABC):
     cannot_express: Mapping[str, Loss] = {}
     """Fields of :class:`ChatRequest` that ``encode_request`` has no place for."""
 
+    changes: Sequence[Change] = ()
+    """What ``encode_request`` does not keep as it is in every case; nothing else changes."""
+
     # -- the client's side
 
     def peek(self, body: JsonObject) -> Peek:
@@ -189,7 +223,10 @@ class Dialect(ABC):
     # -- the upstream's side
 
     def losses(self, request: ChatRequest) -> Losses:
-        """What ``encode_request`` would have to leave out of this request, and what it must refuse."""
+        """What ``encode_request`` would have to leave out of this request, and what it must refuse.
+
+        May raise :class:`InvalidRequestError` as ``encode_request`` does.
+        """
         lost = {name: loss for name, loss in self.cannot_express.items() if _is_set(request, name)}
         return Losses(
             dropped=(*(name for name, loss in lost.items() if loss.effect == "dropped"), *request.extra),
@@ -245,8 +282,11 @@ def _is_set(request: ChatRequest, name: str) -> bool:
     value = getattr(request, name)
     if name == "n":
         return value is not None and value > 1
-    # False says no more than silence does, but for the one field whose silence means yes.
-    return value not in (None, (), {}) and (value is not False or name == "parallel_tool_calls")
+    if name == "parallel_tool_calls":
+        # Silence means yes here, and nothing at all where nothing can be called.
+        forbidden = request.tool_choice is not None and request.tool_choice.mode == "none"
+        return value is False and bool(request.tools) and not forbidden
+    return value not in (None, (), {}) and value is not False
 
 
 def decode_events(decoder: StreamDecoder, events: Iterable[ServerSentEvent]) -> list[StreamEvent]:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import attrs
 from typing_extensions import override
 
+from aigateway_core.dialects.anthropic.changes import CHANGES
 from aigateway_core.dialects.anthropic.errors import ThreadUnsupportedError, read_error, write_error, write_stream_error
 from aigateway_core.dialects.anthropic.native import relayed_request, relayed_response
 from aigateway_core.dialects.anthropic.profile import AnthropicProfile
@@ -42,6 +43,7 @@ class Anthropic(Dialect):
     name: ClassVar[str] = "anthropic"
     keepalive: ClassVar[bytes] = format_event(b'{"type":"ping"}', "ping")
     cannot_express = CANNOT_EXPRESS
+    changes = CHANGES
 
     def __init__(self, profile: AnthropicProfile = _ANTHROPIC_ITSELF) -> None:
         self.profile = profile
@@ -85,7 +87,7 @@ class Anthropic(Dialect):
     @override
     def losses(self, request: ChatRequest) -> Losses:
         losses = super().losses(request)
-        return attrs.evolve(losses, dropped=(*losses.dropped, *unwritten(request, self.profile)))
+        return attrs.evolve(losses, dropped=tuple(dict.fromkeys((*losses.dropped, *unwritten(request, self.profile)))))
 
     @override
     def encode_request(self, request: ChatRequest) -> JsonObject:

@@ -65,6 +65,17 @@ def starts_with_thinking(turns: Sequence[JsonObject]) -> bool:
     return last["content"][0]["type"] in ("thinking", "redacted_thinking")
 
 
+def is_unwritten(part: Part, origin: str) -> bool:
+    """Whether nothing is left of this part but a note, or nothing at all."""
+    match part:
+        case ThinkingPart():
+            return part.origin != origin or not _thinking(part)
+        case DocumentPart():
+            return _document_source(part) is None
+        case _:
+            return isinstance(part, AudioPart)
+
+
 class _TurnWriter:
     """Collects turns; ``_joins`` says that the next user message belongs to the user turn before it."""
 

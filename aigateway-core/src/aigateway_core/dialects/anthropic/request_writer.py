@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from aigateway_core.dialects.anthropic.content_writer import starts_with_thinking, write_turns
+from aigateway_core.dialects.anthropic.content_writer import is_unwritten, starts_with_thinking, write_turns
 from aigateway_core.dialects.anthropic.profile import AnthropicProfile, ModelRule
 from aigateway_core.dialects.anthropic.reasoning import Thinking, plan_thinking
-from aigateway_core.dialects.anthropic.tools import is_foreign, write_tool_choice, write_tools
+from aigateway_core.dialects.anthropic.tools import is_foreign, loses_tool_choice, write_tool_choice, write_tools
 from aigateway_core.dialects.dialect import Loss
+from aigateway_core.dialects.lost_parts import lost_hints, lost_parts, lost_tools
 from aigateway_core.jsontext import dumps
-from aigateway_core.model import AudioPart, ChatRequest, JsonObject
+from aigateway_core.model import ChatRequest, JsonObject, Reasoning
 
 _NO_FIELD = "no such field: platform.claude.com, API reference, create a message"
 
@@ -46,9 +47,7 @@ def write_request(request: ChatRequest, profile: AnthropicProfile) -> JsonObject
     turns = write_turns(request.messages, rule, profile.origin)
     tools = write_tools(request)
     choice = write_tool_choice(request, tools)
-    thinking = plan_thinking(request, rule, profile)
-    if thinking.manual and (_is_forced(choice) or not starts_with_thinking(turns)):
-        thinking = thinking.off()
+    thinking = _thinking(request, rule, profile, turns, choice)
     body: JsonObject = {"model": request.model, "max_tokens": thinking.max_tokens, "messages": turns}
     fields: dict[str, Any] = {
         "system": _system(request, rule),
@@ -70,20 +69,42 @@ def write_request(request: ChatRequest, profile: AnthropicProfile) -> JsonObject
 def unwritten(request: ChatRequest, profile: AnthropicProfile) -> list[str]:
     """Names of what is left out of this request because of its model or its values, beyond :data:`CANNOT_EXPRESS`."""
     rule = profile.rule(request.model)
-    written = _sampling(request, rule, plan_thinking(request, rule, profile))
+    tools = write_tools(request)
+    choice = write_tool_choice(request, tools)
+    turns = write_turns(request.messages, rule, profile.origin)
+    thinking = _thinking(request, rule, profile, turns, choice)
+    written = _sampling(request, rule, thinking)
     checks = {
         **{
             name: getattr(request, name) is not None and name not in written
             for name in ("temperature", "top_p", "top_k")
         },
-        "reasoning": rule.thinking == "none" and request.reasoning is not None and request.reasoning.effort != "none",
+        "reasoning": _wants_thinking(request.reasoning) and not thinking.on,
+        "tool_choice": loses_tool_choice(request, choice),
         "response_format": request.response_format is not None and not _has_format(request, rule),
         "service_tier": request.service_tier is not None and request.service_tier not in _TIERS,
         "stop": any(not text.strip() for text in request.stop),
-        "input_audio": any(isinstance(part, AudioPart) for message in request.messages for part in message.parts),
     }
-    tools = [f"tools.{tool.type}" for tool in request.tools if is_foreign(tool)]
-    return [*(name for name, is_lost in checks.items() if is_lost), *tools]
+    return [
+        *(name for name, is_lost in checks.items() if is_lost),
+        *lost_tools(request, is_foreign),
+        *lost_parts(request.messages, lambda part: is_unwritten(part, profile.origin)),
+        *lost_hints(request.messages, detail=True),
+    ]
+
+
+def _thinking(
+    request: ChatRequest, rule: ModelRule, profile: AnthropicProfile, turns: list[JsonObject], choice: JsonObject | None
+) -> Thinking:
+    """What is said of thinking: none with a budget where the turns or a forced tool exclude it."""
+    thinking = plan_thinking(request, rule, profile)
+    if thinking.manual and (_is_forced(choice) or not starts_with_thinking(turns)):
+        return thinking.off()
+    return thinking
+
+
+def _wants_thinking(wish: Reasoning | None) -> bool:
+    return wish is not None and (wish.budget is not None if wish.effort is None else wish.effort != "none")
 
 
 def _is_forced(choice: JsonObject | None) -> bool:

@@ -141,6 +141,14 @@ def write_tools(request: ChatRequest) -> list[JsonObject]:
     return list(_written(tool for tool in request.tools if not (narrowed and tool.name not in names)))
 
 
+def loses_tool_choice(request: ChatRequest, written: JsonObject | None) -> bool:
+    """Whether the tools that were chosen are not there to be chosen."""
+    choice = request.tool_choice
+    if choice is None or choice.mode == "none" or (choice.mode == "auto" and not choice.names):
+        return False
+    return written is None or (choice.mode == "required" and written["type"] == "auto")
+
+
 def _written(tools: Iterator[Tool | HostedTool]) -> Iterator[JsonObject]:
     for tool in tools:
         if isinstance(tool, Tool):

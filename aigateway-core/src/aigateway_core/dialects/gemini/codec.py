@@ -17,6 +17,7 @@ from aigateway_core.dialects.dialect import (
     StreamEncoder,
     StreamTap,
 )
+from aigateway_core.dialects.gemini.changes import CHANGES
 from aigateway_core.dialects.gemini.errors import read_error, write_error, write_stream_error
 from aigateway_core.dialects.gemini.framing import Framing
 from aigateway_core.dialects.gemini.native import relayed_request, relayed_response
@@ -51,6 +52,7 @@ class Gemini(Dialect):
     keepalive: ClassVar[bytes] = b"\n"
     framing: ClassVar[Framing] = "sse"
     cannot_express = CANNOT_EXPRESS
+    changes = CHANGES
 
     def __init__(self, profile: GeminiProfile = _GOOGLE) -> None:
         self.profile = profile
@@ -87,7 +89,7 @@ class Gemini(Dialect):
     def losses(self, request: ChatRequest) -> Losses:
         losses = super().losses(request)
         return Losses(
-            dropped=(*losses.dropped, *unwritten(request, self.profile)),
+            dropped=tuple(dict.fromkeys((*losses.dropped, *unwritten(request, self.profile)))),
             refused=(*losses.refused, *unkept(request, self.profile)),
         )
 

@@ -45,6 +45,29 @@ def write_contents(messages: Sequence[Message], rule: ModelRule, profile: Gemini
     return writer.finished()
 
 
+def ends_with_the_model(messages: Sequence[Message], profile: GeminiProfile) -> bool:
+    """Whether the conversation ends with words of the model's that it is to go on with (case 47)."""
+    elsewhere = ("system",) if profile.late_system == "instruction" else ()
+    last = next((message for message in reversed(messages) if message.role not in elsewhere), None)
+    return last is not None and last.role == "assistant" and bool(last.text)
+
+
+def is_unwritten(part: Part, origin: str) -> bool:
+    """Whether nothing is left of this part: thinking that no signature of this maker comes with."""
+    if isinstance(part, ThinkingPart):
+        return part.origin != origin or not (part.signature or part.redacted)
+    return isinstance(part, ImagePart | DocumentPart) and shown(part) is None
+
+
+def signs_nothing(messages: Iterable[Message]) -> bool:
+    """Whether the signature of a call stands somewhere without its call."""
+    return any(
+        isinstance(part, ThinkingPart) and part.redacted is not None and not isinstance(following, ToolCallPart)
+        for message in messages
+        for part, following in zip(message.parts, (*message.parts[1:], None), strict=True)
+    )
+
+
 class _ContentWriter:
     def __init__(self, rule: ModelRule, profile: GeminiProfile) -> None:
         self._rule = rule

@@ -6,12 +6,18 @@ from typing import Any
 
 from aigateway_core.dialects.dialect import Loss
 from aigateway_core.dialects.gemini.classic_schema import classic_schema
-from aigateway_core.dialects.gemini.content_writer import write_contents
-from aigateway_core.dialects.gemini.profile import GeminiProfile
+from aigateway_core.dialects.gemini.content_writer import (
+    ends_with_the_model,
+    is_unwritten,
+    signs_nothing,
+    write_contents,
+)
+from aigateway_core.dialects.gemini.profile import GeminiProfile, ModelRule
 from aigateway_core.dialects.gemini.reasoning import write_reasoning
 from aigateway_core.dialects.gemini.results import texts
 from aigateway_core.dialects.gemini.tools import HOSTED, write_tool_choice, write_tools
-from aigateway_core.model import ChatRequest, HostedTool, JsonObject, ResponseFormat, Tool
+from aigateway_core.dialects.lost_parts import lost_hints, lost_parts, lost_tools
+from aigateway_core.model import ChatRequest, JsonObject, Reasoning, ResponseFormat, Tool, ToolChoice
 
 _NO_FIELD = "no such field: ai.google.dev, API reference, generateContent and GenerationConfig"
 
@@ -61,14 +67,28 @@ def write_request(request: ChatRequest, profile: GeminiProfile) -> JsonObject:
 
 def unwritten(request: ChatRequest, profile: GeminiProfile) -> list[str]:
     """Names of what is left out of this request because of its values or its model, beyond :data:`CANNOT_EXPRESS`."""
-    lost = [f"tools.{tool.type}" for tool in request.tools if isinstance(tool, HostedTool) and tool.type not in HOSTED]
+    lost = lost_tools(request, lambda tool: tool.type not in HOSTED)
     if len(_stop(request)) > profile.max_stop:
         lost.append("stop")
-    if request.reasoning is not None and profile.rule(request.model).thinking == "none":
+    if request.reasoning is not None and _loses_thinking(request.reasoning, profile.rule(request.model)):
         lost.append("reasoning")
-    if request.tool_choice is not None and write_tool_choice(request) is None:
+    if request.tool_choice not in (None, ToolChoice("auto"), ToolChoice("none")) and write_tool_choice(request) is None:
         lost.append("tool_choice")
-    return lost
+    if any(isinstance(tool, Tool) and tool.strict for tool in request.tools):
+        lost.append("tools.strict")
+    if ends_with_the_model(request.messages, profile):
+        lost.append("messages.prefill")
+    return [
+        *lost,
+        *lost_parts(request.messages, lambda part: is_unwritten(part, profile.origin)),
+        *(["messages.thinking"] if signs_nothing(request.messages) else []),
+        *lost_hints(request.messages, detail=True, title=True),
+    ]
+
+
+def _loses_thinking(wish: Reasoning, rule: ModelRule) -> bool:
+    """Whether the client said how much to think, and the model cannot be told."""
+    return rule.thinking == "none" and (wish.effort or wish.budget) not in (None, "none")
 
 
 def unkept(request: ChatRequest, profile: GeminiProfile) -> list[str]:

@@ -128,10 +128,10 @@ def write_tool_choice(request: ChatRequest) -> JsonObject | None:
     if choice is None or not declared:
         return None
     names = [wire_name(name) for name in choice.names if name in declared]
-    if choice.names and not names:
-        return None
     if choice.mode == "none":
         return _calling({"mode": "NONE"})
+    if choice.names and not names:
+        return None
     if not names:
         return _calling({"mode": "ANY" if choice.mode == "required" else "AUTO"})
     mode = "ANY" if choice.mode == "required" else "VALIDATED"

@@ -18,19 +18,19 @@ from aigateway_core.dialects.dialect import (
     StreamEncoder,
     StreamTap,
 )
+from aigateway_core.dialects.openai_chat.changes import CHANGES
 from aigateway_core.dialects.openai_chat.errors import write_stream_error
 from aigateway_core.dialects.openai_chat.native import relayed_request
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
 from aigateway_core.dialects.openai_chat.request_reader import read_messages, read_request
-from aigateway_core.dialects.openai_chat.request_writer import keeps_tool_choice, write_request
+from aigateway_core.dialects.openai_chat.request_writer import unwritten, write_request
 from aigateway_core.dialects.openai_chat.response import read_native, read_response, write_response
 from aigateway_core.dialects.openai_chat.stream_decoder import ChatStreamDecoder
 from aigateway_core.dialects.openai_chat.stream_encoder import ChatStreamEncoder
 from aigateway_core.dialects.openai_chat.tap import ChatStreamTap
 from aigateway_core.dialects.openai_errors import read_error, write_error
-from aigateway_core.dialects.openai_facts import SERVICE_TIERS
 from aigateway_core.errors import GatewayError, UpstreamError, UpstreamFailure
-from aigateway_core.model import ChatRequest, ChatResponse, HostedTool, JsonObject
+from aigateway_core.model import ChatRequest, ChatResponse, JsonObject
 
 _CANNOT_EXPRESS = {
     "top_k": Loss(
@@ -62,6 +62,7 @@ class OpenAIChat(Dialect):
     """
 
     name: ClassVar[str] = "openai-chat"
+    changes = CHANGES
 
     def __init__(self, profile: OpenAIChatProfile = _OPENAI) -> None:
         self.profile = profile
@@ -101,13 +102,7 @@ class OpenAIChat(Dialect):
     @override
     def losses(self, request: ChatRequest) -> Losses:
         lost = super().losses(request)
-        more = [f"tools.{tool.type}" for tool in request.tools if isinstance(tool, HostedTool)]
-        if len(request.stop) > self.profile.max_stop:
-            more.append("stop")
-        if request.tool_choice is not None and not keeps_tool_choice(request.tool_choice, self.profile):
-            more.append("tool_choice")
-        if request.service_tier is not None and request.service_tier not in SERVICE_TIERS:
-            more.append("service_tier")
+        more = unwritten(request, self.profile)
         return Losses(tuple(dict.fromkeys((*lost.dropped, *more))), lost.refused)
 
     @override

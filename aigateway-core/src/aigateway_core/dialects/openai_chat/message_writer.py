@@ -37,6 +37,19 @@ def write_messages(system: Iterable[str], turns: Iterable[Message], profile: Ope
     return writer.finished()
 
 
+def is_unwritten(part: Part, profile: OpenAIChatProfile) -> bool:
+    """Whether nothing is left of this part but a note that it was there, or nothing at all."""
+    match part:
+        case ThinkingPart():
+            return not profile.reasoning_field or not _thoughts((part,))
+        case ImagePart():
+            return "image" not in profile.attachments or image_url(part) is None
+        case DocumentPart(text=None, url=None):
+            return "document" not in profile.attachments or _file(part) is None
+        case _:
+            return isinstance(part, AudioPart) and "audio" not in profile.attachments
+
+
 class _MessageWriter:
     def __init__(self, profile: OpenAIChatProfile) -> None:
         self._profile = profile

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from aigateway_core.dialects.identifiers import legal_tool_name
-from aigateway_core.dialects.openai_chat.message_writer import write_messages
+from aigateway_core.dialects.lost_parts import lost_parts, lost_tools
+from aigateway_core.dialects.openai_chat.message_writer import is_unwritten, write_messages
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
 from aigateway_core.dialects.openai_facts import (
     SERVICE_TIERS,
@@ -17,7 +18,7 @@ from aigateway_core.dialects.openai_facts import (
     without,
 )
 from aigateway_core.jsontext import dumps
-from aigateway_core.model import ChatRequest, JsonObject, ResponseFormat, Tool, ToolChoice
+from aigateway_core.model import ChatRequest, JsonObject, Reasoning, ResponseFormat, Tool, ToolChoice
 
 _SAME = (
     *("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "n", "logprobs", "top_logprobs"),
@@ -55,9 +56,35 @@ def write_request(request: ChatRequest, profile: OpenAIChatProfile) -> JsonObjec
     return body
 
 
-def keeps_tool_choice(choice: ToolChoice, profile: OpenAIChatProfile) -> bool:
+def unwritten(request: ChatRequest, profile: OpenAIChatProfile) -> list[str]:
+    """What of this request the body has no place for, besides whole fields that this API or vendor lacks."""
+    request = without(request, profile.cannot_express)
+    checks = {
+        "stop": len(request.stop) > profile.max_stop,
+        "tool_choice": request.tool_choice is not None
+        and not _keeps_tool_choice(request, request.tool_choice, profile),
+        "reasoning": request.reasoning is not None and _loses_effort(request.reasoning, profile),
+        "service_tier": request.service_tier is not None and request.service_tier not in SERVICE_TIERS,
+    }
+    return [
+        *lost_tools(request, lambda _: True),
+        *(name for name, is_lost in checks.items() if is_lost),
+        *lost_parts(request.messages, lambda part: is_unwritten(part, profile)),
+    ]
+
+
+def _keeps_tool_choice(request: ChatRequest, choice: ToolChoice, profile: OpenAIChatProfile) -> bool:
     """Whether the vendor can be told this choice as it was meant."""
-    return _form(choice, choice.names) in profile.tool_choices
+    if choice.mode == "none" or choice == ToolChoice("auto"):
+        # Where it cannot be said that no tool may be called, none is sent.
+        return True
+    known = {tool.name for tool in request.tools if isinstance(tool, Tool)}
+    return _form(choice, choice.names) in profile.tool_choices and bool(known.intersection(choice.names or known))
+
+
+def _loses_effort(wish: Reasoning, profile: OpenAIChatProfile) -> bool:
+    """Whether the vendor has no word for this much thinking, nor a near one."""
+    return effort_word(wish, {}) is not None and effort_word(wish, profile.efforts) is None
 
 
 def _response_format(wanted: ResponseFormat, profile: OpenAIChatProfile, system: list[str]) -> JsonObject:
@@ -90,7 +117,7 @@ def _tools(request: ChatRequest, profile: OpenAIChatProfile) -> JsonObject:
         form = _form(choice, names)
         if form not in profile.tool_choices:
             tools = [tool for tool in tools if choice.mode != "none" and (not names or tool.name in names)]
-        if not choice.names or names:
+        if not choice.names or names or choice.mode == "none":
             chosen = _tool_choice(choice, names, profile)
     if not tools:
         return {}

@@ -20,6 +20,7 @@ from aigateway_core.dialects.dialect import (
     StreamTap,
 )
 from aigateway_core.dialects.openai_responses import errors
+from aigateway_core.dialects.openai_responses.changes import CHANGES
 from aigateway_core.dialects.openai_responses.native import relayed_request
 from aigateway_core.dialects.openai_responses.profile import OpenAIResponsesProfile
 from aigateway_core.dialects.openai_responses.request_reader import check_input, read_request
@@ -63,6 +64,7 @@ class OpenAIResponses(Dialect):
     """
 
     name: ClassVar[str] = "openai-responses"
+    changes = CHANGES
 
     def __init__(self, profile: OpenAIResponsesProfile = _OPENAI) -> None:
         self.profile = profile

@@ -26,6 +26,11 @@ def write_items(turns: Sequence[Message], forms: CallForms, profile: OpenAIRespo
     return [item for turn in paired(turns) for item in writer.turn(turn)]
 
 
+def is_unwritten(part: Part, origin: str) -> bool:
+    """Whether nothing is left of this part but a note that it was there, or nothing at all."""
+    return isinstance(part, ThinkingPart) and item_of(part, origin) is None
+
+
 class _ItemWriter:
     def __init__(self, forms: CallForms, profile: OpenAIResponsesProfile) -> None:
         self._forms = forms

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from aigateway_core.dialects.lost_parts import lost_parts, lost_tools
 from aigateway_core.dialects.openai_facts import SERVICE_TIERS, effort_word, schema_name, user_id, without
 from aigateway_core.dialects.openai_responses.call_forms import CallForms
-from aigateway_core.dialects.openai_responses.item_writer import write_items
+from aigateway_core.dialects.openai_responses.item_writer import is_unwritten, write_items
 from aigateway_core.dialects.openai_responses.profile import OpenAIResponsesProfile
 from aigateway_core.dialects.openai_responses.tools import is_foreign, write_tool_choice, write_tools
-from aigateway_core.model import ChatRequest, JsonObject, Reasoning, ResponseFormat
+from aigateway_core.model import ChatRequest, JsonObject, Reasoning, ResponseFormat, ToolChoice
 
 _SAME = ("temperature", "top_p", "top_logprobs")
 """Fields that have one name and one meaning here and there."""
@@ -52,14 +53,28 @@ def write_request(request: ChatRequest, profile: OpenAIResponsesProfile) -> Json
 
 def unwritten(request: ChatRequest, profile: OpenAIResponsesProfile) -> list[str]:
     """What of this request the body has no place for, besides whole fields that this API lacks."""
-    lost = [f"tools.{tool.type}" for tool in request.tools if is_foreign(tool)]
-    if request.tool_choice is not None and write_tool_choice(request.tool_choice, request.tools) is None:
+    lost = lost_tools(request, is_foreign)
+    if request.tool_choice is not None and _loses_tool_choice(request, request.tool_choice):
         lost.append("tool_choice")
-    if request.reasoning is not None and not profile.reasons(request.model):
+    if request.reasoning is not None and _loses_effort(request, profile):
         lost.append("reasoning")
     if request.service_tier is not None and request.service_tier not in TIERS:
         lost.append("service_tier")
-    return lost
+    return [*lost, *lost_parts(request.messages, lambda part: is_unwritten(part, profile.origin))]
+
+
+def _loses_tool_choice(request: ChatRequest, choice: ToolChoice) -> bool:
+    if choice.mode == "none" or choice == ToolChoice("auto"):
+        return False
+    return all(map(is_foreign, request.tools)) or write_tool_choice(choice, request.tools) is None
+
+
+def _loses_effort(request: ChatRequest, profile: OpenAIResponsesProfile) -> bool:
+    """Whether the client said how much to think, and the model is not told."""
+    wish = request.reasoning
+    if wish is None or effort_word(wish, {}) in (None, "none"):
+        return False
+    return not profile.reasons(request.model) or effort_word(wish, profile.efforts) is None
 
 
 def _reasoning(request: ChatRequest, profile: OpenAIResponsesProfile) -> JsonObject:
