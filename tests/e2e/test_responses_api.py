@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 from e2e.gateway_process import GatewayProcess
-from e2e.house import TARGETS, Target
+from e2e.house import TARGETS, Target, Vendors
 from openai.types.responses import Response
 
 TOOL = {
