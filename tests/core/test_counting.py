@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from core.gateway_house import ANY, House, Script, openai_like, refused, reply
+from core.gateway_house import ANTHROPIC_WHOLE, ANY, House, Script, openai_like, refused, reply
 
-from aigateway_core.dialects.anthropic import AnthropicTokenCount
+from aigateway_core.dialects.anthropic import Anthropic, AnthropicTokenCount
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.dialects.gemini import GeminiTokenCount
 from aigateway_core.errors import InvalidRequestError, UnknownModelError, UpstreamError
@@ -198,3 +198,15 @@ async def test_an_estimate_is_recorded_without_an_attempt() -> None:
     record = await house.record()
     assert (record.operation, record.outcome, record.native, record.attempts) == ("count_tokens", "ok", False, ())
     assert (record.provider_id, record.account_id) == ("acme", None)
+
+
+async def test_counts_take_turns_of_their_own_and_shift_nobody_elses() -> None:
+    chat = reply({**ANTHROPIC_WHOLE, "input_tokens": 1})
+    house = asking(anthropic_like(), "ab", a=[chat], b=[chat])
+    asked = {"model": "m", "max_tokens": 5}
+    for turn in range(4):
+        await house.whole({**asked, "messages": [{"role": "user", "content": f"hi {turn}"}]}, Anthropic())
+        await count(house, MESSAGES, ANTHROPIC)
+    chats = [name for name, body in house.script.seen if "max_tokens" in body]
+    counts = [name for name, body in house.script.seen if "max_tokens" not in body]
+    assert sorted(chats) == sorted(counts) == ["a", "a", "b", "b"]

@@ -37,12 +37,13 @@ class Terms:
     """What a call asks of its account, besides that it serves the model.
 
     ``conversation`` is the one it belongs to, ``allowed`` are the accounts that its key may use (None: all), ``named``
-    is the only one that will do.
+    is the only one that will do. What goes ``aside`` takes turns of its own and so shifts nobody else's.
     """
 
     conversation: Conversation | None = None
     allowed: frozenset[str] | None = None
     named: str | None = None
+    aside: bool = False
 
 
 ANY = Terms()
@@ -83,12 +84,12 @@ class AccountSelector:
             raise self._none_left(route, terms.allowed)
         conversation = terms.conversation
         if conversation is None or len(self._pool(route)) == 1:
-            return await self._next(route, left, tried)
+            return await self._next(route, left, aside=terms.aside or bool(tried))
         bound = await self._bound(route, conversation, tried)
         healthy = None if bound is None else self._healthy(route, bound, terms.allowed)
         if healthy is not None and healthy.id not in tried:
             return healthy
-        chosen = await self._next(route, left, tried)
+        chosen = await self._next(route, left, aside=bool(tried))
         # An account that failed and is well all the same (an overload, a broken line) keeps its conversations.
         if healthy is None:
             self._state.bind(conversation.key, route.provider.id, route.quota_group, chosen.id)
@@ -99,11 +100,11 @@ class AccountSelector:
             return None
         return await self._state.bound(conversation.key, route.provider.id, route.quota_group)
 
-    async def _next(self, route: Route, left: Sequence[Account], tried: Collection[str]) -> Account:
+    async def _next(self, route: Route, left: Sequence[Account], *, aside: bool) -> Account:
         if len(left) == 1:
             return left[0]
         # Picks after a failure take turns of their own: they must not shift the order of the first ones.
-        group = f"{route.quota_group} again" if tried else route.quota_group
+        group = f"{route.quota_group} again" if aside else route.quota_group
         return left[await self._state.take_turn(route.provider.id, group) % len(left)]
 
     def _named(self, route: Route, name: str, tried: Collection[str]) -> Account:

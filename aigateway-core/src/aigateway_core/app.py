@@ -12,7 +12,7 @@ from aigateway_core.administration import Administration
 from aigateway_core.catalogue import Catalogue
 from aigateway_core.dialects.anthropic import Anthropic, AnthropicTokenCount
 from aigateway_core.dialects.gemini import Gemini
-from aigateway_core.dialects.openai_chat import OpenAIChat
+from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIEmbeddings
 from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.gateway import Gateway
 from aigateway_core.resources.admin.accounts import AccountResource
@@ -59,6 +59,7 @@ def create_app(
     app.add_route("/v1/messages", ModelCall(access, gateway, anthropic))
     app.add_route("/v1/messages/count_tokens", ModelCall(access, gateway, AnthropicTokenCount(), "count_tokens"))
     app.add_route("/v1/responses", ModelCall(access, gateway, responses))
+    app.add_route("/v1/embeddings", ModelCall(access, gateway, OpenAIEmbeddings(), "embeddings"))
     app.add_route("/v1beta/models/{name:path}", generate)
     for version in ("v1", "v1beta"):
         app.add_route(f"/{version}/tunedModels/{{name:path}}", generate, suffix="tuned")

@@ -279,6 +279,8 @@ _ONE_ACCOUNTS_OWN = frozenset({ErrorKind.CREDENTIAL, ErrorKind.BANNED})
 
 def _terms(incoming: Incoming, body: JsonObject) -> Terms:
     caller = incoming.caller
+    if incoming.operation != "chat":
+        return Terms(allowed=caller.accounts, named=incoming.account, aside=incoming.operation == "count_tokens")
     known = conversation(caller.id, incoming.header, body)
     return Terms(conversation=known, allowed=caller.accounts, named=incoming.account)
 

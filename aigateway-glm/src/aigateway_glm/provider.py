@@ -68,7 +68,7 @@ class GLMProvider(OpenAICompatibleProvider):
         if self._anthropic and (dialect, operation) == ("anthropic", "chat"):
             return self._anthropic
         endpoint = super().endpoint(dialect, operation, model)
-        return endpoint and attrs.evolve(endpoint, prepare=prepare)
+        return endpoint and (attrs.evolve(endpoint, prepare=prepare) if operation == "chat" else endpoint)
 
     @override
     def classify_error(self, failure: UpstreamFailure) -> UpstreamError:

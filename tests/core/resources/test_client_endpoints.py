@@ -93,6 +93,13 @@ async def test_a_count_of_nothing_is_a_400_in_the_clients_dialect(client: httpx.
     assert (gemini.status_code, gemini.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
 
 
+async def test_a_provider_without_embeddings_is_a_400_in_openais_shape(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/embeddings", json={"model": "m-2", "input": "hi"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "model"
+    assert "'config-only' offers no embeddings" in answer.json()["error"]["message"]
+
+
 async def test_an_unknown_model_is_a_404_in_the_clients_dialect_with_the_installed_providers(
     client: httpx.AsyncClient,
 ) -> None:

@@ -16,7 +16,7 @@ from typing_extensions import override
 from aigateway_core.dialects.anthropic import Anthropic, AnthropicTokenCount
 from aigateway_core.dialects.dialect import Dialect, Losses
 from aigateway_core.dialects.gemini import Gemini, GeminiTokenCount
-from aigateway_core.dialects.openai_chat import OpenAIChat
+from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIEmbeddings
 from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.events import StreamEvent, unfold
@@ -215,7 +215,7 @@ class _Counting(_Compatible):
 class OpenAICompatibleProvider(_Compatible):
     """A vendor with an OpenAI-like ``/chat/completions``, ``/responses``, or both, as its configuration says.
 
-    :meth:`prepare` is asked for bodies of Chat Completions alone.
+    Embeddings are passed on to ``/embeddings``. :meth:`prepare` is asked for bodies of Chat Completions alone.
     """
 
     dialect = OpenAIChat()
@@ -226,6 +226,12 @@ class OpenAICompatibleProvider(_Compatible):
         super().__init__(config)
         spoken = {"chat": self._wire, "responses": Wire(self.responses, "/responses")}
         self._wires = tuple(spoken[name] for name in dict.fromkeys(config.wires))
+        self._embeddings = Wire(OpenAIEmbeddings(), "/embeddings")
+
+    @override
+    def offers(self, operation: str, model: str) -> Wire | None:
+        """Embeddings, whether this server has any or not: it says so best itself."""
+        return self._embeddings if operation == "embeddings" else None
 
     @override
     def wires(self, model: str) -> Sequence[Wire]:

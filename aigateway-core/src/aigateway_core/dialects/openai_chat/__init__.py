@@ -8,6 +8,7 @@ has whole answers, ``stream_encoder`` and ``stream_decoder`` streamed ones, ``na
 from __future__ import annotations
 
 from aigateway_core.dialects.openai_chat.codec import OpenAIChat
+from aigateway_core.dialects.openai_chat.embeddings import OpenAIEmbeddings
 from aigateway_core.dialects.openai_chat.profile import Attachment, OpenAIChatProfile, ToolChoiceForm
 
-__all__ = ["Attachment", "OpenAIChat", "OpenAIChatProfile", "ToolChoiceForm"]
+__all__ = ["Attachment", "OpenAIChat", "OpenAIChatProfile", "OpenAIEmbeddings", "ToolChoiceForm"]
