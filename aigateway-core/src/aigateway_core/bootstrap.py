@@ -7,7 +7,7 @@ database and brings its tables up to date, :class:`House` is the running gateway
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import attrs
@@ -27,11 +27,13 @@ from aigateway_core.errors import ConfigurationError, UnavailableError
 from aigateway_core.gateway import Gateway
 from aigateway_core.live import LiveSnapshot
 from aigateway_core.recording import Recorder, RecorderLimits
+from aigateway_core.renewal import Renewals
 from aigateway_core.routing import Router
 from aigateway_core.secret import Secret
 from aigateway_core.settings import DatabaseSettings, Settings, UpstreamSettings
 from aigateway_core.snapshot import CurrentSnapshot, Snapshot
 from aigateway_core.state.memory import MemoryState
+from aigateway_core.state.tokens import SealedTokens
 from aigateway_core.storage import SYSTEM, Actor, DatabaseLocation, MySQLServer, SQLiteFile, Storage
 from aigateway_core.upstream import Limits
 from aigateway_core.vault import KeyRing, key_id, load_key_ring
@@ -85,11 +87,12 @@ class House:
         self._administration: Administration | None = None
         self._opened = AsyncExitStack()
         self._snapshot = CurrentSnapshot()
-        self._secrets: tuple[Snapshot | None, tuple[Secret, ...]] = (None, ())
+        self._secrets: tuple[Snapshot | None, Sequence[Secret], tuple[Secret, ...]] = (None, (), ())
         self._state = MemoryState()
         self._credentials = Credentials()
         self._destinations = Destinations.allowing(settings.security.allow_private_hosts)
         self._transports = Transports(self._destinations)
+        self._egress = Egress(self._transports)
         self._recorder = Recorder(
             assembly.sinks,
             RecorderLimits(
@@ -102,7 +105,7 @@ class House:
         gateway = Gateway(
             router=router,
             selector=AccountSelector(self._snapshot, self._state),
-            egress=Egress(self._transports),
+            egress=self._egress,
             credentials=self._credentials,
             recorder=self._recorder,
             limits=limits(settings.upstream),
@@ -123,6 +126,9 @@ class House:
             storage = assembly.ledger.books = await opened.enter_async_context(await open_storage(assembly.settings))
             await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
             opened.push_async_callback(self._transports.aclose)
+            cache = SealedTokens(self._state, key_ring(assembly.settings))
+            self._credentials.renewals = Renewals(storage.accounts, storage.tokens, self._egress, cache)
+            opened.push_async_callback(self._credentials.aclose)
             live = LiveSnapshot(
                 self._snapshot,
                 storage,
@@ -152,17 +158,20 @@ class House:
 
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret that is in use now, for the log to leave out; the same tuple while they are the same."""
-        snapshot = self._snapshot.value
-        if self._secrets[0] is not snapshot:
+        snapshot, tokens = self._snapshot.value, self._credentials.tokens
+        if self._secrets[0] is not snapshot or self._secrets[1] is not tokens:
             settings, configured = self._assembly.settings, self._assembly.configured
             keys = (settings.keys.admin, settings.keys.client, settings.keys.master, settings.database.password)
             accounts = [*self._assembly.accounts, *(each for group in snapshot.accounts.values() for each in group)]
-            holders = [provider.config for provider in configured.providers]
+            holders = [
+                each for provider in configured.providers for each in (provider.config, provider.strategy_config)
+            ]
             holders += [sink.config for sink in configured.sinks]
             holders += [account.credential for account in accounts]
             found = {secret for holder in holders for secret in secrets_of(holder)}
-            self._secrets = (snapshot, (*found, *(key for key in keys if key is not None)))
-        return self._secrets[1]
+            found.update(tokens)
+            self._secrets = (snapshot, tokens, (*found, *(key for key in keys if key is not None)))
+        return self._secrets[2]
 
 
 def access(settings: Settings, snapshot: CurrentSnapshot, ring: KeyRing) -> Access:

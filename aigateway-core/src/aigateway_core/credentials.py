@@ -1,47 +1,264 @@
-"""A valid credential for an account: the auth flow that its strategy builds, kept while the account stays as it is."""
+"""A valid credential for an account: the auth flow that its strategy builds, kept while the account stays as it is.
+
+Tokens that end are renewed ahead of that, while the old one still serves; whoever comes when it has ended waits, for
+one renewal with everybody else. An upstream's 401 ends a token at once, whatever its time. What is asked for here with
+a token that is good costs neither network nor database.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
 
 import attrs
 import httpx
+from typing_extensions import override
 
-from aigateway_core.errors import ErrorKind, UpstreamError
+from aigateway_core.errors import ErrorKind, GatewayError, LoginNeededError, NotFoundError, UpstreamError
+from aigateway_core.plugin import RenewsTokens
 from aigateway_core.records import Account
+from aigateway_core.renewal import Renewals, Renewed, secrets_of
 from aigateway_core.secret import Secret
 from aigateway_core.snapshot import ProviderEntry
 
+__all__ = ["Credential", "Credentials", "secrets_of"]
+
 log = logging.getLogger(__name__)
+
+_AHEAD = 300.0
+"""Seconds before its end that a token is renewed; half its life if that is less."""
+
+_YOUNG = 15.0
+"""Seconds after a renewal within which a 401 is not the token's fault: another renewal would not help."""
+
+_LONGEST_PAUSE = 60.0
+"""Seconds between two tries to renew, once many have failed."""
 
 
 @attrs.frozen(eq=False)
 class Credential:
-    """How an account's requests are signed, and the secrets that must not show in what comes back."""
+    """How an account's requests are signed, and the secrets that must not show in what comes back.
+
+    ``secrets`` grows with the tokens that a renewal brings.
+    """
 
     auth: httpx.Auth
-    secrets: tuple[Secret, ...] = attrs.field(repr=False)
+    secrets: list[Secret] = attrs.field(repr=False)
 
 
 class Credentials:
-    """Builds each account's auth flow once; a strategy may keep tokens in it."""
+    """Builds each account's auth flow once, and keeps its tokens alive.
+
+    ``renewals`` is set when there is a database to renew with; before, tokens are used as they are.
+    """
 
     def __init__(self) -> None:
+        self.renewals: Renewals | None = None
         self._built: dict[str, tuple[Account, Credential]] = {}
+        self._living: dict[str, _Living] = {}
+        self._tokens: tuple[Secret, ...] = ()
 
-    def get(self, entry: ProviderEntry, account: Account) -> Credential:
-        """The credential of this account. Raises :class:`UpstreamError`, of which nothing was sent."""
+    @property
+    def tokens(self) -> Sequence[Secret]:
+        """Every secret that renewals have brought and that is in use; the same object while they are the same."""
+        return self._tokens
+
+    async def get(self, entry: ProviderEntry, account: Account) -> Credential:
+        """The credential of this account, good now. Raises :class:`UpstreamError`, of which nothing was sent."""
         held = self._built.get(account.id)
-        if held is not None and held[0] is account:
-            return held[1]
-        credential = Credential(_auth(entry, account), secrets_of(account.credential))
-        self._built[account.id] = (account, credential)
-        return credential
+        if held is None or held[0] is not account:
+            held = (account, self._build(entry, account))
+            self._built[account.id] = held
+        living = self._living.get(account.id)
+        if living is not None:
+            await living.ready()
+        return held[1]
+
+    async def renew(self, entry: ProviderEntry, account: Account) -> None:
+        """Renew the tokens of this account now. Raises :class:`UpstreamError`, :class:`NotFoundError` without any."""
+        with_token = self._built.get(account.id)
+        if with_token is None or with_token[0] is not account:
+            self._built[account.id] = (account, self._build(entry, account))
+        living = self._living.get(account.id)
+        if living is None:
+            raise NotFoundError(f"the auth strategy {entry.strategy_name!r} has no tokens to renew")
+        await living.renew()
 
     def forget(self, account_ids: set[str]) -> None:
         """Let go of accounts that are no longer there."""
         for account_id in account_ids:
             self._built.pop(account_id, None)
+            self._living.pop(account_id, None)
+        self._gather()
+
+    async def aclose(self) -> None:
+        """Wait for renewals under way: what they have spent is lost if they do not come to their end."""
+        await asyncio.gather(*(living.settled() for living in self._living.values()))
+        if self.renewals is not None:
+            await self.renewals.aclose()
+
+    def _build(self, entry: ProviderEntry, account: Account) -> Credential:
+        if entry.renews is None or self.renewals is None:
+            self._living.pop(account.id, None)
+            return Credential(_auth(entry, account), list(secrets_of(account.credential)))
+        living = self._living[account.id] = _Living(entry, entry.renews, account, self.renewals, self._gather)
+        return Credential(_LivingAuth(living), living.secrets)
+
+    def _gather(self) -> None:
+        self._tokens = tuple(secret for living in self._living.values() for secret in living.secrets)
+
+
+class _Living:
+    """One account's tokens, as this process holds them. Time is monotonic here: wall clocks jump."""
+
+    def __init__(
+        self,
+        entry: ProviderEntry,
+        strategy: RenewsTokens,
+        account: Account,
+        renewals: Renewals,
+        changed: Callable[[], None],
+    ) -> None:
+        self.entry = entry
+        self.secrets: list[Secret] = list(secrets_of(account.credential))
+        self._renewals = renewals
+        self._changed = changed
+        self._task: asyncio.Task[None] | None = None
+        self._failure: UpstreamError | None = None
+        self._failures = 0
+        self._again_at = -math.inf
+        self._generation: int | None = None
+        self._born = -math.inf
+        self._hold(account, strategy.expires_at(account.credential))
+
+    async def ready(self) -> None:
+        """Return once the token is good. Raises :class:`UpstreamError`."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        if now < self._ends:
+            if now >= self._again_at:
+                self._begin()
+            return
+        if now < self._again_at and self._failure is not None:
+            raise self._told(self._failure)
+        await self.renew()
+
+    async def replace(self, used: Account) -> bool:
+        """Whether there is another token than the one that ``used`` has, which an upstream has just refused."""
+        if self.account is used and time.monotonic() - self._born > _YOUNG:
+            await self.renew()
+        return self.account is not used
+
+    async def renew(self) -> None:
+        """Renew, or wait for the renewal that is under way. Whoever stops waiting does not stop it."""
+        await asyncio.shield(self._begin())
+        if self._failure is not None:
+            raise self._told(self._failure)
+
+    async def settled(self) -> None:
+        """Wait for the renewal that is under way, if any."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def _begin(self) -> asyncio.Task[None]:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name=f"renew {self.account.id}")
+        return self._task
+
+    async def _run(self) -> None:
+        try:
+            renewed = await self._renewals.renew(self.entry, self.account, self._generation)
+            self._take(renewed)
+        except UpstreamError as error:
+            self._fail(error)
+        except GatewayError as error:
+            self._fail(UpstreamError(ErrorKind.UNAVAILABLE, f"the token cannot be renewed: {error.message}"))
+        except Exception:
+            log.exception("renewing the token of the account %s failed", self.account.id)
+            self._fail(UpstreamError(ErrorKind.UNAVAILABLE, "the token cannot be renewed"))
+
+    def _take(self, renewed: Renewed) -> None:
+        auth = _auth(self.entry, renewed.account)
+        self._generation, self._born = renewed.generation, time.monotonic()
+        self._failure, self._failures, self._again_at = None, 0, -math.inf
+        fresh = secrets_of(renewed.account.credential)
+        # Those before stay for one more round: calls are under way that were signed with them.
+        self.secrets[:] = dict.fromkeys((*fresh, *secrets_of(self.account.credential)))
+        self._hold(renewed.account, renewed.expires_at, auth)
+        self._changed()
+
+    def _hold(self, account: Account, expires_at: datetime | None, auth: httpx.Auth | None = None) -> None:
+        self.account, self._flow = account, auth
+        if expires_at is None:
+            self._ends = self._due = math.inf
+            return
+        left = (expires_at - datetime.now(UTC)).total_seconds()
+        self._ends = time.monotonic() + left
+        # Not all processes at the same moment.
+        self._due = self._ends - min(_AHEAD, max(left, 0) / 2) * random.uniform(0.8, 1.0)  # noqa: S311
+
+    def auth(self) -> httpx.Auth:
+        """The flow that signs with the token of now."""
+        if self._flow is None:
+            self._flow = _auth(self.entry, self.account)
+        return self._flow
+
+    def _fail(self, error: UpstreamError) -> None:
+        self._failures += 1
+        pause = min(_LONGEST_PAUSE, 2.0 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+        self._again_at = time.monotonic() + (error.retry_after or pause)
+        self._failure = error
+        log.warning("the token of the account %s was not renewed: %s", self.account.id, error.message)
+
+    def _told(self, error: UpstreamError) -> UpstreamError:
+        """For the call that waits: nothing of it was sent, and the account rests until it is worth another try."""
+        if isinstance(error, LoginNeededError):
+            return LoginNeededError(error.message, status=error.status, code=error.code)
+        return UpstreamError(
+            error.kind if error.retryable else ErrorKind.UNAVAILABLE,
+            error.message,
+            scope="outbound_proxy" if error.scope == "outbound_proxy" else "account",
+            retry_after=max(1.0, self._again_at - time.monotonic()),
+            dispatched=False,
+            status=error.status,
+            code=error.code,
+        )
+
+
+class _LivingAuth(httpx.Auth):
+    """Signs with the token of now, and once more with another one when that is refused."""
+
+    def __init__(self, living: _Living) -> None:
+        self._living = living
+
+    @property
+    @override
+    def requires_response_body(self) -> bool:  # type: ignore[override]
+        """As the strategy's own flow has it."""
+        return self._living.auth().requires_response_body
+
+    @override
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        for _ in range(2):
+            used, status = self._living.account, 0
+            async with aclosing(self._living.auth().async_auth_flow(request)) as flow:
+                asked = await anext(flow)
+                while True:
+                    response = yield asked
+                    status = response.status_code
+                    try:
+                        asked = await flow.asend(response)
+                    except StopAsyncIteration:
+                        break
+            if status != 401 or not await self._living.replace(used):
+                return
 
 
 def _auth(entry: ProviderEntry, account: Account) -> httpx.Auth:
@@ -52,10 +269,3 @@ def _auth(entry: ProviderEntry, account: Account) -> httpx.Auth:
         log.exception("the auth strategy %s cannot use the account %s", entry.strategy_name, account.id)
         message = "the credential of the account cannot be used"
         raise UpstreamError(ErrorKind.CREDENTIAL, message, scope="account", dispatched=False) from None
-
-
-def secrets_of(credential: object) -> tuple[Secret, ...]:
-    """The secret fields of a credential."""
-    kind = type(credential)
-    values = (getattr(credential, field.name) for field in attrs.fields(kind)) if attrs.has(kind) else ()
-    return tuple(value for value in values if isinstance(value, Secret))

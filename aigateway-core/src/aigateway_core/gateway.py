@@ -237,7 +237,7 @@ class Gateway:
         """One account's try, written down whatever comes of it; a stream is open up to its commit point."""
         attempt = call.attempt(account)
         try:
-            upstream = self._upstream(route, account, call)
+            upstream = await self._upstream(route, account, call)
             if not call.streamed:
                 answer: Whole | Stream = await exchange.complete(upstream)
             else:
@@ -259,11 +259,11 @@ class Gateway:
         attempt.succeeded()
         return answer
 
-    def _upstream(self, route: Route, account: Account, call: Call) -> Upstream:
+    async def _upstream(self, route: Route, account: Account, call: Call) -> Upstream:
         """An upstream bound to the account's way out and credential."""
         way_out = self._egress.way_out(account)
-        credential = self._credentials.get(route.provider, account)
-        call.secrets = credential.secrets
+        credential = await self._credentials.get(route.provider, account)
+        call.secrets = credential.secrets  # the list itself: a renewal within the call adds to it
         return Upstream(
             way_out.transport,
             credential.auth,
@@ -271,6 +271,7 @@ class Gateway:
             classify=route.provider.classify,
             secrets=credential.secrets,
             proxied=way_out.proxied,
+            metadata=account.metadata,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from aigateway_core.credentials import Credentials
@@ -52,6 +53,7 @@ class LiveSnapshot:
         self._task: asyncio.Task[None] | None = None
         self._loading = asyncio.Lock()
         self._failing = False
+        self._revisions: Mapping[str, datetime] = {}
 
     async def start(self) -> None:
         """Load for the first time, then keep watch."""
@@ -110,16 +112,20 @@ class LiveSnapshot:
 
     def _accounts(self, rows: Sequence[StoredAccount], before: Snapshot) -> Mapping[str, tuple[Account, ...]]:
         known = before.by_id
+        revisions = {row.id: row.updated_at for row in rows}
         found: dict[str, list[Account]] = {}
         for account in self._configured:
             found.setdefault(account.provider_id, []).append(account)
         for row in rows:
             account_or_none = self._account(row)
             if account_or_none is not None:
-                # An account that did not change stays the same object, and so keeps its auth flow.
+                # An account that did not change stays the same object, and so keeps its auth flow. That its tokens were
+                # renewed is no change: whoever holds it has the new ones already, or will read them when it needs them.
                 same = known.get(row.id)
-                account = same if same == account_or_none and same is not None else account_or_none
+                renewed = self._providers[row.provider_id].renews and self._revisions.get(row.id) == row.updated_at
+                account = same if same is not None and (renewed or same == account_or_none) else account_or_none
                 found.setdefault(row.provider_id, []).append(account)
+        self._revisions = revisions
         return {provider: tuple(accounts) for provider, accounts in found.items()}
 
     def _account(self, row: StoredAccount) -> Account | None:

@@ -181,7 +181,7 @@ class Call:
         self.model: str | None = None
         self.route: Route | None = None
         self.account: Account | None = None
-        self.secrets: tuple[Secret, ...] = ()
+        self.secrets: Sequence[Secret] = ()
         self.streamed = False
         self.native = False
         self.usage: Usage | None = None

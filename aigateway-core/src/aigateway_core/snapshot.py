@@ -9,7 +9,7 @@ from typing import TypeAlias
 import attrs
 
 from aigateway_core.dialects.dialect import Classify
-from aigateway_core.plugin.auth import AuthStrategy
+from aigateway_core.plugin.auth import AuthStrategy, LogsIn, RenewsTokens
 from aigateway_core.plugin.provider import ClassifiesErrors, CountsTokens, DeclaresLosses, Provider, SpeaksNatively
 from aigateway_core.records import Account
 
@@ -31,6 +31,8 @@ class ProviderEntry:
     errors: ClassifiesErrors | None = attrs.field(init=False)
     declares: DeclaresLosses | None = attrs.field(init=False)
     counts: CountsTokens | None = attrs.field(init=False)
+    renews: RenewsTokens | None = attrs.field(init=False)
+    logs_in: LogsIn | None = attrs.field(init=False)
 
     @native.default
     def _native(self) -> SpeaksNatively | None:
@@ -47,6 +49,14 @@ class ProviderEntry:
     @counts.default
     def _counts(self) -> CountsTokens | None:
         return self.provider if isinstance(self.provider, CountsTokens) else None
+
+    @renews.default
+    def _renews(self) -> RenewsTokens | None:
+        return self.strategy if isinstance(self.strategy, RenewsTokens) else None
+
+    @logs_in.default
+    def _logs_in(self) -> LogsIn | None:
+        return self.strategy if isinstance(self.strategy, LogsIn) else None
 
     @property
     def classify(self) -> Classify | None:

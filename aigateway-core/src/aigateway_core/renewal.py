@@ -1,0 +1,286 @@
+"""Renewing the tokens of an account: once, however many requests and processes wait for it, and so that none is lost.
+
+A refresh token may be good for one use. Whoever uses one and dies before the next one is stored has lost the account;
+so do two who use the same one. Hence the order: read the row again, since somebody may have been faster; claim it,
+which also shows that the database can be written; ask; store the answer over exactly what was spent; only then use it.
+A process may be killed anywhere in between: before the question nothing has happened; after it the identity provider's
+grace decides, and if it has none, the account says that it needs a login.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from uuid import uuid4
+
+import attrs
+import httpx
+
+from aigateway_core.errors import (
+    ErrorKind,
+    GatewayError,
+    LoginNeededError,
+    NotFoundError,
+    UnavailableError,
+    UpstreamError,
+)
+from aigateway_core.plugin import ClassifiesErrors, Grant, RenewsTokens
+from aigateway_core.records import Account
+from aigateway_core.secret import Secret
+from aigateway_core.snapshot import ProviderEntry
+from aigateway_core.storage.rows import StoredAccount
+from aigateway_core.structuring import StructuringError, structure
+from aigateway_core.upstream import Limits, Upstream
+
+log = logging.getLogger(__name__)
+
+LIMITS = Limits(connect=5.0, first_byte=10.0, idle=10.0, total=15.0, max_response_bytes=1 << 20)
+"""Deadlines of one request to an identity provider."""
+
+_CLAIM_SECONDS = 20.0
+"""How long nobody else may spend the token: longer than a request can take."""
+
+_PATIENCE = 10.0
+"""Seconds that another process's renewal is waited for."""
+
+
+class AccountRows(Protocol):
+    """Where accounts are read."""
+
+    async def get(self, account_id: str) -> StoredAccount:
+        """One of them. Raises :class:`NotFoundError` and :class:`UnavailableError`."""
+
+
+class TokenStore(Protocol):
+    """Where claims and tokens are written; each method may raise :class:`UnavailableError`."""
+
+    async def claim(self, account_id: str, generation: int, attempt: str, seconds: float) -> bool:
+        """Whether this attempt may spend the tokens of this generation now."""
+
+    async def keep(
+        self, account_id: str, generation: int, auth_data: Mapping[str, Any], expires_at: datetime | None
+    ) -> bool:
+        """Store new tokens in place of those of this generation; false when they are not there any more."""
+
+    async def release(self, account_id: str, attempt: str) -> None:
+        """Take a claim back."""
+
+    async def need_login(self, account_id: str, generation: int, reason: str) -> bool:
+        """Mark the account; false when its tokens are others by now."""
+
+
+class TokenCache(Protocol):
+    """Where processes see each other's tokens without asking the database. What it holds may be lost at any time."""
+
+    async def get(self, provider_id: str, account_id: str) -> tuple[int, Mapping[str, Any]] | None:
+        """Generation and ``auth_data``."""
+
+    async def put(
+        self, provider_id: str, account_id: str, generation: int, auth_data: Mapping[str, Any], seconds: float
+    ) -> None:
+        """Keep them for so long."""
+
+
+class _WayOut(Protocol):
+    @property
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """The way."""
+
+    @property
+    def proxied(self) -> bool:
+        """Whether an outbound proxy stands in it."""
+
+
+class WaysOut(Protocol):
+    """The ways out of accounts: token traffic takes the same as everything else."""
+
+    def way_out(self, account: Account) -> _WayOut:
+        """That of this account. Raises :class:`UpstreamError`."""
+
+
+def token_upstream(ways_out: WaysOut, entry: ProviderEntry, account: Account) -> Upstream:
+    """What a strategy asks its identity provider with: the account's own way out, unsigned."""
+    way = ways_out.way_out(account)
+    judge: object = entry.strategy
+    return Upstream(
+        way.transport,
+        limits=LIMITS,
+        classify=judge.classify_error if isinstance(judge, ClassifiesErrors) else None,
+        secrets=secrets_of(account.credential),
+        proxied=way.proxied,
+        metadata=account.metadata,
+    )
+
+
+def secrets_of(credential: object) -> tuple[Secret, ...]:
+    """The secret fields of a credential."""
+    kind = type(credential)
+    values = (getattr(credential, field.name) for field in attrs.fields(kind)) if attrs.has(kind) else ()
+    return tuple(value for value in values if isinstance(value, Secret))
+
+
+@attrs.frozen(kw_only=True)
+class Renewed:
+    """An account with a credential that is good until ``expires_at`` (None: nobody knows)."""
+
+    account: Account
+    expires_at: datetime | None
+    generation: int
+
+
+class Renewals:
+    """The protocol, for any account of a strategy that renews."""
+
+    def __init__(self, accounts: AccountRows, tokens: TokenStore, ways_out: WaysOut, cache: TokenCache) -> None:
+        self._accounts = accounts
+        self._tokens = tokens
+        self._ways_out = ways_out
+        self._cache = cache
+        self._saving: set[asyncio.Task[None]] = set()
+
+    async def renew(self, entry: ProviderEntry, spent: Account, generation: int | None) -> Renewed:
+        """Another credential than the one that ``spent`` has, of this generation if that is known.
+
+        Raises :class:`UpstreamError` (a :class:`LoginNeededError` when only a login helps), and
+        :class:`UnavailableError` when there is no database: without it nothing is spent.
+        """
+        attempt, deadline, pause = uuid4().hex, time.monotonic() + _PATIENCE, 0.02
+        while True:
+            if (found := await self._cached(entry, spent, generation)) is not None:
+                return found
+            row = await self._row(spent)
+            if (found := self._adopted(entry, spent, row)) is not None:
+                return found
+            if await self._tokens.claim(row.id, row.auth_generation, attempt, _CLAIM_SECONDS):
+                return await self._spend(entry, self._account(entry, spent, row), row.auth_generation, attempt)
+            if time.monotonic() > deadline:
+                message = "another process has been renewing the account's token for too long"
+                raise UpstreamError(
+                    ErrorKind.UNAVAILABLE, message, scope="account", retry_after=_CLAIM_SECONDS, dispatched=False
+                )
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.25)
+
+    async def aclose(self) -> None:
+        """Wait a little for tokens that could not be stored yet."""
+        if self._saving:
+            await asyncio.wait(self._saving, timeout=5.0)
+        for task in self._saving:
+            task.cancel()
+            log.error("a renewed token could not be stored before the end: its account may need a login")
+
+    # -- somebody was faster
+
+    async def _cached(self, entry: ProviderEntry, spent: Account, generation: int | None) -> Renewed | None:
+        if generation is None or (found := await self._cache.get(entry.id, spent.id)) is None:
+            return None
+        number, auth_data = found
+        with suppress(StructuringError):
+            renewed = self._renewed(entry, spent, auth_data, number)
+            return renewed if number > generation and not _has_ended(renewed) else None
+        return None
+
+    async def _row(self, spent: Account) -> StoredAccount:
+        try:
+            row = await self._accounts.get(spent.id)
+        except NotFoundError:
+            raise LoginNeededError("the account has been removed") from None
+        if row.status != "active":
+            raise LoginNeededError(row.status_reason or f"the account is marked: {row.status}")
+        if row.auth_data is None:
+            raise LoginNeededError("the account's tokens cannot be read with this master key")
+        return row
+
+    def _adopted(self, entry: ProviderEntry, spent: Account, row: StoredAccount) -> Renewed | None:
+        """What is stored, if that is another credential and still good."""
+        renewed = self._renewed(entry, spent, row.auth_data or {}, row.auth_generation)
+        return None if renewed.account.credential == spent.credential or _has_ended(renewed) else renewed
+
+    def _account(self, entry: ProviderEntry, spent: Account, row: StoredAccount) -> Account:
+        return self._renewed(entry, spent, row.auth_data or {}, row.auth_generation).account
+
+    @staticmethod
+    def _renewed(entry: ProviderEntry, spent: Account, auth_data: Mapping[str, Any], generation: int) -> Renewed:
+        credential = structure(dict(auth_data), entry.strategy.credential, "auth_data")
+        return Renewed(
+            account=attrs.evolve(spent, credential=credential),
+            expires_at=_strategy(entry).expires_at(credential),
+            generation=generation,
+        )
+
+    # -- it is ours to do
+
+    async def _spend(self, entry: ProviderEntry, account: Account, generation: int, attempt: str) -> Renewed:
+        try:
+            upstream = token_upstream(self._ways_out, entry, account)
+            grant = await _strategy(entry).renew(account, upstream)
+        except LoginNeededError as error:
+            return await self._refused(entry, account, generation, error)
+        except Exception:
+            with suppress(GatewayError):
+                await self._tokens.release(account.id, attempt)
+            raise
+        return await self._kept(entry, account, generation, grant)
+
+    async def _refused(
+        self, entry: ProviderEntry, account: Account, generation: int, error: LoginNeededError
+    ) -> Renewed:
+        """Dead, unless what died is not what is stored by now: then that is the account's, and this came too late."""
+        if await self._tokens.need_login(account.id, generation, error.message):
+            log.warning("the account %s needs a login: %s", account.id, error.message)
+            raise error
+        found = self._adopted(entry, account, await self._row(account))
+        if found is None:
+            raise error
+        return found
+
+    async def _kept(self, entry: ProviderEntry, account: Account, generation: int, grant: Grant) -> Renewed:
+        try:
+            kept = await self._tokens.keep(account.id, generation, grant.auth_data, grant.expires_at)
+        except UnavailableError:
+            # The old token is spent, so the new one is all there is: it serves from memory until it can be stored.
+            log.error("the renewed token of the account %s cannot be stored yet", account.id)
+            self._save_later(account.id, generation, grant)
+            kept = True
+        if not kept:
+            found = self._adopted(entry, account, await self._row(account))
+            if found is None:
+                raise UpstreamError(ErrorKind.UNAVAILABLE, "the account was changed meanwhile", scope="account")
+            return found
+        renewed = self._renewed(entry, account, grant.auth_data, generation + 1)
+        await self._cache.put(entry.id, account.id, generation + 1, grant.auth_data, _seconds_left(renewed))
+        return renewed
+
+    def _save_later(self, account_id: str, generation: int, grant: Grant) -> None:
+        task = asyncio.create_task(self._save(account_id, generation, grant), name=f"save token {account_id}")
+        self._saving.add(task)
+        task.add_done_callback(self._saving.discard)
+
+    async def _save(self, account_id: str, generation: int, grant: Grant) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            with suppress(UnavailableError):
+                await self._tokens.keep(account_id, generation, grant.auth_data, grant.expires_at)
+                log.warning("the renewed token of the account %s has been stored", account_id)
+                return
+
+
+def _strategy(entry: ProviderEntry) -> RenewsTokens:
+    if entry.renews is None:
+        raise TypeError(f"the auth strategy {entry.strategy_name!r} renews nothing")
+    return entry.renews
+
+
+def _has_ended(renewed: Renewed) -> bool:
+    return renewed.expires_at is not None and _seconds_left(renewed) <= 0
+
+
+def _seconds_left(renewed: Renewed) -> float:
+    if renewed.expires_at is None:
+        return 0.0
+    return (renewed.expires_at - datetime.now(UTC)).total_seconds()

@@ -1,0 +1,413 @@
+"""Tokens are renewed once and never lost: several processes, kills at every step, either kind of database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from core.token_house import PROVIDER, TokenHouse
+from services.private_servers import MariaDB
+
+from aigateway_core import credentials, renewal
+from aigateway_core.errors import ErrorKind, LoginNeededError, UnavailableError, UpstreamError
+from aigateway_core.secret import Secret
+from aigateway_core.state.memory import MemoryState
+from aigateway_core.storage import SYSTEM, AccountPatch, DatabaseLocation, MySQLServer, NewAccount, SQLiteFile
+from aigateway_core.testing import FakeIdentityProvider, TokenAnswer
+
+pytestmark = pytest.mark.anyio
+Opener = Callable[..., Awaitable[TokenHouse]]
+
+
+@pytest.fixture
+def idp(fake_identity_provider: FakeIdentityProvider) -> FakeIdentityProvider:
+    return fake_identity_provider
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.services)])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseLocation]:
+    if request.param == "sqlite":
+        yield SQLiteFile(tmp_path / "gateway.db")
+        return
+    server: MariaDB = request.getfixturevalue("mariadb")
+    with server.database() as name:
+        yield MySQLServer(
+            host=server.host, port=server.port, user=server.user, password=Secret(server.password), database=name
+        )
+
+
+@pytest.fixture
+async def process(location: DatabaseLocation, idp: FakeIdentityProvider) -> AsyncIterator[Opener]:
+    """Makes what one process has: each its own storage, connections and memory."""
+    async with AsyncExitStack() as exits:
+
+        async def make(**more: Any) -> TokenHouse:
+            house = TokenHouse(location, idp.auth_options, **more)
+            return await exits.enter_async_context(house)
+
+        yield make
+
+
+async def stored(house: TokenHouse, auth_data: dict[str, Any], *others: TokenHouse, **more: Any) -> str:
+    """The id of a new account that these processes know."""
+    row = await house.storage.accounts.create(NewAccount(provider_id=PROVIDER, auth_data=auth_data, **more), SYSTEM)
+    for each in (house, *others):
+        each.know(row)
+    return row.id
+
+
+def ended(idp: FakeIdentityProvider) -> dict[str, Any]:
+    """Tokens whose access has ended."""
+    lifetime, idp.lifetime = idp.lifetime, 0.0
+    tokens = idp.tokens()
+    idp.lifetime = lifetime
+    return tokens
+
+
+def ending(idp: FakeIdentityProvider, seconds: float) -> dict[str, Any]:
+    """Tokens that are still good, and to be renewed."""
+    return {**idp.tokens(), "expires_at": datetime.now(UTC).timestamp() + seconds}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+# -- once
+
+
+async def test_two_hundred_requests_of_two_processes_share_one_renewal(
+    process: Opener, idp: FakeIdentityProvider
+) -> None:
+    one, two = await process(), await process()
+    account = await stored(one, ended(idp), two)
+    idp.delay = 0.3
+    tokens = await asyncio.gather(*(house.token(account) for house in (one, two) for _ in range(100)))
+    assert idp.refreshes == 1
+    assert len(set(tokens)) == 1
+    assert idp.accepts(tokens[0])
+
+
+async def test_a_good_token_asks_neither_network_nor_database(process: Opener, idp: FakeIdentityProvider) -> None:
+    house = await process()
+    account = await stored(house, idp.tokens())
+    await house.storage.aclose()
+    flow = house.get(account)
+    with pytest.raises(StopIteration):
+        flow.send(None)
+    assert idp.token_requests == []
+
+
+async def test_it_is_renewed_ahead_of_its_end_while_the_old_one_serves(
+    process: Opener, idp: FakeIdentityProvider
+) -> None:
+    house = await process()
+    before = ending(idp, 1.0)
+    account = await stored(house, before)
+    idp.gate = threading.Event()
+    await house.token(account)
+    await asyncio.sleep(0.65)
+    assert {await house.token(account) for _ in range(20)} == {before["access_token"]}
+    await until(lambda: idp.refreshes == 1)
+    idp.gate.set()
+    await house.credentials.aclose()
+    assert await house.token(account) != before["access_token"]
+    assert idp.refreshes == 1
+
+
+async def test_a_caller_who_leaves_does_not_stop_the_renewal(process: Opener, idp: FakeIdentityProvider) -> None:
+    house = await process()
+    account = await stored(house, ended(idp))
+    idp.gate = threading.Event()
+    first, second = (asyncio.create_task(house.token(account)) for _ in range(2))
+    await until(lambda: idp.refreshes == 1)
+    first.cancel()
+    await asyncio.sleep(0.05)
+    idp.gate.set()
+    assert idp.accepts(await second)
+    assert idp.refreshes == 1
+
+
+async def test_processes_see_each_others_tokens_in_the_state_without_a_database(
+    process: Opener, idp: FakeIdentityProvider
+) -> None:
+    state = MemoryState()
+    one, two = await process(state=state), await process(state=state)
+    account = await stored(one, ended(idp), two)
+    assert await one.token(account) == await two.token(account)
+    await one.credentials.renew(one.entry, one._held[account])
+    await two.storage.aclose()
+    await two.credentials.renew(two.entry, two._held[account])
+    assert await two.token(account) == await one.token(account)
+    assert idp.refreshes == 2
+    sealed = await state.token(PROVIDER, account)
+    assert sealed is not None
+    assert not any(secret.encode() in sealed for secret in idp.secrets)
+
+
+async def test_a_cached_token_that_was_tampered_with_is_not_used(process: Opener, idp: FakeIdentityProvider) -> None:
+    house = await process()
+    account = await stored(house, ended(idp))
+    await house.token(account)
+    await house.state.put_token(PROVIDER, account, b"v1:00000000:bm90aGluZw==", 60)
+    await house.credentials.renew(house.entry, house._held[account])
+    assert idp.accepts(await house.token(account))
+    assert idp.refreshes == 2
+
+
+# -- never lost
+
+
+async def test_a_rotated_token_is_stored_before_it_is_used(process: Opener, idp: FakeIdentityProvider) -> None:
+    house = await process()
+    account = await stored(house, ended(idp))
+    token = await house.token(account)
+    row = await house.storage.accounts.get(account)
+    assert row.auth_data is not None
+    assert row.auth_data["access_token"] == token
+    assert row.expires_at is not None
+    house.know(row)
+    await house.credentials.renew(house.entry, house._held[account])
+    assert idp.accepts(await house.token(account))
+
+
+BEFORE = [
+    "before accounts.get",
+    "after accounts.get",
+    "before tokens.claim",
+    "after tokens.claim",
+    "before provider.renew",
+]
+LOST = ["after provider.renew", "before tokens.keep"]
+AFTER = ["after tokens.keep", "before cache.put", "after cache.put"]
+
+
+def die(location: DatabaseLocation, idp: FakeIdentityProvider, account: str, step: str) -> None:
+    """A process renews, and is killed at this step."""
+    where = (
+        {"path": str(location.path)}
+        if isinstance(location, SQLiteFile)
+        else {**attrs.asdict(location, recurse=False), "password": location.password.reveal()}
+    )
+    task = {"location": where, "account": account, "options": idp.auth_options, "die_at": step}
+    script = str(Path(__file__).with_name("renewing_process.py"))
+    done = subprocess.run(
+        [sys.executable, script, json.dumps(task)], input="\n", capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.parametrize("step", [*BEFORE, *LOST, *AFTER])
+async def test_an_account_outlives_a_kill_at_any_step_where_the_provider_has_a_grace(
+    step: str, process: Opener, location: DatabaseLocation, idp: FakeIdentityProvider
+) -> None:
+    idp.grace = 60
+    house = await process()
+    account = await stored(house, ended(idp))
+    await asyncio.to_thread(die, location, idp, account, step)
+    assert idp.accepts(await house.token(account))
+    row = await house.storage.accounts.get(account)
+    assert row.status == "active"
+    house.know(row)
+    await house.credentials.renew(house.entry, house._held[account])
+    assert idp.accepts(await house.token(account))
+    assert idp.reuses == 0
+
+
+@pytest.mark.parametrize("step", [*BEFORE[-2:], AFTER[0]])
+async def test_without_a_grace_only_an_answer_that_nobody_heard_can_cost_the_account(
+    step: str, process: Opener, location: DatabaseLocation, idp: FakeIdentityProvider
+) -> None:
+    house = await process()
+    account = await stored(house, ended(idp))
+    await asyncio.to_thread(die, location, idp, account, step)
+    assert idp.accepts(await house.token(account))
+    assert idp.refreshes == 1
+
+
+@pytest.mark.parametrize("step", LOST)
+async def test_an_answer_that_nobody_heard_ends_in_a_status_that_says_so(
+    step: str, process: Opener, location: DatabaseLocation
+) -> None:
+    with FakeIdentityProvider() as strict:
+        house = TokenHouse(location, strict.auth_options)
+        async with house:
+            account = await stored(house, ended(strict))
+            await asyncio.to_thread(die, location, strict, account, step)
+            with pytest.raises(LoginNeededError):
+                await house.token(account)
+            row = await house.storage.accounts.get(account)
+            assert (row.status, row.status_reason) == (
+                "needs_login",
+                "the identity provider has ended the login (invalid_grant)",
+            )
+
+
+async def test_a_token_that_cannot_be_stored_serves_until_it_can(
+    process: Opener, idp: FakeIdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await process()
+    account = await stored(house, ended(idp))
+    keep, away = house.storage.tokens.keep, True
+
+    async def failing(*args: Any) -> bool:
+        if away:
+            raise UnavailableError("the database does not answer")
+        return await keep(*args)
+
+    monkeypatch.setattr(house.storage.tokens, "keep", failing)
+    token = await house.token(account)
+    assert idp.accepts(token)
+    away = False
+    await house.renewals.aclose()
+    row = await house.storage.accounts.get(account)
+    assert row.auth_data is not None
+    assert row.auth_data["access_token"] == token
+
+
+async def test_nothing_is_spent_while_there_is_no_database(process: Opener, idp: FakeIdentityProvider) -> None:
+    house = await process()
+    good, dead = await stored(house, ending(idp, 4.0)), await stored(house, ended(idp))
+    await house.token(good)
+    await house.storage.aclose()
+    with pytest.raises(UpstreamError, match="the storage is closed") as caught:
+        await house.token(dead)
+    assert (caught.value.kind, caught.value.scope) == (ErrorKind.UNAVAILABLE, "account")
+    assert caught.value.retry_after is not None
+    assert idp.token_requests == []
+
+
+async def test_a_process_that_slept_past_its_claim_does_not_overwrite_a_newer_token(
+    process: Opener, idp: FakeIdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "_CLAIM_SECONDS", 0.2)
+    idp.grace = 60
+    one, two = await process(), await process()
+    account = await stored(one, ended(idp), two)
+    idp.gate = threading.Event()
+    late = asyncio.create_task(one.token(account))
+    await until(lambda: idp.refreshes == 1)
+    idp_gate, idp.gate = idp.gate, None
+    newest = await two.token(account)
+    idp_gate.set()
+    assert await late == newest
+    row = await one.storage.accounts.get(account)
+    assert row.auth_data is not None
+    assert (row.auth_data["access_token"], row.auth_generation) == (newest, 1)
+
+
+# -- failures
+
+
+async def test_a_dead_login_is_marked_told_and_not_asked_again(
+    process: Opener, idp: FakeIdentityProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = await process()
+    account = await stored(house, ended(idp))
+    idp.revoke()
+    for _ in range(3):
+        with pytest.raises(LoginNeededError) as caught:
+            await house.token(account)
+        assert (caught.value.kind, caught.value.scope, caught.value.dispatched) == (
+            ErrorKind.CREDENTIAL,
+            "account",
+            False,
+        )
+    assert idp.refreshes == 1
+    assert (await house.storage.accounts.get(account)).status == "needs_login"
+    assert not any(secret in caplog.text for secret in idp.secrets)
+
+
+async def test_a_refusal_of_what_is_stored_no_more_condemns_nobody(process: Opener, idp: FakeIdentityProvider) -> None:
+    house = await process()
+    account = await stored(house, ended(idp))
+    idp.revoke()
+    idp.gate = threading.Event()
+    asked = asyncio.create_task(house.token(account))
+    await until(lambda: idp.refreshes == 1)
+    by_login = idp.tokens()
+    await house.storage.accounts.update(account, AccountPatch(auth_data=by_login), SYSTEM)
+    idp.gate.set()
+    assert await asked == by_login["access_token"]
+    assert (await house.storage.accounts.get(account)).status == "active"
+
+
+@pytest.mark.parametrize(
+    "answer", [TokenAnswer(status=503), TokenAnswer(status=429, headers={"retry-after": "7"}), TokenAnswer(body=b"x")]
+)
+async def test_a_provider_that_cannot_answer_costs_a_pause_and_no_account(
+    answer: TokenAnswer, process: Opener, idp: FakeIdentityProvider
+) -> None:
+    house = await process()
+    account = await stored(house, ended(idp))
+    idp.answer(answer)
+    for _ in range(5):
+        with pytest.raises(UpstreamError) as caught:
+            await house.token(account)
+        assert not isinstance(caught.value, LoginNeededError)
+        assert caught.value.scope == "account"
+        assert caught.value.retryable
+        assert caught.value.retry_after is not None
+        assert caught.value.retry_after <= 7.0
+    assert idp.refreshes == 1
+    assert (await house.storage.accounts.get(account)).status == "active"
+    other = await (await _other(process, account)).token(account)
+    assert idp.accepts(other)
+
+
+async def _other(process: Opener, account: str) -> TokenHouse:
+    house = await process()
+    house.know(await house.storage.accounts.get(account))
+    return house
+
+
+async def test_a_provider_that_is_away_leaves_a_token_that_still_lives_in_use(
+    process: Opener, idp: FakeIdentityProvider
+) -> None:
+    house = await process()
+    before = ending(idp, 2.0)
+    account = await stored(house, before)
+    idp.answer(TokenAnswer(status=500))
+    await house.token(account)
+    await asyncio.sleep(1.3)
+    for _ in range(10):
+        assert await house.token(account) == before["access_token"]
+        await asyncio.sleep(0.01)
+    assert idp.refreshes == 1
+
+
+async def test_token_traffic_takes_the_accounts_own_way_out_or_none(process: Opener, idp: FakeIdentityProvider) -> None:
+    house = await process()
+    account = await stored(house, ended(idp), proxy_url="http://127.0.0.1:9")
+    with pytest.raises(UpstreamError) as caught:
+        await house.token(account)
+    assert caught.value.scope == "outbound_proxy"
+    assert idp.token_requests == []
+
+
+async def test_nothing_secret_is_logged_or_shown(
+    process: Opener, idp: FakeIdentityProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = await process()
+    caplog.set_level(logging.DEBUG)
+    account = await stored(house, ended(idp))
+    idp.answer(TokenAnswer(status=400, body={"error": "invalid_request", "error_description": "x"}))
+    with pytest.raises(UpstreamError) as caught:
+        await house.token(account)
+    shown = f"{caplog.text} {caught.value!r} {house.credentials._living} {await house.storage.accounts.get(account)!r}"
+    assert not any(secret in shown for secret in idp.secrets)
+    assert credentials.Credential(None, [Secret("canary-canary")]).__repr__().count("canary") == 0  # type: ignore[arg-type]
