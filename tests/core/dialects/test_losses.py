@@ -171,6 +171,7 @@ EXAMPLES: list[dict[str, Any]] = [
     called(attrs.evolve(CALL, id=ODD, name=ODD)),
     called(CALL, TextPart("no"), failed=True),
     called(CALL, PICTURE),
+    called(CALL, DocumentPart("application/pdf", "AAAA", title="t")),
 ]
 
 

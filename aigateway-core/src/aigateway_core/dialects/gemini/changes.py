@@ -52,8 +52,14 @@ CHANGES = (
     ),
     Change(
         "messages.document.title",
+        "converted",
+        "a text before the document, or the beginning of one that is text",
+        "displayName is Vertex AI's alone: ai.google.dev, Blob and FileData",
+    ),
+    Change(
+        "messages.document.title",
         "dropped",
-        "always, but for a document of text, whose text begins with it",
+        "in the result of a tool, but for a document of text",
         "ai.google.dev, Blob and FileData",
     ),
     Change(

@@ -82,7 +82,8 @@ def unwritten(request: ChatRequest, profile: GeminiProfile) -> list[str]:
         *lost,
         *lost_parts(request.messages, lambda part: is_unwritten(part, profile.origin)),
         *(["messages.thinking"] if signs_nothing(request.messages) else []),
-        *lost_hints(request.messages, detail=True, title=True),
+        *lost_hints(request.messages, detail=True),
+        *lost_hints((turn for turn in request.messages if turn.role == "tool"), title=True),
     ]
 
 
