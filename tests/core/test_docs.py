@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from core.dialects import tables
 
 from aigateway_core import plugin, testing
 from aigateway_core.cli import app
@@ -151,6 +152,12 @@ def test_constraints_are_names_and_versions_alone() -> None:
     assert lines == sorted(lines, key=lambda line: line.partition("==")[0])
     pinned = {line.partition("==")[0] for line in lines}
     assert {re.sub(r"[-_.]+", "-", name).lower() for name in declared() | declared(extra="testing")} <= pinned
+
+
+def test_the_tables_of_what_each_dialect_keeps_are_current() -> None:
+    text = read(tables.DOCUMENT)
+    assert sorted(name for _, name, *_ in tables.BLOCK.findall(text)) == sorted(tables.TABLES)
+    assert text == tables.current(text), "run: PYTHONPATH=tests python tests/core/dialects/tables.py"
 
 
 def test_every_glossary_word_is_told_once() -> None:

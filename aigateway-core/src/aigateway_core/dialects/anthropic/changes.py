@@ -92,7 +92,7 @@ CHANGES = (
     Change(
         "messages.system",
         "converted",
-        "the model takes none between the turns, or not there: user text in <system-reminder> tags",
+        "the model takes none between the turns, or not there: user text in `<system-reminder>` tags",
         "platform.claude.com, mid-conversation system messages (translation table, 1.1)",
     ),
     Change("messages.thinking", "dropped", "another made it, or it is not signed", "cases 34 and 166"),

@@ -36,7 +36,7 @@ CHANGES = (
     Change(
         "messages.system",
         "converted",
-        "user text in <system-reminder> tags, or one more part of systemInstruction",
+        "user text in `<system-reminder>` tags, or one more part of systemInstruction",
         "translation table, 1.1",
     ),
     Change("messages.prefill", "dropped", "the conversation ends with words of the model", "case 47"),

@@ -55,7 +55,7 @@ CHANGES = (
     Change(
         "messages.system",
         "converted",
-        "a vendor that takes none between the turns: user text in <system-reminder> tags",
+        "a vendor that takes none between the turns: user text in `<system-reminder>` tags",
         "translation table, 1.1",
     ),
     Change("messages.thinking", "dropped", "the vendor has no field for it (OpenAI has none)", "cases 34 to 37"),
