@@ -203,7 +203,7 @@ def test_anthropics_clients_reach_the_copy_untranslated(plan_gateway: GatewayPro
     assert row["native"]
 
 
-def test_case_39_more_than_a_model_can_say_is_cut_down_on_every_way(
+def test_case_039_more_than_a_model_can_say_is_cut_down_on_every_way(
     plan_gateway: GatewayProcess, plan: FakeVendor
 ) -> None:
     question: Any = [{"role": "user", "content": "hello"}]
