@@ -62,8 +62,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recording": WORDS | {"routing", "plugin"},
     "headers": set(),
     "exchange": WORDS | {"dialects", "upstream", "plugin", "headers"},
+    "translation": WORDS | {"dialects", "upstream", "plugin", "exchange", "headers"},
     "counting": WORDS | {"dialects", "upstream", "plugin", "exchange", "headers"},
-    "operations": WORDS | {"dialects", "routing", "exchange", "counting"},
+    "operations": WORDS | {"dialects", "routing", "exchange", "translation", "counting"},
     "gateway": WORDS
     | {"dialects", "routing", "affinity", "accounts", "egress", "credentials", "upstream", "recording", "exchange"}
     | {"operations", "snapshot"},

@@ -18,7 +18,6 @@ CASES = range(1, 171)
 
 WITHOUT_A_TEST: dict[int, str] = {
     165: "tokens are not counted ahead yet",
-    167: "an Anthropic-compatible vendor that refuses a field is not asked again without it yet",
 }
 """Numbers that no test carries, and why."""
 

@@ -79,7 +79,8 @@ def lingering(*chunks: bytes) -> httpx.Response:
 async def test_an_upstream_that_lingers_after_the_last_word_holds_up_nobody(
     dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aigateway_core.exchange._AFTERMATH_SECONDS", 0.01)
+    for kind in ("exchange", "translation"):
+        monkeypatch.setattr(f"aigateway_core.{kind}.AFTERMATH_SECONDS", 0.01)
     response = lingering(*STREAM)
     it = house("a", a=[response])
     got = await it.stream(MESSAGES, dialect)

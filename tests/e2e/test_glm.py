@@ -10,6 +10,7 @@ import anthropic
 import openai
 import pytest
 from e2e.anthropic_talker import AnthropicTalker
+from e2e.fakes.anthropic import AnthropicWire
 from e2e.fakes.glm_copies import GLMMessagesWire, GLMPlanWire, SignedGLMWire
 from e2e.fakes.server import FakeVendor
 from e2e.fakes.vendor import Refusal, Script
@@ -274,3 +275,29 @@ def test_a_key_that_signs_may_be_wrong(start_gateway: StartGateway, signed: Fake
     assert "not-the-secret" not in str(failed.body) + gateway.output
     [row] = gateway.rows(mark, 1)
     assert [(one["error_kind"], one["scope"]) for one in row["attempts"]] == [("credential", "account")]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_case_167_a_field_that_a_copy_does_not_have_is_left_out(stream: bool, start_gateway: StartGateway) -> None:
+    """The fake refuses ``context_management`` as long as its beta is not asked for."""
+    copy = FakeVendor(AnthropicWire(), [KEYS["acme"]])
+    copy.start()
+    section = {"kind": "anthropic-compatible", "base_url": copy.url, "models": ["claude-*"], "api_key": KEYS["acme"]}
+    gateway = start_gateway({"providers": {"copy": section}})
+    mark = gateway.mark()
+    with anthropic.Anthropic(api_key=CLIENT_KEY, base_url=gateway.url, max_retries=0, timeout=30) as client:
+        answer = client.messages.with_raw_response.create(
+            model="claude-sonnet-5",
+            max_tokens=99,
+            messages=[{"role": "user", "content": "hello"}],
+            stream=stream,
+            extra_body={"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}},
+        )
+        assert (answer.headers["x-aigateway-dropped"], "echo:" in answer.http_response.read().decode()) == (
+            "context_management",
+            True,
+        )
+    copy.stop()
+    assert ["context_management" in each.json for each in copy.exchanges] == [True, False]
+    [row] = gateway.rows(mark, 1)
+    assert [one["status_code"] for one in row["attempts"]] == [400, 200]

@@ -1,15 +1,14 @@
-"""One exchange with an upstream: native or translated, whole or streamed.
+"""One exchange with an upstream, whole or streamed: what every one is, and the native one.
 
 An exchange knows what to send and how to read what comes back; it knows nothing of accounts, so that the same exchange
 can be tried on another account when the first one fails. Streams are opened up to the commit point:
 :meth:`Exchange.open` returns once the first real content is there, and until then an error is raised as if nothing had
-happened.
+happened. Translated exchanges are in :mod:`aigateway_core.translation`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, suppress
@@ -18,28 +17,16 @@ from typing import ClassVar
 import attrs
 from typing_extensions import override
 
-from aigateway_core.dialects.dialect import Classify, Dialect, StreamEncoder, StreamTap
-from aigateway_core.dialects.estimate import OutputMeter, usage_of
-from aigateway_core.errors import ClientError, ErrorKind, GatewayError, UpstreamError
-from aigateway_core.events import (
-    CONTENT_EVENTS,
-    StreamEvent,
-    StreamFinish,
-    StreamStart,
-    TextDelta,
-    ThinkingDelta,
-    UsageUpdate,
-    unfold,
-)
+from aigateway_core.dialects.dialect import Classify, Dialect, StreamTap
+from aigateway_core.errors import ClientError, GatewayError, UpstreamError
+from aigateway_core.events import unfold
 from aigateway_core.headers import DROPPED, listed
 from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import ChatRequest, FinishReason, JsonObject, Usage
-from aigateway_core.plugin.provider import Endpoint, Provider
+from aigateway_core.plugin.provider import Endpoint
 from aigateway_core.upstream import Upstream
 
-log = logging.getLogger(__name__)
-
-_AFTERMATH_SECONDS = 2.0
+AFTERMATH_SECONDS = 2.0
 """How long an upstream is listened to once the answer is complete: for a late usage, and for the end of its body, after
 which its connection can be used again."""
 
@@ -101,6 +88,10 @@ class Exchange(ABC):
         whole = await self.complete(upstream)
         return Stream(_once(whole.body), whole.outcome, lambda *_: None, whole.headers)
 
+    def mend(self, error: UpstreamError) -> bool:  # noqa: ARG002 - most have nothing to leave out
+        """Leave out what the upstream refuses, if the answer means the same without; whether to ask again, now."""
+        return False
+
     def unasked(self, failure: GatewayError | None = None) -> Whole | None:  # noqa: ARG002
         """An answer that no upstream is needed for: before any was asked, or after it ended in ``failure``."""
         return None
@@ -125,8 +116,23 @@ class NativeExchange(Exchange):
         self._body = body
         self._client_model = client_model
         self._classify = classify
-        sent = endpoint.dialect.native_request(body, model)
-        self._content = dumps(endpoint.prepare(sent) if endpoint.prepare else sent)
+        self._model = model
+        self._content = self._written()
+
+    def _written(self) -> bytes:
+        sent = self._endpoint.dialect.native_request(self._body, self._model)
+        return dumps(self._endpoint.prepare(sent) if self._endpoint.prepare else sent)
+
+    @override
+    def mend(self, error: UpstreamError) -> bool:
+        """Once: what a vendor refuses after that, its client has to hear (case 167)."""
+        name = None if self.headers else self._endpoint.dialect.refused_extra(self._body, error)
+        if name is None:
+            return False
+        self._body = {field: value for field, value in self._body.items() if field != name}
+        self._content = self._written()
+        self.headers = {DROPPED: listed([name])}
+        return True
 
     @override
     async def complete(self, upstream: Upstream) -> Whole:
@@ -135,7 +141,7 @@ class NativeExchange(Exchange):
         answer = self._endpoint.dialect.native_response(response.content, self._client_model, self._classify)
         outcome = Outcome()
         outcome.usage, outcome.finish_reason = answer.usage, answer.finish_reason
-        return Whole(answer.body, outcome)
+        return Whole(answer.body, outcome, self.headers)
 
     @override
     async def open(self, upstream: Upstream, exits: AsyncExitStack) -> Stream:
@@ -156,11 +162,11 @@ class NativeExchange(Exchange):
             held.append(tap.feed(chunk))
             _raise_if_failed(tap)
             if tap.committed or tap.ended:
-                return Stream(_relay(b"".join(held), chunks, tap, outcome), outcome, tap.fail)
+                return Stream(_relay(b"".join(held), chunks, tap, outcome), outcome, tap.fail, self.headers)
         held.append(tap.end())
         _raise_if_failed(tap)
         outcome.usage, outcome.finish_reason = tap.usage, tap.finish_reason
-        return Stream(_once(b"".join(held)), outcome, tap.fail)
+        return Stream(_once(b"".join(held)), outcome, tap.fail, self.headers)
 
     def _from_whole(self, content: bytes) -> Stream:
         """A stream made of a whole answer, for an upstream that does not stream (case 170)."""
@@ -174,7 +180,8 @@ class NativeExchange(Exchange):
         outcome = Outcome()
         outcome.usage, outcome.finish_reason = answer.usage, answer.finish_reason
         encoder = self._client.stream_encoder(request)
-        return Stream(_once(b"".join(map(encoder.encode, unfold(response))) + encoder.end()), outcome, encoder.fail)
+        content = b"".join(map(encoder.encode, unfold(response))) + encoder.end()
+        return Stream(_once(content), outcome, encoder.fail, self.headers)
 
 
 async def _relay(
@@ -197,7 +204,7 @@ async def _hear_out(chunks: AsyncIterator[bytes], tap: StreamTap) -> None:
     """Take in the end of a body whose last word was heard; that it breaks or lingers hurts nobody any more."""
     if tap.ended:
         with suppress(UpstreamError, TimeoutError):
-            async with asyncio.timeout(_AFTERMATH_SECONDS):
+            async with asyncio.timeout(AFTERMATH_SECONDS):
                 async for _ in chunks:
                     pass
 
@@ -209,137 +216,3 @@ def _raise_if_failed(tap: StreamTap) -> None:
 
 async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
     yield content
-
-
-class TranslatedExchange(Exchange):
-    """The client's request in canonical form goes to the provider; its answer is put into the client's dialect.
-
-    ``request`` has the client's name for the model, ``sent`` the provider's own.
-    """
-
-    def __init__(
-        self,
-        provider: Provider,
-        client: Dialect,
-        request: ChatRequest,
-        sent: ChatRequest,
-        dropped: tuple[str, ...] = (),
-    ) -> None:
-        self._provider = provider
-        self._client = client
-        self._request = request
-        self._sent = sent
-        self.headers = {DROPPED: listed(dropped)} if dropped else {}
-
-    @override
-    async def complete(self, upstream: Upstream) -> Whole:
-        """Translate a whole answer."""
-        response = await self._provider.complete(self._sent, upstream)
-        outcome = Outcome()
-        outcome.usage = response.usage or usage_of(self._request, response)
-        outcome.finish_reason = response.finish_reason
-        body = self._client.encode_response(attrs.evolve(response, usage=outcome.usage), self._request)
-        return Whole(dumps(body), outcome, self.headers)
-
-    @override
-    async def open(self, upstream: Upstream, exits: AsyncExitStack) -> Stream:
-        """Translate a stream."""
-        events = self._provider.stream(self._sent, upstream)
-        if isinstance(events, AsyncGenerator):
-            exits.push_async_callback(_close, events)
-        held: list[StreamEvent] = []
-        async for event in events:
-            held.append(event)
-            if _commits(event):
-                outcome = Outcome()
-                encoder = self._client.stream_encoder(self._request)
-                passage = _Passage(encoder, self._request, outcome)
-                return Stream(_translate(held, events, passage), outcome, encoder.fail, self.headers)
-        raise _cut()
-
-
-class _Passage:
-    """Puts a provider's events into the client's dialect, and into order (:mod:`aigateway_core.events`) where needed.
-
-    The start comes first, and nothing but the usage comes after the finish.
-    """
-
-    def __init__(self, encoder: StreamEncoder, request: ChatRequest, outcome: Outcome) -> None:
-        self._encoder = encoder
-        self._request = request
-        self._outcome = outcome
-        self._meter = OutputMeter()
-        self._begun = False
-
-    @property
-    def finished(self) -> bool:
-        """Whether the answer is complete."""
-        return self._outcome.finish_reason is not None
-
-    def feed(self, event: StreamEvent) -> bytes:
-        """The bytes that this event adds."""
-        if isinstance(event, UsageUpdate):
-            self._outcome.usage = event.usage
-            return self._encoder.encode(event)
-        if self.finished or (self._begun and isinstance(event, StreamStart)):
-            return b""
-        begun = (
-            b"" if self._begun or isinstance(event, StreamStart) else self.feed(StreamStart("", self._request.model))
-        )
-        self._begun = True
-        self._meter.feed(event)
-        encoded = self._encoder.encode(event)
-        if isinstance(event, StreamFinish):
-            self._outcome.finish_reason = event.reason
-        return begun + encoded
-
-    def end(self) -> bytes:
-        """The closing bytes; with an estimate where nobody told the usage."""
-        closing = b"" if self._outcome.usage else self.feed(UsageUpdate(self._meter.usage(self._request)))
-        return closing + self._encoder.end()
-
-
-async def _translate(
-    held: list[StreamEvent], events: AsyncIterator[StreamEvent], passage: _Passage
-) -> AsyncGenerator[bytes, None]:
-    if first := b"".join(map(passage.feed, held)):
-        yield first
-    while not passage.finished:
-        event = await anext(events, None)
-        if event is None:
-            raise _cut()
-        if chunk := passage.feed(event):
-            yield chunk
-    await _aftermath(events, passage)
-    yield passage.end()
-
-
-async def _aftermath(events: AsyncIterator[StreamEvent], passage: _Passage) -> None:
-    """What comes after the finish: the usage, perhaps. The answer is complete, so a failure takes nothing from it."""
-    try:
-        async with asyncio.timeout(_AFTERMATH_SECONDS):
-            async for event in events:
-                passage.feed(event)
-    except (UpstreamError, TimeoutError):
-        pass
-    except Exception:
-        log.exception("a provider failed after the end of its answer")
-
-
-def _commits(event: StreamEvent) -> bool:
-    """Whether this is the first event that a client would show or act on."""
-    if isinstance(event, TextDelta | ThinkingDelta):
-        return event.text != ""
-    return isinstance(event, (*CONTENT_EVENTS, StreamFinish))
-
-
-def _cut() -> UpstreamError:
-    return UpstreamError(ErrorKind.PROTOCOL, "the upstream's stream was cut before its end")
-
-
-async def _close(events: AsyncGenerator[StreamEvent, None]) -> None:
-    """End a provider's generator. That it cannot even do this must not spoil an answer that was given."""
-    try:
-        await events.aclose()
-    except Exception:
-        log.exception("a provider's stream could not be closed")

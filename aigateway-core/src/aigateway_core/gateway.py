@@ -218,7 +218,7 @@ class Gateway:
                 break
             tried.add(account.id)
             try:
-                return await self._attempt(route, account, exchange, call, exits)
+                return await self._mended(route, account, exchange, call, exits)
             except UpstreamError as error:
                 if not exchange.is_helper:
                     self._selector.punish(route, account, error)
@@ -230,6 +230,17 @@ class Gateway:
             # The client waits for the first account that is free again, not for the one that happened to be the last.
             failure.retry_after = self._selector.rest(route, terms) or None
         raise failure
+
+    async def _mended(
+        self, route: Route, account: Account, exchange: Exchange, call: Call, exits: AsyncExitStack
+    ) -> Whole | Stream:
+        """One account's answer; it is tried once more if it refuses what can be left out."""
+        try:
+            return await self._attempt(route, account, exchange, call, exits)
+        except UpstreamError as error:
+            if not exchange.mend(error):
+                raise
+        return await self._attempt(route, account, exchange, call, exits)
 
     async def _attempt(
         self, route: Route, account: Account, exchange: Exchange, call: Call, exits: AsyncExitStack

@@ -9,10 +9,11 @@ import attrs
 from aigateway_core.counting import Counter, CountExchange, counted_by
 from aigateway_core.dialects.dialect import Dialect, Losses
 from aigateway_core.errors import InvalidRequestError, UnsupportedFeatureError
-from aigateway_core.exchange import Exchange, NativeExchange, TranslatedExchange
+from aigateway_core.exchange import Exchange, NativeExchange
 from aigateway_core.model import JsonObject
 from aigateway_core.records import Operation
 from aigateway_core.routing import Route
+from aigateway_core.translation import TranslatedExchange
 
 
 @attrs.frozen(eq=False)

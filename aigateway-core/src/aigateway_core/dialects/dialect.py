@@ -259,6 +259,13 @@ class Dialect(ABC):
     def native_request(self, body: JsonObject, model: str) -> JsonObject:
         """``body`` for an upstream of the same dialect: everything as it is, but for model and stream options."""
 
+    def refused_extra(self, body: JsonObject, error: UpstreamError) -> str | None:  # noqa: ARG002
+        """The field of a client's ``body`` that an upstream refuses because it has no such field.
+
+        None unless it is one that a translated request would lose too: an answer without it means the same.
+        """
+        return None
+
     @abstractmethod
     def native_response(self, body: bytes, client_model: str, classify: Classify | None = None) -> NativeAnswer:
         """A whole answer to relay, with the client's name for the model in it.

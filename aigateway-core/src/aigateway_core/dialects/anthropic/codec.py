@@ -8,10 +8,16 @@ import attrs
 from typing_extensions import override
 
 from aigateway_core.dialects.anthropic.changes import CHANGES
-from aigateway_core.dialects.anthropic.errors import ThreadUnsupportedError, read_error, write_error, write_stream_error
+from aigateway_core.dialects.anthropic.errors import (
+    ThreadUnsupportedError,
+    read_error,
+    refused_field,
+    write_error,
+    write_stream_error,
+)
 from aigateway_core.dialects.anthropic.native import relayed_request, relayed_response
 from aigateway_core.dialects.anthropic.profile import AnthropicProfile
-from aigateway_core.dialects.anthropic.request_reader import read_request
+from aigateway_core.dialects.anthropic.request_reader import is_extra, read_request
 from aigateway_core.dialects.anthropic.request_writer import CANNOT_EXPRESS, unwritten, write_request
 from aigateway_core.dialects.anthropic.response import read_response, write_response
 from aigateway_core.dialects.anthropic.stream_decoder import AnthropicStreamDecoder
@@ -110,6 +116,11 @@ class Anthropic(Dialect):
     @override
     def native_request(self, body: JsonObject, model: str) -> JsonObject:
         return relayed_request(body, model, self.profile.origin)
+
+    @override
+    def refused_extra(self, body: JsonObject, error: UpstreamError) -> str | None:
+        name = refused_field(error)
+        return name if name is not None and name in body and is_extra(name) else None
 
     @override
     def native_response(self, body: bytes, client_model: str, classify: Classify | None = None) -> NativeAnswer:

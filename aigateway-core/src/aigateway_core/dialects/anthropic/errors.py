@@ -223,3 +223,15 @@ def _told(error: JsonObject) -> _Refusal:
 
 def _clipped(text: Any) -> str | None:
     return text[:_MOST_MESSAGE] or None if isinstance(text, str) else None
+
+
+_EXTRA = re.compile(
+    r"(?<![.\w])([A-Za-z_]\w*): Extra inputs are not permitted|Extra inputs are not permitted: ([A-Za-z_]\w*)(?![.\w])"
+)
+
+
+def refused_field(error: UpstreamError) -> str | None:
+    """The field of a body that the upstream says it does not have; None where it complains of anything else."""
+    if error.kind is not ErrorKind.INVALID_REQUEST or (found := _EXTRA.search(error.message)) is None:
+        return None
+    return found[1] or found[2]

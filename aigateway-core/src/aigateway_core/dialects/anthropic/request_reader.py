@@ -42,6 +42,11 @@ _KNOWN = frozenset(
 )
 
 
+def is_extra(name: str) -> bool:
+    """Whether a field is none of those that every vendor's model can be asked for."""
+    return name not in _KNOWN
+
+
 def read_request(body: JsonObject, origin: str) -> ChatRequest:
     """The request that ``body`` spells. Raises :class:`InvalidRequestError` with the path of the first thing wrong."""
     config = optional_mapping(body.get("output_config"), "output_config") or {}

@@ -1,0 +1,166 @@
+"""A translated exchange: a client's request for a provider that speaks something else, and its answer back again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
+
+import attrs
+from typing_extensions import override
+
+from aigateway_core.dialects.dialect import Dialect, StreamEncoder
+from aigateway_core.dialects.estimate import OutputMeter, usage_of
+from aigateway_core.errors import ErrorKind, UpstreamError
+from aigateway_core.events import (
+    CONTENT_EVENTS,
+    StreamEvent,
+    StreamFinish,
+    StreamStart,
+    TextDelta,
+    ThinkingDelta,
+    UsageUpdate,
+)
+from aigateway_core.exchange import AFTERMATH_SECONDS, Exchange, Outcome, Stream, Whole
+from aigateway_core.headers import DROPPED, listed
+from aigateway_core.jsontext import dumps
+from aigateway_core.model import ChatRequest
+from aigateway_core.plugin.provider import Provider
+from aigateway_core.upstream import Upstream
+
+log = logging.getLogger(__name__)
+
+
+class TranslatedExchange(Exchange):
+    """The client's request in canonical form goes to the provider; its answer is put into the client's dialect.
+
+    ``request`` has the client's name for the model, ``sent`` the provider's own.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        client: Dialect,
+        request: ChatRequest,
+        sent: ChatRequest,
+        dropped: tuple[str, ...] = (),
+    ) -> None:
+        self._provider = provider
+        self._client = client
+        self._request = request
+        self._sent = sent
+        self.headers = {DROPPED: listed(dropped)} if dropped else {}
+
+    @override
+    async def complete(self, upstream: Upstream) -> Whole:
+        """Translate a whole answer."""
+        response = await self._provider.complete(self._sent, upstream)
+        outcome = Outcome()
+        outcome.usage = response.usage or usage_of(self._request, response)
+        outcome.finish_reason = response.finish_reason
+        body = self._client.encode_response(attrs.evolve(response, usage=outcome.usage), self._request)
+        return Whole(dumps(body), outcome, self.headers)
+
+    @override
+    async def open(self, upstream: Upstream, exits: AsyncExitStack) -> Stream:
+        """Translate a stream."""
+        events = self._provider.stream(self._sent, upstream)
+        if isinstance(events, AsyncGenerator):
+            exits.push_async_callback(_close, events)
+        held: list[StreamEvent] = []
+        async for event in events:
+            held.append(event)
+            if _commits(event):
+                outcome = Outcome()
+                encoder = self._client.stream_encoder(self._request)
+                passage = _Passage(encoder, self._request, outcome)
+                return Stream(_translate(held, events, passage), outcome, encoder.fail, self.headers)
+        raise _cut()
+
+
+class _Passage:
+    """Puts a provider's events into the client's dialect, and into order (:mod:`aigateway_core.events`) where needed.
+
+    The start comes first, and nothing but the usage comes after the finish.
+    """
+
+    def __init__(self, encoder: StreamEncoder, request: ChatRequest, outcome: Outcome) -> None:
+        self._encoder = encoder
+        self._request = request
+        self._outcome = outcome
+        self._meter = OutputMeter()
+        self._begun = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the answer is complete."""
+        return self._outcome.finish_reason is not None
+
+    def feed(self, event: StreamEvent) -> bytes:
+        """The bytes that this event adds."""
+        if isinstance(event, UsageUpdate):
+            self._outcome.usage = event.usage
+            return self._encoder.encode(event)
+        if self.finished or (self._begun and isinstance(event, StreamStart)):
+            return b""
+        begun = (
+            b"" if self._begun or isinstance(event, StreamStart) else self.feed(StreamStart("", self._request.model))
+        )
+        self._begun = True
+        self._meter.feed(event)
+        encoded = self._encoder.encode(event)
+        if isinstance(event, StreamFinish):
+            self._outcome.finish_reason = event.reason
+        return begun + encoded
+
+    def end(self) -> bytes:
+        """The closing bytes; with an estimate where nobody told the usage."""
+        closing = b"" if self._outcome.usage else self.feed(UsageUpdate(self._meter.usage(self._request)))
+        return closing + self._encoder.end()
+
+
+async def _translate(
+    held: list[StreamEvent], events: AsyncIterator[StreamEvent], passage: _Passage
+) -> AsyncGenerator[bytes, None]:
+    if first := b"".join(map(passage.feed, held)):
+        yield first
+    while not passage.finished:
+        event = await anext(events, None)
+        if event is None:
+            raise _cut()
+        if chunk := passage.feed(event):
+            yield chunk
+    await _aftermath(events, passage)
+    yield passage.end()
+
+
+async def _aftermath(events: AsyncIterator[StreamEvent], passage: _Passage) -> None:
+    """What comes after the finish: the usage, perhaps. The answer is complete, so a failure takes nothing from it."""
+    try:
+        async with asyncio.timeout(AFTERMATH_SECONDS):
+            async for event in events:
+                passage.feed(event)
+    except (UpstreamError, TimeoutError):
+        pass
+    except Exception:
+        log.exception("a provider failed after the end of its answer")
+
+
+def _commits(event: StreamEvent) -> bool:
+    """Whether this is the first event that a client would show or act on."""
+    if isinstance(event, TextDelta | ThinkingDelta):
+        return event.text != ""
+    return isinstance(event, (*CONTENT_EVENTS, StreamFinish))
+
+
+def _cut() -> UpstreamError:
+    return UpstreamError(ErrorKind.PROTOCOL, "the upstream's stream was cut before its end")
+
+
+async def _close(events: AsyncGenerator[StreamEvent, None]) -> None:
+    """End a provider's generator. That it cannot even do this must not spoil an answer that was given."""
+    try:
+        await events.aclose()
+    except Exception:
+        log.exception("a provider's stream could not be closed")
