@@ -20,7 +20,7 @@ from aigateway_core.resources.admin.providers import ProviderResource
 from aigateway_core.resources.chat import GenerateContent, ModelCall
 from aigateway_core.resources.failures import Failures
 from aigateway_core.resources.health import Health
-from aigateway_core.resources.models import Models
+from aigateway_core.resources.models import GeminiModels, Models
 
 
 class Lifespan:
@@ -50,8 +50,8 @@ def create_app(
     openai, responses, anthropic = OpenAIChat(), OpenAIResponses(), Anthropic()
     app = falcon.asgi.App(middleware=[lifespan])
     Failures(openai, responses, anthropic, Gemini()).install(app)
-    health, generate = Health(access), GenerateContent(access, gateway)
-    models = Models(access, catalogue, generate)
+    health, generate = Health(access), GenerateContent(gateway)
+    models, gemini_models = Models(access, catalogue, generate), GeminiModels(access, catalogue, generate)
     accounts, providers = AccountResource(access, administration), ProviderResource(access, administration)
     app.add_route("/", health)
     app.add_route("/health", health)
@@ -60,9 +60,10 @@ def create_app(
     app.add_route("/v1/messages/count_tokens", ModelCall(access, gateway, AnthropicTokenCount(), "count_tokens"))
     app.add_route("/v1/responses", ModelCall(access, gateway, responses))
     app.add_route("/v1/embeddings", ModelCall(access, gateway, OpenAIEmbeddings(), "embeddings"))
-    app.add_route("/v1beta/models/{name:path}", generate)
+    app.add_route("/v1beta/models", gemini_models)
+    app.add_route("/v1beta/models/{name:path}", gemini_models, suffix="one")
     for version in ("v1", "v1beta"):
-        app.add_route(f"/{version}/tunedModels/{{name:path}}", generate, suffix="tuned")
+        app.add_route(f"/{version}/tunedModels/{{name:path}}", gemini_models, suffix="tuned")
     app.add_route("/v1/models", models)
     app.add_route("/v1/models/{name:path}", models, suffix="one")
     app.add_route("/api/v1/accounts", accounts)

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from aigateway_core.dialects.anthropic import Anthropic, AnthropicTokenCount
 from aigateway_core.dialects.dialect import Dialect, Losses
-from aigateway_core.dialects.gemini import Gemini, GeminiTokenCount
+from aigateway_core.dialects.gemini import Gemini, GeminiTokenCount, resource_name
 from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIEmbeddings
 from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
@@ -278,11 +278,6 @@ class GeminiCompatibleProvider(_Counting):
 
 
 def _resource(model: str) -> str:
-    """The name of a model as a path: ``gemini-3-pro`` is short for ``models/gemini-3-pro``; others are tuned.
-
-    Ids come from clients, so that nothing in them may be taken for a part of the URL.
-    """
-    collection, slash, name = model.partition("/")
-    if not slash or collection not in ("models", "tunedModels"):
-        collection, name = "models", model
+    """The model's name as a path. It comes from clients, so that nothing in it may be taken for a part of the URL."""
+    collection, _, name = resource_name(model).partition("/")
     return f"{collection}/{quote(name, safe='')}"

@@ -35,25 +35,14 @@ class ModelCall(Resource):
         await _answer(self._gateway, self._dialect, req, resp, operation=self._operation)
 
 
-class GenerateContent(Resource):
+class GenerateContent:
     """Gemini's methods: model and stream flag stand in the URL, and how a stream is framed in the query."""
 
-    policy: ClassVar[Policy] = "client"
-
-    def __init__(self, access: Access, gateway: Gateway) -> None:
-        super().__init__(access)
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._sse = Gemini()
         self._array = GeminiArray()
         self._count = GeminiTokenCount()
-
-    async def on_post(self, req: Request, resp: Response, name: str) -> None:
-        """A method of a model, whose id may contain slashes and repeat the prefix ``models/``."""
-        await self.serve(req, resp, name.removeprefix("models/"))
-
-    async def on_post_tuned(self, req: Request, resp: Response, name: str) -> None:
-        """A method of a tuned model, whose id keeps its prefix: that is how providers list it."""
-        await self.serve(req, resp, f"tunedModels/{name}")
 
     async def serve(self, req: Request, resp: Response, name: str) -> None:
         """What ``gemini-3-pro:generateContent`` asks for. A model's id may hold a colon itself."""

@@ -14,7 +14,7 @@ from falcon.asgi import App, Request, Response
 from aigateway_core.dialects.dialect import Dialect, ErrorReply
 from aigateway_core.errors import ErrorKind, GatewayError, InvalidEntityError, MethodNotAllowedError, NotFoundError
 from aigateway_core.jsontext import dumps
-from aigateway_core.resources.resource import request_id
+from aigateway_core.resources.resource import request_id, speaks_gemini
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +76,16 @@ class Failures:
     def _shape(self, req: Request) -> Callable[[GatewayError, str], ErrorReply]:
         if req.path.startswith("/api/"):
             return encode_admin_error
-        if req.path.startswith("/v1beta/") or _GEMINI_METHOD.fullmatch(req.path):
+        if req.path.startswith("/v1beta/") or _GEMINI_METHOD.fullmatch(req.path) or _lists_for_gemini(req):
             return self._gemini.encode_error
         if req.path.startswith("/v1/messages") or req.get_header("anthropic-version"):
             return self._anthropic.encode_error
         dialect = self._responses if req.path.startswith("/v1/responses") else self._openai
         return dialect.encode_error
+
+
+def _lists_for_gemini(req: Request) -> bool:
+    return req.path.startswith("/v1/models") and speaks_gemini(req)
 
 
 def encode_admin_error(error: GatewayError, number: str) -> ErrorReply:

@@ -87,6 +87,11 @@ def _presented(req: Request) -> Iterator[str]:
             yield bare
 
 
+def speaks_gemini(req: Request) -> bool:
+    """Whether a request to a path that several APIs share comes from a client of Google's."""
+    return bool(req.get_header("x-goog-api-key") or req.get_header("x-goog-api-client"))
+
+
 def request_id(req: Request) -> str:
     """The id of this request, as the guard chose it."""
     return str(req.scope["state"]["request_id"])

@@ -2,6 +2,6 @@
 
 from aigateway_core.dialects.gemini.codec import Gemini, GeminiArray
 from aigateway_core.dialects.gemini.counting import GeminiTokenCount
-from aigateway_core.dialects.gemini.profile import GeminiProfile, ModelRule
+from aigateway_core.dialects.gemini.profile import GeminiProfile, ModelRule, resource_name
 
-__all__ = ["Gemini", "GeminiArray", "GeminiProfile", "GeminiTokenCount", "ModelRule"]
+__all__ = ["Gemini", "GeminiArray", "GeminiProfile", "GeminiTokenCount", "ModelRule", "resource_name"]

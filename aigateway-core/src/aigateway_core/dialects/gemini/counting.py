@@ -14,6 +14,7 @@ from aigateway_core.dialects.dialect import Classify, NativeAnswer, Peek
 from aigateway_core.dialects.gemini.codec import Gemini
 from aigateway_core.dialects.gemini.errors import holds_error
 from aigateway_core.dialects.gemini.keys import field, spellings
+from aigateway_core.dialects.gemini.profile import resource_name
 from aigateway_core.errors import UpstreamFailure
 from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import ChatRequest, ChatResponse, JsonObject, Usage
@@ -38,7 +39,7 @@ class GeminiTokenCount(Gemini):
 
     @override
     def encode_request(self, request: ChatRequest) -> JsonObject:
-        return {_WHOLE: {"model": _resource(request.model), **super().encode_request(request)}}
+        return {_WHOLE: {"model": resource_name(request.model), **super().encode_request(request)}}
 
     @override
     def encode_response(self, response: ChatResponse, request: ChatRequest) -> JsonObject:
@@ -56,7 +57,7 @@ class GeminiTokenCount(Gemini):
         whole = _whole(body)
         if whole is None:
             return super().native_request(body, model)
-        relayed = {**super().native_request(whole, model), "model": _resource(model)}
+        relayed = {**super().native_request(whole, model), "model": resource_name(model)}
         return {name: relayed if name in _WHOLE_SPELLINGS else value for name, value in body.items() if name != "model"}
 
     @override
@@ -75,7 +76,3 @@ def _asked(body: JsonObject) -> JsonObject:
     """The request whose prompt is to be counted. The model is the one in the URL, whatever stands within."""
     whole = _whole(body)
     return {**(body if whole is None else whole), "model": body.get("model"), "stream": False}
-
-
-def _resource(model: str) -> str:
-    return model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"

@@ -109,3 +109,8 @@ class GeminiProfile:
         """The rule for this model."""
         name = model.rpartition("/")[2]
         return next((rule for rule in self.models if fnmatchcase(name, rule.pattern)), GEMINI_MODELS[-1])
+
+
+def resource_name(model: str) -> str:
+    """The name of a model as this API has it: ``gemini-3-pro`` is short for ``models/gemini-3-pro``."""
+    return model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
