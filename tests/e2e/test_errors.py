@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ import openai
 import pytest
 from e2e.gateway_process import ADMIN_KEY, CLIENT_KEY, GatewayProcess
 from e2e.house import Vendors
+from e2e.light.client import LightClient
+from e2e.light.four import CLIENTS
 from e2e.mishaps import PATHS, ask, assert_shaped, question
 
 in_each_dialect = pytest.mark.parametrize("dialect", list(PATHS))
@@ -36,20 +39,65 @@ MALFORMED = {
 }
 
 
-@in_each_dialect
+by_each_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.dialect)
+
+
+@by_each_client
 @pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED.keys())
-def test_a_body_that_is_no_json_object(dialect: str, sent: bytes, web: httpx.Client, gateway: GatewayProcess) -> None:
-    mark = gateway.mark()
-    response = web.post(PATHS[dialect], content=sent)
-    assert response.status_code == 400
-    assert_shaped(dialect, 400, response.json())
-    [row] = gateway.rows(mark, 1)
-    assert (row["outcome"], row["status_code"], row["dialect"], row["attempts"]) == (
-        "invalid_request",
-        400,
-        dialect,
-        [],
-    )
+def test_a_body_that_is_no_json_object(
+    client: LightClient, sent: bytes, web: httpx.Client, gateway: GatewayProcess
+) -> None:
+    assert_refused(client, web.post(client.path("gpt-4o", stream=False), content=sent, headers=numbered()), gateway)
+
+
+def assert_refused(client: LightClient, response: httpx.Response, gateway: GatewayProcess) -> None:
+    """Refused as the caller's mistake, in the caller's dialect, and written down as that."""
+    assert response.status_code == 400, response.text
+    client.assert_error(400, response.json())
+    row = gateway.row(response.headers["x-request-id"])
+    told = (row["outcome"], row["status_code"], row["dialect"], row["attempts"])
+    assert told == ("invalid_request", 400, client.dialect, [])
+
+
+def numbered() -> dict[str, str]:
+    return {"x-request-id": f"refused-{uuid.uuid4()}"}
+
+
+BAD: dict[str, tuple[str, Any]] = {
+    "openai-chat messages": ("messages", 7),
+    "openai-chat messages[1].role": ("messages", [{"role": "user", "content": "x"}, {"role": "narrator"}]),
+    "openai-chat messages[0].content[0].text": ("messages", [{"role": "user", "content": [{"type": "text"}]}]),
+    "openai-chat tools[0].function.name": ("tools", [{"type": "function", "function": {"name": 7}}]),
+    "anthropic messages": ("messages", {}),
+    "anthropic messages[0].role": ("messages", [{"role": "narrator", "content": "x"}]),
+    "anthropic messages[0].content[0].text": ("messages", [{"role": "user", "content": [{"type": "text"}]}]),
+    "anthropic tools[0].input_schema": ("tools", [{"name": "t", "input_schema": []}]),
+    "openai-responses input": ("input", 7),
+    "openai-responses input[0].role": ("input", [{"role": "narrator", "content": "x"}]),
+    "openai-responses input[0].content[0].text": ("input", [{"role": "user", "content": [{"type": "input_text"}]}]),
+    "openai-responses tools[0].name": ("tools", [{"type": "function", "name": 7}]),
+    "gemini contents": ("contents", 7),
+    "gemini contents[0].role": ("contents", [{"role": "narrator", "parts": [{"text": "x"}]}]),
+    "gemini contents[0].parts[0].text": ("contents", [{"role": "user", "parts": [{"text": 7}]}]),
+    "gemini tools[0].functionDeclarations[0].name": ("tools", [{"functionDeclarations": [{"name": 7}]}]),
+}
+
+
+@by_each_client
+@pytest.mark.parametrize("model", ["glm-4.6", "claude-sonnet-5"])
+def test_a_wrong_value_is_told_with_its_place(
+    client: LightClient, model: str, web: httpx.Client, gateway: GatewayProcess
+) -> None:
+    # On the native path it is the vendor who judges the body.
+    if (client.dialect, model) in {("openai-chat", "glm-4.6"), ("anthropic", "claude-sonnet-5")}:
+        model = "gemini-3-flash"
+    good = client.body(model, client.user("hi"), stream=False, thinking=False)
+    for place, (field, value) in BAD.items():
+        dialect, _, path = place.partition(" ")
+        if dialect == client.dialect:
+            response = web.post(client.path(model, stream=False), json={**good, field: value}, headers=numbered())
+            assert_refused(client, response, gateway)
+            assert path in response.json()["error"]["message"]
 
 
 WRONG_TYPES: dict[str, dict[str, Any]] = {

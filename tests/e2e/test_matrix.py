@@ -13,11 +13,8 @@ from e2e.fakes.server import FakeVendor
 from e2e.fakes.vendor import Script
 from e2e.gateway_process import CLIENT_KEY, GatewayProcess
 from e2e.house import Vendors
-from e2e.light.anthropic import AnthropicClient
-from e2e.light.chat import ChatClient
 from e2e.light.client import Heard, LightClient
-from e2e.light.gemini import GeminiClient
-from e2e.light.responses import ResponsesClient
+from e2e.light.four import CLIENTS
 from e2e.talkers import PIXEL
 
 Break: TypeAlias = Literal["error", "cut"]
@@ -33,7 +30,6 @@ class Wire:
     said_after: int
 
 
-CLIENTS: tuple[LightClient, ...] = (ChatClient(), AnthropicClient(), ResponsesClient(), GeminiClient())
 WIRES = (
     Wire(dialect="openai-chat", provider="beta", model="beta-{}", said_after=5),
     Wire(dialect="anthropic", provider="acme", model="claude-sonnet-5-{}", said_after=6),

@@ -463,6 +463,12 @@ def test_alternatives_at_the_root_of_a_schema_become_one_object() -> None:
     }
 
 
+@pytest.mark.parametrize("value", [7, True, "x", {"x": 1}, None])
+def test_alternatives_that_are_no_list_are_none(value: Any) -> None:
+    (tool,) = encode(tools=(Tool("t", None, {"type": "object", "properties": {"a": {}}, "anyOf": value}),))["tools"]
+    assert tool["input_schema"] == {"type": "object", "properties": {"a": {}}}
+
+
 def test_a_name_that_is_not_legal_is_made_so_everywhere() -> None:
     name = "weather.for-" + "x" * 80
     body = encode(

@@ -31,6 +31,8 @@ ACCEPTED: list[tuple[Callable[..., Any], set[str]]] = [
     (checks.optional_string, {"a string", "null"}),
     (checks.integer, {"an integer"}),
     (checks.optional_integer, {"an integer", "null"}),
+    (checks.count, {"an integer"}),
+    (checks.optional_count, {"an integer", "null"}),
     (checks.optional_number, {"an integer", "a number", "null"}),
     (checks.optional_boolean, {"a boolean", "null"}),
     (checks.mapping, {"an object"}),
@@ -51,6 +53,13 @@ def test_each_check_accepts_its_own_types_alone(check: Callable[..., Any], accep
     assert caught.value.path == "messages[2].role"
     assert caught.value.message.startswith("messages[2].role: expected a")
     assert caught.value.message.endswith(f"got {kind}")
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**31, 2**53])
+def test_a_count_is_neither_nothing_nor_beyond_all_measure(number: int) -> None:
+    with pytest.raises(InvalidRequestError, match="from 1 to 2147483647") as caught:
+        checks.count(number, "max_tokens")
+    assert caught.value.path == "max_tokens"
 
 
 @pytest.mark.parametrize(

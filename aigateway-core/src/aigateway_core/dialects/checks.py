@@ -78,6 +78,23 @@ def optional_integer(value: Any, *path: str | int) -> int | None:
     return None if value is None else integer(value, *path)
 
 
+_MOST = 2**31 - 1
+"""No number of tokens is larger; one beyond it is a mistake, and one beyond 64 bits could not be written again."""
+
+
+def count(value: Any, *path: str | int) -> int:
+    """``value``, which must be an integer from 1 to 2**31 - 1: a limit in tokens, say."""
+    number = integer(value, *path)
+    if 1 <= number <= _MOST:
+        return number
+    raise InvalidRequestError(f"expected an integer from 1 to {_MOST}", path=path_text(path))
+
+
+def optional_count(value: Any, *path: str | int) -> int | None:
+    """``value``, which must be null or as :func:`count` wants it."""
+    return None if value is None else count(value, *path)
+
+
 def optional_number(value: Any, *path: str | int) -> float | None:
     """``value``, which must be a number or null."""
     if value is None or type(value) is float:

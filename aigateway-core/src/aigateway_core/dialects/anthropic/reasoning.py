@@ -7,12 +7,8 @@ from typing import cast, get_args
 import attrs
 
 from aigateway_core.dialects.anthropic.profile import AnthropicProfile, ModelRule
-from aigateway_core.dialects.checks import mapping, one_of, optional_integer, optional_string, path_text, string
-from aigateway_core.errors import InvalidRequestError
+from aigateway_core.dialects.checks import mapping, one_of, optional_count, optional_string, string
 from aigateway_core.model import ChatRequest, Effort, JsonObject, Reasoning
-
-MOST_TOKENS = 2**31 - 1
-"""No limit in tokens is larger; a number beyond it is a mistake, and beyond 64 bits no JSON at all."""
 
 LEAST_BUDGET = 1024
 """``thinking.budget_tokens`` below this is a 400 (platform.claude.com, "extended thinking")."""
@@ -30,13 +26,6 @@ _BUDGETS: dict[Effort, int] = {
     "xhigh": 32000,
     "max": 32000,
 }
-
-
-def token_limit(value: int, *path: str | int) -> int:
-    """``value``, which must be a sensible number of tokens."""
-    if 1 <= value <= MOST_TOKENS:
-        return value
-    raise InvalidRequestError(f"expected an integer from 1 to {MOST_TOKENS}", path=path_text(path))
 
 
 def effort_of(budget: int) -> Effort:
@@ -62,9 +51,7 @@ def read_reasoning(body: JsonObject, effort: Effort | None) -> Reasoning | None:
     shown = optional_string(thinking.get("display"), "thinking", "display") != "omitted"
     if kind == "disabled":
         return Reasoning("none", summary=shown)
-    budget = optional_integer(thinking.get("budget_tokens"), "thinking", "budget_tokens") if kind == "enabled" else None
-    if budget is not None:
-        token_limit(budget, "thinking", "budget_tokens")
+    budget = optional_count(thinking.get("budget_tokens"), "thinking", "budget_tokens") if kind == "enabled" else None
     return Reasoning(effort, budget, shown)
 
 

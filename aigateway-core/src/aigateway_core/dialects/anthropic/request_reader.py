@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from aigateway_core.dialects.anthropic.content_reader import read_conversation, read_system
-from aigateway_core.dialects.anthropic.reasoning import read_effort, read_reasoning, token_limit
+from aigateway_core.dialects.anthropic.reasoning import read_effort, read_reasoning
 from aigateway_core.dialects.anthropic.tools import read_tool_choice, read_tools
 from aigateway_core.dialects.checks import (
     mapping,
     one_of,
     optional_boolean,
-    optional_integer,
+    optional_count,
     optional_mapping,
     optional_number,
     optional_string,
@@ -62,7 +62,7 @@ def read_request(body: JsonObject, origin: str) -> ChatRequest:
         max_tokens=_max_tokens(body),
         temperature=optional_number(body.get("temperature"), "temperature"),
         top_p=optional_number(body.get("top_p"), "top_p"),
-        top_k=_top_k(body.get("top_k")),
+        top_k=optional_count(body.get("top_k"), "top_k"),
         stop=_stop(body.get("stop_sequences")),
         reasoning=read_reasoning(body, conversation.effort or read_effort(config, "output_config")),
         response_format=_response_format(body, config),
@@ -78,13 +78,7 @@ def _max_tokens(body: JsonObject) -> int | None:
 
     0 (fill the cache, answer nothing) means something to Anthropic alone.
     """
-    limit = optional_integer(body.get("max_tokens"), "max_tokens")
-    return None if limit is None else token_limit(limit, "max_tokens")
-
-
-def _top_k(value: Any) -> int | None:
-    count = optional_integer(value, "top_k")
-    return None if count is None else token_limit(count, "top_k")
+    return optional_count(body.get("max_tokens"), "max_tokens")
 
 
 def _stop(value: Any) -> tuple[str, ...]:

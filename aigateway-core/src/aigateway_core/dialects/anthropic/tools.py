@@ -174,7 +174,8 @@ def _object_schema(schema: Mapping[str, Any]) -> JsonObject:
     written: JsonObject = {**schema, "type": "object"}
     if not schema:
         written["properties"] = {}
-    branches = [branch for key in _ALTERNATIVES for branch in written.pop(key, None) or ()]
+    listed = [written.pop(key, None) for key in _ALTERNATIVES]
+    branches = [branch for several in listed if isinstance(several, list) for branch in several]
     if branches:
         properties = [_properties(node) for node in (*branches, schema)]
         written["properties"] = {name: value for several in properties for name, value in several.items()}

@@ -9,6 +9,7 @@ from aigateway_core.dialects.checks import (
     missing,
     one_of,
     optional_boolean,
+    optional_count,
     optional_integer,
     optional_mapping,
     optional_number,
@@ -97,8 +98,8 @@ def _parallel(body: JsonObject) -> bool | None:
 
 
 def _max_tokens(body: JsonObject) -> int | None:
-    newer = optional_integer(body.get("max_completion_tokens"), "max_completion_tokens")
-    older = optional_integer(body.get("max_tokens"), "max_tokens")
+    newer = optional_count(body.get("max_completion_tokens"), "max_completion_tokens")
+    older = optional_count(body.get("max_tokens"), "max_tokens")
     return newer if older is None else older
 
 
