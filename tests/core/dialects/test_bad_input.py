@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -42,11 +41,20 @@ def refusal(dialect: Dialect, body: JsonObject) -> InvalidRequestError | Unsuppo
     except (InvalidRequestError, UnsupportedFeatureError) as error:
         return error
     for upstream in DIALECTS.values():
-        upstream.losses(request)
-        with suppress(InvalidRequestError):
-            dumps(upstream.encode_request(request))
+        assert_writable(upstream, request)
     dumps(dialect.native_request(body, "upstream-model"))
     return None
+
+
+def assert_writable(upstream: Dialect, request: ChatRequest) -> None:
+    """It goes into a body, or is refused without a path: whoever writes does not know the client's names of things."""
+    refusals: list[InvalidRequestError] = []
+    try:
+        dumps(upstream.encode_request(request))
+        upstream.losses(request)
+    except InvalidRequestError as error:
+        refusals.append(error)
+    assert [error.path for error in refusals if error.path] == []
 
 
 def misled(dialect: Dialect, body: JsonObject, change: Place) -> str | None:

@@ -480,3 +480,8 @@ def test_a_native_answer_has_the_clients_name_for_the_model() -> None:
     assert answer.finish_reason == "tool_calls"
     assert answer.usage is not None
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (29, 212)
+
+
+def test_a_message_without_parts_can_be_asked_for_its_losses() -> None:
+    request = ChatRequest(model="gemini-4", messages=(Message("assistant", ()), Message("user", (TextPart("hi"),))))
+    assert GEMINI.losses(request).refused == ()

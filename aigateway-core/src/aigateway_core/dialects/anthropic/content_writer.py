@@ -172,7 +172,7 @@ def _tool_use(part: ToolCallPart) -> JsonObject:
 def _input(part: ToolCallPart) -> JsonObject:
     arguments = parse_arguments(part.arguments)
     if arguments is None:
-        raise InvalidRequestError(f"the arguments of the tool call {part.id!r} are not valid JSON", path="messages")
+        raise InvalidRequestError(f"the arguments of the tool call {part.id!r} are not valid JSON")
     return arguments
 
 
@@ -237,4 +237,4 @@ def _decoded(data: str) -> str:
     try:
         return b64decode(data, validate=True).decode("utf-8", "replace")
     except ValueError:
-        raise InvalidRequestError("the data of a document is not valid base64", path="messages") from None
+        raise InvalidRequestError("the data of a document is not valid base64") from None

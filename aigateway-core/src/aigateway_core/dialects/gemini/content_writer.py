@@ -8,6 +8,7 @@ response for each call; no part is empty; on newer models the first call of a tu
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from aigateway_core.dialects.arguments import parse_arguments
 from aigateway_core.dialects.gemini.media import write_media
@@ -64,7 +65,7 @@ def signs_nothing(messages: Iterable[Message]) -> bool:
     return any(
         isinstance(part, ThinkingPart) and part.redacted is not None and not isinstance(following, ToolCallPart)
         for message in messages
-        for part, following in zip(message.parts, (*message.parts[1:], None), strict=True)
+        for part, following in pairwise((*message.parts, None))
     )
 
 
@@ -187,6 +188,6 @@ def sign_first_call(written: list[JsonObject], signature: str) -> None:
 def _call(part: ToolCallPart, signature: str | None) -> JsonObject:
     arguments = parse_arguments(part.arguments)
     if arguments is None:
-        raise InvalidRequestError(f"the arguments of the tool call {part.id!r} are not valid JSON", path="contents")
+        raise InvalidRequestError(f"the arguments of the tool call {part.id!r} are not valid JSON")
     call = {"id": legal_tool_id(part.id, MOST_ID), "name": wire_name(part.name), "args": arguments}
     return {"functionCall": call} | ({} if signature is None else {"thoughtSignature": signature})
