@@ -11,6 +11,7 @@ import pytest
 from aigateway_core.builtin.providers import aigateway_register_providers
 from aigateway_core.plugin import (
     ChatRequest,
+    Dialect,
     Message,
     Provider,
     ProviderSpec,
@@ -132,3 +133,32 @@ def test_an_api_key_goes_where_each_kind_wants_it() -> None:
     assert SPECS["openai-compatible"].auth_options == {}
     assert SPECS["anthropic-compatible"].auth_options == {"header": "x-api-key", "prefix": ""}
     assert {spec.auth for spec in SPECS.values()} == {"api_key"}
+
+
+def test_a_copy_of_anthropics_api_may_name_the_maker_of_its_models() -> None:
+    thinking = {"type": "thinking", "thinking": "hm", "signature": "s-1"}
+    answer = json.dumps({**ANTHROPIC_ANSWER, "content": [thinking]}).encode()
+
+    def spoken(**options: Any) -> Dialect:
+        provider = built("anthropic-compatible", **options)
+        assert isinstance(provider, SpeaksNatively)
+        endpoint = provider.endpoint("anthropic", "chat", "m-1")
+        assert endpoint is not None
+        return endpoint.dialect
+
+    anthropic, copy, other = spoken(), spoken(origin="deepseek"), spoken(origin="kimi")
+    assert json.loads(anthropic.native_response(answer, "m").body)["content"] == [thinking]
+    shown = json.loads(copy.native_response(answer, "m").body)["content"]
+    assert shown != [thinking]
+    body: dict[str, Any] = {"messages": [{"role": "assistant", "content": [*shown, {"type": "text", "text": "a"}]}]}
+    got = {
+        name: dialect.native_request(body, "m")["messages"][0]["content"][:-1]
+        for name, dialect in {"anthropic": anthropic, "copy": copy, "other": other}.items()
+    }
+    assert got == {"anthropic": [], "copy": [thinking], "other": []}
+
+
+@pytest.mark.parametrize("origin", ["", "Deep Seek", "a.b", "-"])
+def test_a_makers_name_is_a_plain_word(origin: str) -> None:
+    with pytest.raises(StructuringError, match="origin"):
+        built("anthropic-compatible", origin=origin)

@@ -47,13 +47,17 @@ class OpenAICompatibleConfig:
 class AnthropicCompatibleConfig:
     """``base_url`` excludes the version (``https://api.example.com``), as Anthropic's own clients have it.
 
-    ``count_tokens`` says whether the server has an operation for that; false spares it the question.
+    ``count_tokens`` says whether the server has an operation for that; false spares it the question. ``origin`` names
+    the maker of models that are not Anthropic's: thinking is then kept between that maker and its clients.
     """
 
     base_url: str
     models: tuple[str, ...] = ()
     headers: Mapping[str, str] = attrs.field(factory=dict)
     count_tokens: bool = True
+    origin: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.matches_re(r"[a-z][a-z0-9-]{0,39}"))
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -255,10 +259,14 @@ class AnthropicCompatibleProvider(_Counting):
 
     def __init__(self, config: AnthropicCompatibleConfig) -> None:
         super().__init__(config)
+        profile = self.dialect.profile
+        if config.origin is not None:
+            profile = attrs.evolve(profile, origin=config.origin)
+            self._wire = attrs.evolve(self._wire, dialect=Anthropic(profile))
         # The API asks for its version; one that the configuration names comes later and wins.
-        self._headers = {"anthropic-version": self.dialect.profile.version, **self._headers}
+        self._headers = {"anthropic-version": profile.version, **self._headers}
         if config.count_tokens:
-            dialect = AnthropicTokenCount(self.dialect.profile)
+            dialect = AnthropicTokenCount(profile)
             self.counting = attrs.evolve(self._wire, dialect=dialect, path=f"{self.path}/count_tokens")
 
 
