@@ -166,3 +166,29 @@ async def test_an_account_that_needs_a_login_is_not_asked(entry: Callable[..., P
     watched = Watched(Store(row("good"), row("dead", status="needs_login", status_reason="revoked")), entry)
     await watched.live.reload()
     assert watched.accounts() == ["good"]
+
+
+async def test_a_change_that_another_worker_tells_of_is_seen_at_once(entry: Callable[..., ProviderEntry]) -> None:
+    store = Store()
+    watched = Watched(store, entry)
+    watched.live._interval = 60
+    await watched.live.start()
+    await asyncio.sleep(0)
+    store.rows, store.number = (row("a"),), 2
+    watched.state.announce(1)
+    await asyncio.sleep(0.05)
+    assert watched.accounts() == []  # no news
+    watched.state.announce(2)
+    await until(lambda: watched.accounts() == ["a"])
+    await watched.live.aclose()
+
+
+async def test_a_change_that_was_made_here_is_told_to_the_other_workers(entry: Callable[..., ProviderEntry]) -> None:
+    watched = Watched(Store(), entry)
+    told: list[int] = []
+    watched.state.on_announcement(told.append)
+    await watched.live.start()
+    assert told == []
+    await watched.live.notice()
+    assert told == [1]
+    await watched.live.aclose()

@@ -230,7 +230,7 @@ def test_all_problems_are_told_at_once() -> None:
 server: {port: 99999, prot: 1}
 sever: {}
 database: []
-redis: {enabled: true}
+redis: {enabled: true, prot: 1}
 proxy: {}
 keys: {admin: x}
 source: here
@@ -245,13 +245,13 @@ log: {level: loud}
         "config.yaml: server.port: must be at most 65535, got 99999",
         "config.yaml: server.prot: unknown key; did you mean 'port'?",
         "config.yaml: database: expected a mapping, got a list",
+        "config.yaml: redis.prot: unknown key; did you mean 'port'?",
         "AIGATEWAY__UPSTREAM__MAX_ATTEMPTS: upstream.max_attempts: expected an integer, got 'none'",
         "config.yaml: providers.acme.api_key: " + secret,
         "config.yaml: providers.acme.priority: expected an integer, got 'high'",
         "config.yaml: providers.Bad Name: expected a mapping, got 'x'",
         "config.yaml: log.level: expected one of debug, info, warning, error, got 'loud'",
         "config.yaml: sever: unknown key; did you mean 'server'?",
-        "config.yaml: redis: unknown key; shared state in Redis comes with a later version",
         "config.yaml: proxy: unknown key; outbound proxies come with a later version",
         "config.yaml: keys: unknown key",
         "config.yaml: source: unknown key",
@@ -262,7 +262,7 @@ log: {level: loud}
 
 def test_more_than_one_worker_is_refused_with_the_reason() -> None:
     (problem,) = problems("server: {workers: 2}")
-    reason = "more than one worker needs shared state in Redis, which comes with a later version"
+    reason = "more than one worker comes with a later version; until then start several gateways with one Redis"
     assert problem == f"config.yaml: server.workers: {reason}"
 
 
@@ -388,3 +388,40 @@ def test_every_key_has_its_heading_in_the_document_and_every_heading_its_key() -
     ]
     assert headings[:3] == ["AIGATEWAY_ADMIN_KEY", "AIGATEWAY_CLIENT_KEY", "AIGATEWAY_MASTER_KEY"]
     assert headings[3:] == keys_of(Settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://:hunter@localhost:6380/3",
+        "rediss://user:hunter@redis.example:6380/0",
+        "sentinel://one:26379,two:26379/gateway",
+        "sentinel://:hunter@one,two:26380/gateway/2?sentinel_password=other",
+    ],
+)
+def test_redis_is_found_by_its_url(url: str) -> None:
+    settings = load(None, {"AIGATEWAY__REDIS__URL": url, "AIGATEWAY__REDIS__ENABLED": "true"})
+    assert settings.redis.url is not None
+    assert settings.redis.url.reveal() == url
+    assert "hunter" not in str(describe(settings)["redis"])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost",
+        "localhost:6380",
+        "redis://",
+        "redis://:hunter@localhost:port/0",
+        "redis://localhost:99999",
+        "redis://localhost/first",
+        "sentinel://one,two",
+        "sentinel://one,,two/gateway",
+    ],
+)
+def test_what_is_no_address_of_redis_is_refused_and_not_repeated(url: str) -> None:
+    found = problems("", AIGATEWAY__REDIS__URL=url)
+    assert len(found) == 1
+    assert "redis.url" in found[0]
+    assert "hunter" not in found[0]

@@ -30,9 +30,12 @@ from aigateway_core.recording import Recorder, RecorderLimits
 from aigateway_core.renewal import Renewals
 from aigateway_core.routing import Router
 from aigateway_core.secret import Secret
-from aigateway_core.settings import DatabaseSettings, Settings, UpstreamSettings
+from aigateway_core.settings import DatabaseSettings, RedisSettings, Settings, UpstreamSettings
 from aigateway_core.snapshot import CurrentSnapshot, Snapshot
+from aigateway_core.state import State
+from aigateway_core.state.link import RedisAddress
 from aigateway_core.state.memory import MemoryState
+from aigateway_core.state.redis import RedisState
 from aigateway_core.state.tokens import SealedTokens
 from aigateway_core.storage import SYSTEM, Actor, DatabaseLocation, MySQLServer, SQLiteFile, Storage
 from aigateway_core.upstream import Limits
@@ -67,6 +70,17 @@ def key_ring(settings: Settings) -> KeyRing:
     return load_key_ring(settings.keys.master, where.path if isinstance(where, SQLiteFile) else None)
 
 
+def shared_state(settings: RedisSettings) -> State:
+    """What requests and workers share: in Redis where there is one, else in this process. Opens nothing yet."""
+    return RedisState(_address(settings), settings.prefix) if settings.enabled else MemoryState()
+
+
+def _address(settings: RedisSettings) -> RedisAddress:
+    return RedisAddress(
+        host=settings.host, port=settings.port, db=settings.db, password=settings.password, url=settings.url
+    )
+
+
 def limits(settings: UpstreamSettings) -> Limits:
     """The deadlines of a call."""
     return Limits(
@@ -88,7 +102,7 @@ class House:
         self._opened = AsyncExitStack()
         self._snapshot = CurrentSnapshot()
         self._secrets: tuple[Snapshot | None, Sequence[Secret], tuple[Secret, ...]] = (None, (), ())
-        self._state = MemoryState()
+        self._state = shared_state(settings.redis)
         self._credentials = Credentials()
         self._destinations = Destinations.allowing(settings.security.allow_private_hosts)
         self._transports = Transports(self._destinations)
@@ -125,6 +139,8 @@ class House:
         async with AsyncExitStack() as opened:
             storage = assembly.ledger.books = await opened.enter_async_context(await open_storage(assembly.settings))
             await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
+            opened.push_async_callback(self._state.aclose)
+            await self._state.start()
             opened.push_async_callback(self._transports.aclose)
             cache = SealedTokens(self._state, key_ring(assembly.settings))
             self._credentials.renewals = Renewals(storage.accounts, storage.tokens, self._egress, cache)
@@ -161,7 +177,9 @@ class House:
         snapshot, tokens = self._snapshot.value, self._credentials.tokens
         if self._secrets[0] is not snapshot or self._secrets[1] is not tokens:
             settings, configured = self._assembly.settings, self._assembly.configured
-            keys = (settings.keys.admin, settings.keys.client, settings.keys.master, settings.database.password)
+            redis = _address(settings.redis)
+            keys = [settings.keys.admin, settings.keys.client, settings.keys.master, settings.database.password]
+            keys += [redis.password, redis.url, redis.password_in_url]
             accounts = [*self._assembly.accounts, *(each for group in snapshot.accounts.values() for each in group)]
             holders = [
                 each for provider in configured.providers for each in (provider.config, provider.strategy_config)

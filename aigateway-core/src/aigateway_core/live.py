@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
@@ -54,6 +55,8 @@ class LiveSnapshot:
         self._loading = asyncio.Lock()
         self._failing = False
         self._revisions: Mapping[str, datetime] = {}
+        self._hinted = asyncio.Event()
+        state.on_announcement(self._hear)
 
     async def start(self) -> None:
         """Load for the first time, then keep watch."""
@@ -88,10 +91,20 @@ class LiveSnapshot:
             await self.reload()
         except GatewayError as error:
             self._tell(error)
+        else:
+            self._state.announce(self._current.value.version)
+
+    def _hear(self, version: int) -> None:
+        """Another worker has told of a change; only a hint, since the watch would see it by itself."""
+        if version > self._current.value.version:
+            self._hinted.set()
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(self._interval)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._hinted.wait()
+            self._hinted.clear()
             try:
                 if await self._store.version() != self._current.value.version:
                     await self.reload()

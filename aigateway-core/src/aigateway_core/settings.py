@@ -13,12 +13,15 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import attrs
 import platformdirs
 
 from aigateway_core import sources
 from aigateway_core.converter import EnvironmentText, Range, Reference
+from aigateway_core.environment_keys import KeySettings as KeySettings
+from aigateway_core.environment_keys import keys_of
 from aigateway_core.errors import SettingsError
 from aigateway_core.secret import MASK, Secret, scrub
 from aigateway_core.structuring import Problem, StructuringError, near, structure
@@ -71,6 +74,19 @@ class DatabaseSettings:
     user: str = "aigateway"
     password: Secret | None = None
     database: str = "aigateway"
+
+
+@attrs.frozen(kw_only=True)
+class RedisSettings:
+    """Where several gateways share their state, if they do. A ``url`` says it all at once, and beats the rest."""
+
+    enabled: bool = False
+    host: str = "localhost"
+    port: Port = 6380
+    password: Secret | None = None
+    db: Annotated[int, Range(at_least=0)] = 0
+    url: Secret | None = None
+    prefix: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -143,20 +159,12 @@ class LogSettings:
 
 
 @attrs.frozen(kw_only=True)
-class KeySettings:
-    """Keys that only the environment may give: ``AIGATEWAY_ADMIN_KEY`` and its like."""
-
-    admin: Secret | None = None
-    client: Secret | None = None
-    master: Secret | None = None
-
-
-@attrs.frozen(kw_only=True)
 class Settings:
     """Everything that was said, and the defaults for what was not. ``source`` is the file, if there was one."""
 
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = attrs.field(factory=DatabaseSettings)
+    redis: RedisSettings = RedisSettings()
     upstream: UpstreamSettings = UpstreamSettings()
     plugins: PluginsSettings = PluginsSettings()
     providers: Mapping[str, ProviderSettings] = attrs.field(factory=dict)
@@ -164,7 +172,7 @@ class Settings:
     recording: RecordingSettings = RecordingSettings()
     stats: Mapping[str, SinkSettings] = attrs.field(factory=dict)
     log: LogSettings = LogSettings()
-    keys: KeySettings = KeySettings()
+    keys: KeySettings = attrs.field(factory=KeySettings)
     source: Path | None = None
 
 
@@ -179,7 +187,7 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     tree = sources.read(source) if source else {}
     problems = sources.overlay(tree, environ)
     problems += [str(problem) for problem in _unknown_sections(tree, source)]
-    keys, wrong_keys = _keys(environ)
+    keys, wrong_keys = keys_of(environ)
     problems += wrong_keys
     try:
         settings = structure(_divided(sources.referring(_known(tree), environ)), Settings)
@@ -205,7 +213,6 @@ CORE_KEYS: Mapping[str, frozenset[str]] = {
     "stats": frozenset({"enabled"}),
 }
 _COMING = {
-    "redis": "shared state in Redis comes with a later version",
     "proxy": "outbound proxies come with a later version",
 }
 
@@ -261,43 +268,28 @@ def _refused(settings: Settings) -> list[Problem]:
         if not _PROVIDER_NAME.fullmatch(name)
     ]
     if settings.server.workers > 1:
-        reason = "more than one worker needs shared state in Redis, which comes with a later version"
+        reason = "more than one worker comes with a later version; until then start several gateways with one Redis"
         problems.append(Problem("server.workers", reason))
+    if settings.redis.url is not None and (trouble := _trouble_with_redis(settings.redis.url.reveal())):
+        problems.append(Problem("redis.url", trouble))
     return problems
 
 
-# -- keys from the environment
-
-_MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
-_MIN_KEY_LENGTH = 32
-_MIN_KEY_VARIETY = 8
-_PLACEHOLDER = re.compile(r"(?i)change[-_ ]?me|your[-_ ]|placeholder|replace[-_ ]|example|^sk-1234|password")
-
-
-def _keys(environ: Mapping[str, str]) -> tuple[KeySettings, list[str]]:
-    given = {role: _secret(environ.get(f"AIGATEWAY_{role}_KEY")) for role in ("ADMIN", "CLIENT", "MASTER")}
-    problems = [
-        f"AIGATEWAY_{role}_KEY: {trouble}; make one with: {_MAKE_KEY}"
-        for role in ("ADMIN", "CLIENT")
-        if (key := given[role]) and (trouble := _weakness(key.reveal()))
-    ]
-    if given["ADMIN"] and given["ADMIN"] == given["CLIENT"]:
-        problems.append("AIGATEWAY_CLIENT_KEY: is the admin key; the two must differ")
-    return KeySettings(admin=given["ADMIN"], client=given["CLIENT"], master=given["MASTER"]), problems
-
-
-def _secret(value: str | None) -> Secret | None:
-    return Secret(value) if value else None
-
-
-def _weakness(key: str) -> str | None:
-    if not key.isascii() or not key.isprintable() or " " in key:
-        return "has characters that no HTTP header can carry"
-    if _PLACEHOLDER.search(key) or len(set(key)) < min(_MIN_KEY_VARIETY, len(key)):
-        return "is a placeholder"
-    if len(key) < _MIN_KEY_LENGTH:
-        return f"is too short: at least {_MIN_KEY_LENGTH} characters"
-    return None
+def _trouble_with_redis(url: str) -> str | None:
+    """What is wrong with such an address, said without repeating it: there may be a password in it."""
+    try:
+        parts = urlsplit(url)
+        hosts = parts.netloc.rpartition("@")[2].split(",")
+        ports = [int(port) for _, colon, port in (host.rpartition(":") for host in hosts) if colon]
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in ("redis", "rediss", "sentinel") or not all(hosts) or not all(0 < p < 65536 for p in ports):
+        return "expected redis://host:port/db, rediss://host:port/db or sentinel://host:port,host:port/name/db"
+    path = parts.path.removeprefix("/")
+    service, _, database = path.partition("/") if parts.scheme == "sentinel" else ("-", "", path)
+    if not service:
+        return "names no service: sentinel://host:port,host:port/name/db"
+    return "the number of the database is none" if database and not database.isdigit() else None
 
 
 # -- for people

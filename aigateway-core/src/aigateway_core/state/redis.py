@@ -1,0 +1,334 @@
+"""State that many workers share, in Redis.
+
+Every worker keeps what it has to know in memory and answers from there; Redis carries it to the others. What a worker
+changes is written without waiting, and told to the others on a channel; once in a while each looks up what it may have
+missed. A request waits for Redis only when it brings a conversation that this worker has not met, or when there are no
+turns left from the last block. While Redis is away all goes on in memory, and what has changed meanwhile is written
+when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aigateway_core.state import Cooldown, DailyCount, Lease
+from aigateway_core.state.hints import Hints
+from aigateway_core.state.leases import Leases
+from aigateway_core.state.link import AwayError, Command, Link, RedisAddress, is_about_the_value
+from aigateway_core.state.memory import AFFINITY_SECONDS, MemoryState
+from aigateway_core.state.outbox import Outbox
+from aigateway_core.state.recent import Recent
+from aigateway_core.state.turns import Turns
+from aigateway_core.state.wire import (
+    Keys,
+    are_texts,
+    read_cooldown,
+    read_member,
+    write_cooldown,
+    write_member,
+)
+
+log = logging.getLogger(__name__)
+
+_GATHER_SECONDS = 0.005
+"""How long the first write waits for others to go with."""
+
+_LOOK_SECONDS = 2.0
+"""How often a worker looks up what others may have told while it did not listen."""
+
+_MOST_AT_ONCE = 1000
+_LARGEST_TOKEN = 64 << 10
+_DAY = 86400
+
+
+class RedisState:
+    """The state of all workers that use the same Redis, database and prefix."""
+
+    def __init__(self, address: RedisAddress, prefix: str = "") -> None:
+        self._keys = Keys(prefix)
+        self._link = Link(address)
+        self._local = MemoryState()
+        self._outbox = Outbox(self._link, self._heal)
+        self._turns = Turns(self._link, self._keys, self._heal)
+        self._leases = Leases(self._link, self._keys, self._local)
+        self._hints = Hints(self._link, self._keys, self._hear, self._look_soon)
+        self._kept_alive: Recent[str, float] = Recent(50_000)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._look_again = 0.0
+
+    # -- accounts
+
+    async def take_turn(self, provider_id: str, model: str) -> int:
+        """The next number of the round-robin of all workers, or of this one's own while Redis is away."""
+        return await self._turns.take(provider_id, model)
+
+    @property
+    def changes(self) -> int:
+        """Grows with every change of a cooldown, whoever made it."""
+        return self._local.changes
+
+    def resting(self, model: str) -> Mapping[str, Cooldown]:
+        """Which accounts rest for this model now."""
+        return self._local.resting(model)
+
+    def cooldown(self, account_id: str, model: str) -> Cooldown | None:
+        """What keeps this account from being asked."""
+        return self._local.cooldown(account_id, model)
+
+    def cool(self, account_id: str, model: str, cooldown: Cooldown) -> None:
+        """Let it rest here at once, and at the other workers a moment later."""
+        self._local.cool(account_id, model, cooldown)
+        if self._local.cooldowns_of(account_id).get(model) is not cooldown or cooldown.until <= time.time():
+            return
+        key = self._keys.cooldown(account_id, model)
+        value = write_cooldown(cooldown)
+        end: Command = ("PXAT", int(cooldown.until * 1000)) if cooldown.passes else ()
+        self._outbox.put(
+            key,
+            ("SET", key, value, *end),
+            ("ZADD", self._keys.cooldowns, cooldown.until, write_member(account_id, model)),
+            self._hints.tell(cool=[account_id, model, value.decode()]),
+        )
+
+    def clear(self, account_id: str) -> None:
+        """Forget its cooldowns. The other workers see by themselves that the account has been changed."""
+        for model in self._local.cooldowns_of(account_id):
+            key = self._keys.cooldown(account_id, model)
+            self._outbox.put(key, ("DEL", key), ("ZREM", self._keys.cooldowns, write_member(account_id, model)))
+        self._local.clear(account_id)
+
+    # -- affinity
+
+    async def bound(self, conversation: str, provider_id: str, model: str) -> str | None:
+        """The account of this conversation: as this worker knows it, else as another has told Redis."""
+        known = self._local.recall(conversation, provider_id, model)
+        key = self._keys.affinity(conversation, provider_id, model)
+        if known is not None:
+            self._keep_alive(key)
+            return known
+        if not self._link.up:
+            return None
+        self._turns.prepare(provider_id, model)
+        found = await self._get(key, 255)
+        if not found:
+            return None
+        account_id = found.decode("utf-8", "replace")
+        # It may have been bound here while this was asked.
+        bound = self._local.recall(conversation, provider_id, model)
+        if bound is None:
+            self._local.bind(conversation, provider_id, model, account_id)
+        return bound or account_id
+
+    def bind(self, conversation: str, provider_id: str, model: str, account_id: str) -> None:
+        """Bind it here at once; workers that know of another account are told."""
+        before = self._local.recall(conversation, provider_id, model)
+        self._local.bind(conversation, provider_id, model, account_id)
+        key = self._keys.affinity(conversation, provider_id, model)
+        told: list[Command] = [("SET", key, account_id, "EX", int(AFFINITY_SECONDS))]
+        if before not in (None, account_id):
+            told.append(self._hints.tell(moved=[conversation, provider_id, model, account_id]))
+        self._kept_alive.put(key, time.monotonic())
+        self._outbox.put(key, *told)
+
+    def _keep_alive(self, key: str) -> None:
+        """Let a binding that is used live on in Redis too; it need not hear of every use."""
+        now = time.monotonic()
+        if now - self._kept_alive.get(key, 0.0) > AFFINITY_SECONDS / 4:
+            self._kept_alive.put(key, now)
+            if key not in self._outbox:
+                self._outbox.put(key, ("EXPIRE", key, int(AFFINITY_SECONDS)))
+
+    # -- tokens
+
+    async def token(self, provider_id: str, account_id: str) -> bytes | None:
+        """The newest token that any worker has put here; this worker's own while Redis is away."""
+        key = self._keys.token(provider_id, account_id)
+        found = None if key in self._outbox else await self._get(key, _LARGEST_TOKEN)
+        if found is None:
+            return await self._local.token(provider_id, account_id)
+        if found and len(found) <= _LARGEST_TOKEN:
+            return found
+        # Another worker has deleted it, or it is none.
+        await self._local.delete_token(provider_id, account_id)
+        return None
+
+    async def put_token(self, provider_id: str, account_id: str, sealed: bytes, seconds: float) -> None:
+        """Keep it here and in Redis."""
+        await self._local.put_token(provider_id, account_id, sealed, seconds)
+        until = int((time.time() + seconds) * 1000)
+        key = self._keys.token(provider_id, account_id)
+        await self._tell(key, ("SET", key, sealed, "PXAT", until) if seconds > 0 else ("DEL", key))
+
+    async def delete_token(self, provider_id: str, account_id: str) -> None:
+        """Forget it here and in Redis."""
+        await self._local.delete_token(provider_id, account_id)
+        key = self._keys.token(provider_id, account_id)
+        await self._tell(key, ("DEL", key))
+
+    async def _tell(self, key: str, command: Command) -> None:
+        """Write now what others will look for, or as soon as that is possible."""
+        self._outbox.drop(key)
+        try:
+            await self._link.ask(command)
+        except AwayError:
+            if key not in self._outbox:
+                self._outbox.put(key, command)
+
+    # -- locks
+
+    async def acquire(self, name: str, seconds: float) -> Lease | None:
+        """Hold the lock; the lease tells whether other processes can see it."""
+        return await self._leases.acquire(name, seconds)
+
+    async def renew(self, lease: Lease, seconds: float) -> bool:
+        """Hold it for longer."""
+        return await self._leases.renew(lease, seconds)
+
+    async def release(self, lease: Lease) -> None:
+        """Give it back."""
+        await self._leases.release(lease)
+
+    # -- the day's counters
+
+    def count(self, proxy_id: int, *, failed: bool) -> None:
+        """Add one, here at once and in Redis a moment later."""
+        self._local.count(proxy_id, failed=failed)
+        midnight = (int(time.time()) // _DAY + 1) * _DAY
+        self._outbox.count(self._keys.requests(proxy_id), midnight)
+        if failed:
+            self._outbox.count(self._keys.errors(proxy_id), midnight)
+
+    async def today(self, proxy_id: int) -> DailyCount:
+        """What all workers have counted, or this one alone while Redis is away."""
+        requests = await self._get(self._keys.requests(proxy_id), 32)
+        errors = await self._get(self._keys.errors(proxy_id), 32)
+        if requests is None or errors is None:
+            return await self._local.today(proxy_id)
+        return DailyCount(_number(requests), _number(errors))
+
+    # -- hints
+
+    def announce(self, version: int) -> None:
+        """Tell the listeners here at once, and those of other workers a moment later."""
+        self._local.announce(version)
+        self._outbox.put("version", self._hints.tell(version=version))
+
+    def on_announcement(self, heard: Callable[[int], None]) -> None:
+        """Remember who listens here."""
+        self._local.on_announcement(heard)
+
+    def _hear(self, said: Mapping[str, Any]) -> None:
+        version: Any = said.get("version")
+        cooled: Any = said.get("cool")
+        moved: Any = said.get("moved")
+        if type(version) is int:
+            self._local.announce(version)
+        if are_texts(cooled, 3) and (cooldown := read_cooldown(cooled[2])) is not None:
+            self._local.cool(cooled[0], cooled[1], cooldown)
+        # Who does not know the conversation will ask when it comes.
+        if are_texts(moved, 4) and self._local.recall(*moved[:3]) is not None:
+            self._local.bind(*moved)
+
+    def _look_soon(self) -> None:
+        self._look_again = 0.0
+
+    # -- its own life
+
+    async def start(self) -> None:
+        """Begin to listen and to write, whether Redis is there or not."""
+        if await self._link.probe("SET", self._keys.probe, 1, "EX", 60):
+            await self._look()
+        for name, work in (("writes", self._write()), ("hints", self._hints.listen())):
+            self._tasks.append(asyncio.create_task(work, name=f"redis-{name}"))
+        if self._link.up:
+            await _no_longer_than(0.5, self._hints.listening.wait())
+
+    async def aclose(self) -> None:
+        """Write what is left, if Redis takes it, and close all connections."""
+        await self._outbox.flush(time.time())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._turns.aclose()
+        await _no_longer_than(1.0, self._link.aclose())
+
+    async def _write(self) -> None:
+        while True:
+            try:
+                await self._turn_of_writing()
+            except Exception:
+                log.exception("the state could not be written to Redis")
+                await asyncio.sleep(1.0)
+
+    async def _turn_of_writing(self) -> None:
+        if not self._link.up:
+            await asyncio.sleep(max(self._link.due, 0.01))
+            if await self._link.probe("SET", self._keys.probe, 1, "EX", 60):
+                self._look_again = 0.0
+            return
+        await _no_longer_than(max(0.0, self._look_again - time.monotonic()), self._outbox.waiting.wait())
+        await asyncio.sleep(_GATHER_SECONDS)
+        await self._outbox.flush(time.time())
+        if time.monotonic() >= self._look_again:
+            await self._look()
+
+    async def _look(self) -> None:
+        """Learn of cooldowns that were told while this worker did not listen."""
+        self._look_again = time.monotonic() + _LOOK_SECONDS
+        index, now = self._keys.cooldowns, time.time()
+        try:
+            commands: list[Command] = [
+                ("ZREMRANGEBYSCORE", index, "-inf", now),
+                ("ZRANGEBYSCORE", index, now, "+inf", "LIMIT", 0, _MOST_AT_ONCE),
+            ]
+            _, members = answers = await self._link.ask(*commands)
+            for command, answer in zip(commands, answers, strict=True):
+                self._heal(command, answer)
+            pairs = [pair for each in members if (pair := read_member(each))] if type(members) is list else []
+            unknown = [pair for pair in pairs if self._local.cooldowns_of(pair[0]).get(pair[1]) is None]
+            if unknown:
+                found = await self._link.ask(*(("GETRANGE", self._keys.cooldown(*pair), 0, 1000) for pair in unknown))
+                self._learn(dict(zip(unknown, found, strict=True)))
+        except AwayError:
+            return
+
+    def _learn(self, found: Mapping[tuple[str, str], Any]) -> None:
+        for (account_id, model), value in found.items():
+            # An account that was mended here a moment ago is not to rest because Redis has not heard of it yet.
+            if self._keys.cooldown(account_id, model) in self._outbox:
+                continue
+            if (cooldown := read_cooldown(value)) is not None and cooldown.until > time.time():
+                self._local.cool(account_id, model, cooldown)
+
+    async def _get(self, key: str, most: int) -> bytes | None:
+        """The first bytes under a key, none where there is nothing. None while Redis is away."""
+        command: Command = ("GETRANGE", key, 0, most)
+        try:
+            (found,) = await self._link.ask(command)
+        except AwayError:
+            return None
+        self._heal(command, found)
+        return found if type(found) is bytes else b""
+
+    def _heal(self, command: Command, answer: object) -> None:
+        """Take away what somebody else has put under a key of ours."""
+        if is_about_the_value(answer):
+            key = str(command[1])
+            log.warning("under the key %s in Redis stands what does not belong there: it is deleted", key)
+            self._outbox.put(f"heal {key}", ("DEL", key))
+
+
+async def _no_longer_than(seconds: float, work: Any) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except TimeoutError:
+        return
+
+
+def _number(value: bytes) -> int:
+    return int(value) if value.isdigit() else 0

@@ -1,0 +1,120 @@
+"""How the state is written down in Redis: keys and values. No value holds a secret that is not sealed.
+
+The keys keep the names that users of the gateway know; every command touches one key, so that a Redis Cluster may
+spread them as it likes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import attrs
+import orjson
+
+from aigateway_core.state import Cooldown, Status
+
+
+@attrs.frozen
+class Keys:
+    """The names of all keys, each with the prefix of the settings before it."""
+
+    prefix: str = ""
+
+    def turns(self, provider_id: str, model: str) -> str:
+        """The counter of a round-robin."""
+        return f"{self.prefix}account:rr:{provider_id}:{model}"
+
+    def token(self, provider_id: str, account_id: str) -> str:
+        """A cached token, sealed."""
+        return f"{self.prefix}auth:{provider_id}:{account_id}"
+
+    def cooldown(self, account_id: str, model: str) -> str:
+        """Why and until when an account rests for a model."""
+        return f"{self.prefix}cooldown:{account_id}:{model}"
+
+    @property
+    def cooldowns(self) -> str:
+        """Which cooldowns there are, by their ends."""
+        return f"{self.prefix}cooldowns"
+
+    def affinity(self, conversation: str, provider_id: str, model: str) -> str:
+        """The account of a conversation."""
+        return f"{self.prefix}affinity:{provider_id}:{model}:{conversation}"
+
+    def lock(self, name: str) -> str:
+        """Who holds a lock, and until when."""
+        return f"{self.prefix}lock:{name}"
+
+    def requests(self, proxy_id: int) -> str:
+        """What an outbound proxy has carried today."""
+        return f"{self.prefix}stats:proxy:{proxy_id}:requests:today"
+
+    def errors(self, proxy_id: int) -> str:
+        """What of it has failed."""
+        return f"{self.prefix}stats:proxy:{proxy_id}:errors:today"
+
+    @property
+    def hints(self) -> str:
+        """The channel on which workers tell each other what has changed."""
+        return f"{self.prefix}hints"
+
+    @property
+    def probe(self) -> str:
+        """Written to find out whether Redis takes writes."""
+        return f"{self.prefix}probe"
+
+
+def write_cooldown(cooldown: Cooldown) -> bytes:
+    """A cooldown as JSON; one without an end has none."""
+    until = cooldown.until if cooldown.passes else None
+    return orjson.dumps({"until": until, "reason": cooldown.reason, "status": cooldown.status})
+
+
+def read_cooldown(value: Any) -> Cooldown | None:
+    """The cooldown that somebody wrote down; None for what is none."""
+    said = _object(value)
+    until, reason = said.get("until"), said.get("reason")
+    status: Any = said.get("status")
+    if type(reason) is not str or status not in get_args(Status) or not isinstance(until, int | float | None):
+        return None
+    return Cooldown(math.inf if until is None else float(until), reason, status)
+
+
+def write_member(account_id: str, model: str) -> bytes:
+    """An account and a model, as one entry of the index."""
+    return orjson.dumps([account_id, model])
+
+
+def read_member(value: Any) -> tuple[str, str] | None:
+    """What :func:`write_member` wrote; None for anything else."""
+    pair = _parsed(value)
+    return (pair[0], pair[1]) if are_texts(pair, 2) else None
+
+
+def write_hint(sender: str, **said: Any) -> bytes:
+    """A message to all workers."""
+    return orjson.dumps({"from": sender, **said})
+
+
+def read_hint(value: Any) -> dict[str, Any]:
+    """What :func:`write_hint` wrote; empty for anything else."""
+    return _object(value)
+
+
+def are_texts(values: Any, number: int) -> bool:
+    """Whether this is a list of so many texts."""
+    return isinstance(values, Sequence) and len(values) == number and all(type(each) is str for each in values)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    parsed = _parsed(value)
+    return parsed if type(parsed) is dict else {}
+
+
+def _parsed(value: Any) -> Any:
+    try:
+        return orjson.loads(value)
+    except (orjson.JSONDecodeError, TypeError):
+        return None
