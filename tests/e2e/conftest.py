@@ -10,6 +10,8 @@ import anthropic
 import openai
 import pytest
 from e2e.fakes.anthropic import AnthropicWire
+from e2e.fakes.anthropic_count import AnthropicCountWire
+from e2e.fakes.embeddings import EmbeddingsWire
 from e2e.fakes.gemini import GeminiWire
 from e2e.fakes.glm import GLMWire
 from e2e.fakes.openai import OpenAIWire
@@ -22,11 +24,12 @@ from e2e.house import KEYS, Vendors
 @pytest.fixture(scope="session")
 def vendors() -> Iterator[Vendors]:
     """The vendors for the whole run; a test that scripts one of them uses a model name of its own."""
+    messages = AnthropicWire()
     made = Vendors(
-        openai=FakeVendor(OpenAIWire(), [KEYS["openai"]], ResponsesWire()),
+        openai=FakeVendor(OpenAIWire(), [KEYS["openai"]], ResponsesWire(), EmbeddingsWire()),
         glm=FakeVendor(GLMWire(), [KEYS["glm"]]),
-        acme=FakeVendor(AnthropicWire(), [KEYS["acme"]]),
-        beta=FakeVendor(OpenAIWire(reasoning_content=True), [KEYS["beta"]]),
+        acme=FakeVendor(messages, [KEYS["acme"]], AnthropicCountWire(messages)),
+        beta=FakeVendor(OpenAIWire(reasoning_content=True), [KEYS["beta"]], EmbeddingsWire()),
         gamma=FakeVendor(GeminiWire(), [KEYS["gamma"]]),
     )
     for vendor in made.all:

@@ -83,6 +83,20 @@ def test_without_alt_sse_a_stream_is_one_json_array(gateway: GatewayProcess) -> 
     assert chunks[-1]["usageMetadata"]["totalTokenCount"] > 0
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("model", ["models/gpt-4o", "openai/gpt-4o", "models/gamma/gemini-3-flash"])
+def test_the_name_of_a_model_may_have_a_slash(client: genai.Client, mode: str, model: str) -> None:
+    said = ask(client, mode, model, "hello there")
+    assert "hello there" in "".join(part.text for part in said.parts or () if part.text)
+
+
+def test_a_slash_may_come_encoded(gateway: GatewayProcess) -> None:
+    body = {"contents": [{"role": "user", "parts": [{"text": "hello there"}]}]}
+    url = f"{gateway.url}/v1beta/models/gamma%2Fgemini-3-flash:generateContent"
+    answer = httpx.post(url, json=body, headers={"x-goog-api-key": CLIENT_KEY}, trust_env=False)
+    assert (answer.status_code, answer.json()["modelVersion"]) == (200, "gamma/gemini-3-flash")
+
+
 def test_an_unknown_model_is_the_sdks_not_found(client: genai.Client) -> None:
     with pytest.raises(errors.ClientError) as caught:
         client.models.generate_content(model="nobody-1", contents="hi")

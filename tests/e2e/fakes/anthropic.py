@@ -57,7 +57,16 @@ class AnthropicWire:
         if not exchange.json:
             yield Problem("The request body is not valid JSON")
             return
-        yield from anthropic_rules.problems(exchange.json, exchange.headers, self._issued)
+        yield from self.body_problems(exchange)
+
+    def body_problems(self, exchange: Exchange) -> Iterator[Problem]:
+        """What is wrong with a body that is JSON."""
+        return anthropic_rules.problems(exchange.json, exchange.headers, self._issued)
+
+    @property
+    def issued(self) -> dict[str, str]:
+        """The text of each signature that this server gave out."""
+        return self._issued
 
     def headers(self) -> dict[str, str]:
         return {"request-id": f"req_{next(self._ids):024d}", "anthropic-ratelimit-tokens-remaining": "39000"}
