@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -73,3 +73,62 @@ def damaged(draw: st.DrawFn, whole: Any) -> Any:
             case _:
                 holder[key] = draw(JSON)
     return value
+
+
+@st.composite
+def spliced(draw: st.DrawFn, whole: Any, others: Sequence[Any]) -> Any:
+    """``whole`` with values in the places of others: its own, or out of ``others``, which speak of the same thing."""
+    value = copy.deepcopy(whole)
+    for _ in range(draw(st.integers(1, 4))):
+        source = copy.deepcopy(draw(st.sampled_from([value, *others])))
+        given, targets = list(_places(source)), list(_places(value))
+        if not given or not targets:
+            break
+        (giver, from_key), (holder, key) = draw(st.sampled_from(given)), draw(st.sampled_from(targets))
+        holder[key] = giver[from_key]
+    return value
+
+
+@st.composite
+def swollen(draw: st.DrawFn, whole: Any) -> Any:
+    """``whole`` with one of its values far larger than any client or vendor sends it: long, deep, or many."""
+    value = copy.deepcopy(whole)
+    holder, key = draw(st.sampled_from(list(_places(value))))
+    match draw(st.sampled_from(["long", "deep", "many"])):
+        case "long":
+            holder[key] = draw(st.sampled_from(["x", " ", "\0", "é", '"', "\\", "{", "a.", "-"])) * 5000
+        case "deep":
+            for _ in range(draw(st.integers(1, 50))):
+                holder[key] = draw(st.sampled_from([[holder[key]], {"x": holder[key]}, {"type": holder[key]}]))
+        case "many":
+            holder[key] = [copy.deepcopy(holder[key]) for _ in range(200)]
+    return value
+
+
+@st.composite
+def garbled(draw: st.DrawFn, wire: bytes) -> bytes:
+    """``wire`` as a bad line leaves it: bytes lost, doubled, changed or added, line ends of another kind."""
+    value = bytearray(wire)
+    for _ in range(draw(st.integers(0, 4))):
+        start = draw(st.integers(0, len(value)))
+        end = min(len(value), start + draw(st.integers(0, 40)))
+        match draw(st.sampled_from(["lose", "double", "change", "add", "cut", "turn"])):
+            case "lose":
+                del value[start:end]
+            case "double":
+                value[end:end] = value[start:end]
+            case "change":
+                value[start:end] = draw(st.binary(max_size=8))
+            case "add":
+                value[start:start] = draw(st.sampled_from(_NOISE))
+            case "cut":
+                del value[start:]
+            case "turn":
+                value[start:end] = value[start:end].replace(b"\n", draw(st.sampled_from([b"\r\n", b"\r", b""])))
+    return bytes(value)
+
+
+_NOISE = (
+    *(b"\n", b"\n\n", b"\r", b"data:", b"data: [DONE]\n\n", b"event: error\n", b": comment\n\n", b"\0", b"\xff", b"{"),
+    *(b"}", b"[", b'"', b"data: {}\n\n", b"data: null\n\n", b'data: {"error":"boom"}\n\n', b"\xef\xbb\xbf", b"id: 1\n"),
+)
