@@ -25,7 +25,7 @@ from aigateway_core.events import (
     fold,
     unfold,
 )
-from aigateway_core.model import ChatResponse, ImagePart, Part, TextPart, ThinkingPart, ToolCallPart, Usage
+from aigateway_core.model import AudioPart, ChatResponse, ImagePart, Part, TextPart, ThinkingPart, ToolCallPart, Usage
 
 START = StreamStart("r-1", "m")
 STOP = StreamFinish("stop")
@@ -207,15 +207,27 @@ def test_a_stream_without_a_finish_can_be_told_from_a_whole_one() -> None:
 
 
 def test_parts_that_no_model_can_stream_are_left_out_of_a_stream() -> None:
-    response = ChatResponse(id="r", model="m", parts=(ImagePart(url="https://example.test/a.png"), TextPart("a")))
+    response = ChatResponse(id="r", model="m", parts=(AudioPart("AAAA", "wav"), TextPart("a")))
     assert fold(unfold(response)).parts == (TextPart("a"),)
+
+
+def test_a_picture_is_told_whole_between_texts() -> None:
+    picture = ImagePart("image/png", "AAAA")
+    response = ChatResponse(id="r", model="m", parts=(TextPart("a"), picture, TextPart("b"), picture, picture))
+    assert fold(unfold(response)).parts == response.parts
 
 
 def test_the_commit_point_is_any_event_a_client_would_show_or_act_on() -> None:
     response = ChatResponse(
         id="r",
         model="m",
-        parts=(ThinkingPart("a", "s"), ThinkingPart("", redacted="x"), TextPart("b"), ToolCallPart("c", "f", "{}")),
+        parts=(
+            ThinkingPart("a", "s"),
+            ThinkingPart("", redacted="x"),
+            TextPart("b"),
+            ImagePart(),
+            ToolCallPart("c", "f", "{}"),
+        ),
         usage=Usage(),
     )
     others = {type(event) for event in unfold(response) if not isinstance(event, CONTENT_EVENTS)}

@@ -12,7 +12,16 @@ from typing import TypeAlias
 
 import attrs
 
-from aigateway_core.model import ChatResponse, FinishReason, Part, TextPart, ThinkingPart, ToolCallPart, Usage
+from aigateway_core.model import (
+    ChatResponse,
+    FinishReason,
+    ImagePart,
+    Part,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    Usage,
+)
 
 
 @attrs.frozen
@@ -55,6 +64,13 @@ class RedactedThinking:
 
 
 @attrs.frozen
+class GeneratedImage:
+    """A whole picture that the model made."""
+
+    image: ImagePart
+
+
+@attrs.frozen
 class ToolCallStart:
     """A tool call begins; ``index`` counts the calls of this answer from 0."""
 
@@ -86,10 +102,14 @@ class StreamFinish:
     stop_sequence: str | None = None
 
 
-ContentEvent: TypeAlias = TextDelta | ThinkingDelta | SignatureDelta | RedactedThinking | ToolCallStart | ToolCallDelta
+ContentEvent: TypeAlias = (
+    TextDelta | ThinkingDelta | SignatureDelta | RedactedThinking | GeneratedImage | ToolCallStart | ToolCallDelta
+)
 StreamEvent: TypeAlias = StreamStart | ContentEvent | UsageUpdate | StreamFinish
 
-CONTENT_EVENTS = (TextDelta, ThinkingDelta, SignatureDelta, RedactedThinking, ToolCallStart, ToolCallDelta)
+CONTENT_EVENTS = (
+    *(TextDelta, ThinkingDelta, SignatureDelta, RedactedThinking, GeneratedImage, ToolCallStart, ToolCallDelta),
+)
 """The events that carry something a client would show or act on: the first of them is the commit point."""
 
 
@@ -140,6 +160,8 @@ class Fold:
                 self._sign(signature, origin)
             case RedactedThinking(data, origin):
                 self._add(ThinkingPart("", origin=origin, redacted=data))
+            case GeneratedImage(image):
+                self._add(image)
             case ToolCallStart(index, call_id, name):
                 self._calls[index] = self._add(ToolCallPart(call_id, name, ""))
             case ToolCallDelta(index, arguments):
@@ -216,6 +238,8 @@ def unfold(response: ChatResponse) -> Iterator[StreamEvent]:
                     yield ThinkingDelta(text, origin)
                 if signature is not None:
                     yield SignatureDelta(signature, origin)
+            case ImagePart():
+                yield GeneratedImage(part)
             case ToolCallPart(call_id, name, arguments):
                 yield ToolCallStart(calls, call_id, name)
                 yield ToolCallDelta(calls, arguments)

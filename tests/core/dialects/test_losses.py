@@ -162,6 +162,7 @@ EXAMPLES: list[dict[str, Any]] = [
     {"messages": (USER, Message("assistant", (TextPart("Once upon"),)))},
     thought(ThinkingPart("hm", "U0lH", "elsewhere")),
     said(AudioPart("AAAA", "wav")),
+    {"messages": (USER, Message("assistant", (TextPart("here"), PICTURE)), USER)},
     said(DocumentPart("video/mp4", "AAAA")),
     said(DocumentPart("text/plain", "aGVsbG8=")),
     said(DocumentPart(text="hello")),

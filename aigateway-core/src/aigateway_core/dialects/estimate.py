@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aigateway_core.events import StreamEvent, TextDelta, ThinkingDelta, ToolCallDelta, ToolCallStart
+from aigateway_core.events import GeneratedImage, StreamEvent, TextDelta, ThinkingDelta, ToolCallDelta, ToolCallStart
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import (
     AudioPart,
@@ -69,6 +69,8 @@ class OutputMeter:
                 self._rest += _size(text)
             case ThinkingDelta(text):
                 self._thinking += _size(text)
+            case GeneratedImage():
+                self._rest += _BYTES_PER_ATTACHMENT
             case ToolCallStart(_, _, name):
                 self._rest += _size(name)
             case ToolCallDelta(_, arguments):

@@ -39,6 +39,13 @@ def lost_parts(messages: Iterable[Message], is_lost: Callable[[Part], bool]) -> 
     return list(dict.fromkeys(kinds))
 
 
+def lost_pictures(messages: Iterable[Message]) -> list[str]:
+    """The pictures of earlier answers, where only what a user shows may hold some."""
+    turns = (message for message in messages if message.role == "assistant")
+    shown = any(isinstance(part, ImagePart) for turn in turns for part in turn.parts)
+    return [_NAMES[ImagePart]] if shown else []
+
+
 def lost_hints(messages: Iterable[Message], *, detail: bool = False, title: bool = False) -> list[str]:
     """What parts say besides their content, where a dialect cannot repeat it."""
     found: list[str] = []

@@ -48,6 +48,7 @@ from aigateway_core.errors import (
     retry_after,
 )
 from aigateway_core.events import (
+    GeneratedImage,
     RedactedThinking,
     SignatureDelta,
     StreamEvent,
@@ -154,6 +155,7 @@ __all__ = [
     "GeminiCompatibleProvider",
     "GeminiModelRule",
     "GeminiProfile",
+    "GeneratedImage",
     "Grant",
     "HostedTool",
     "ImagePart",

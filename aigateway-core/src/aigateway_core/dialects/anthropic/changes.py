@@ -88,6 +88,12 @@ CHANGES = (
         "no schema: that of an empty object; alternatives at the root: one object with the properties of all",
         "translation table, 1.5 (case 27)",
     ),
+    Change(
+        "messages.image",
+        "dropped",
+        "in an earlier answer; a note remains",
+        "platform.claude.com, API reference, content blocks of an assistant turn",
+    ),
     *SHORTENED,
     Change(
         "messages.system",

@@ -141,6 +141,8 @@ class _TurnWriter:
             match part:
                 case TextPart(text) if text.strip():
                     blocks.append(_text(text))
+                case ImagePart():
+                    blocks.append(_text("[image omitted]"))
                 case ThinkingPart() if part.origin == self._origin:
                     blocks += _thinking(part)
                 case ToolCallPart():

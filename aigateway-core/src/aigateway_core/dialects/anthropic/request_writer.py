@@ -11,7 +11,7 @@ from aigateway_core.dialects.anthropic.profile import AnthropicProfile, ModelRul
 from aigateway_core.dialects.anthropic.reasoning import Thinking, plan_thinking
 from aigateway_core.dialects.anthropic.tools import is_foreign, loses_tool_choice, write_tool_choice, write_tools
 from aigateway_core.dialects.dialect import Loss
-from aigateway_core.dialects.lost_parts import lost_hints, lost_parts, lost_tools
+from aigateway_core.dialects.lost_parts import lost_hints, lost_parts, lost_pictures, lost_tools
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import ChatRequest, JsonObject, Reasoning
 
@@ -89,6 +89,7 @@ def unwritten(request: ChatRequest, profile: AnthropicProfile) -> list[str]:
         *(name for name, is_lost in checks.items() if is_lost),
         *lost_tools(request, is_foreign),
         *lost_parts(request.messages, lambda part: is_unwritten(part, profile.origin)),
+        *lost_pictures(request.messages),
         *lost_hints(request.messages, detail=True),
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from aigateway_core.dialects.anthropic.content_writer import MOST_ID
 from aigateway_core.dialects.anthropic.usage import CUT_REASONS, read_finish, read_usage, write_stop, write_usage
@@ -29,6 +29,7 @@ from aigateway_core.jsontext import dumps
 from aigateway_core.model import (
     ChatRequest,
     ChatResponse,
+    ImagePart,
     JsonObject,
     Part,
     TextPart,
@@ -147,9 +148,27 @@ def call_id(upstream_id: str, response_id: str, index: int) -> str:
     return legal_tool_id(upstream_id, MOST_ID) if upstream_id else synthetic_tool_id(response_id, index, "toolu_")
 
 
+IMAGE_NOTE = "[image omitted: answers of this API hold no pictures]"
+
+
+def _told(parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts with a note for each picture; neighbouring texts are one, as they are in a stream."""
+    text = ""
+    for part in parts:
+        if isinstance(part, TextPart | ImagePart):
+            text += IMAGE_NOTE if isinstance(part, ImagePart) else part.text
+            continue
+        if text:
+            yield TextPart(text)
+        text = ""
+        yield part
+    if text:
+        yield TextPart(text)
+
+
 def _blocks(response: ChatResponse, origin: str, *, hidden: bool) -> Iterator[JsonObject]:
     calls = 0
-    for part in response.parts:
+    for part in _told(response.parts):
         match part:
             case ToolCallPart():
                 arguments = _input(part, response)

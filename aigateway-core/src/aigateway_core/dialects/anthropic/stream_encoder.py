@@ -12,7 +12,7 @@ from collections import deque
 
 from typing_extensions import override
 
-from aigateway_core.dialects.anthropic.response import call_id, hides_thinking, message_id, tool_block
+from aigateway_core.dialects.anthropic.response import IMAGE_NOTE, call_id, hides_thinking, message_id, tool_block
 from aigateway_core.dialects.anthropic.usage import CUT_REASONS, write_stop, write_usage
 from aigateway_core.dialects.arguments import GrowingArguments
 from aigateway_core.dialects.dialect import StreamEncoder
@@ -22,6 +22,7 @@ from aigateway_core.dialects.sse import format_event
 from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.events import (
     ContentEvent,
+    GeneratedImage,
     RedactedThinking,
     SignatureDelta,
     StreamEvent,
@@ -193,6 +194,8 @@ class AnthropicStreamEncoder(StreamEncoder):
         match event:
             case TextDelta(text) if text:
                 self._text_block().add(text)
+            case GeneratedImage():
+                self._text_block().add(IMAGE_NOTE)
             case ThinkingDelta(text, origin) if text:
                 self._thinking_block(origin).add(text)
             case SignatureDelta(signature, origin):

@@ -45,7 +45,7 @@ class Gemini(Dialect):
 
     Besides the fields in ``cannot_express`` a translated request loses: other vendors' hosted tools; thinking without
     a signature of this maker; an assistant turn at the very end, which this API does not continue (case 47). The
-    title of a document becomes a text before it. Of an answer it loses pictures and sound.
+    title of a document becomes a text before it. Of an answer it loses sound.
     """
 
     name: ClassVar[str] = "gemini"

@@ -25,7 +25,16 @@ from aigateway_core.dialects.gemini.signing import is_foreign, is_placeholder, u
 from aigateway_core.dialects.identifiers import digest
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import dumps
-from aigateway_core.model import JsonObject, Message, Part, TextPart, ThinkingPart, ToolCallPart, ToolResultPart
+from aigateway_core.model import (
+    ImagePart,
+    JsonObject,
+    Message,
+    Part,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 
 _ROLES = ("user", "model", "function")
 _Path: TypeAlias = tuple[str | int, ...]
@@ -169,6 +178,7 @@ class _ModelTurn:
         elif (seen := _shown(part, path)) is not None:
             self._end_of_thoughts()
             self._parts.append(seen)
+            self._sign(signature if isinstance(seen, ImagePart) else None)
 
     def call(self, call: ToolCallPart, signature: str | None) -> None:
         self._end_of_thoughts()

@@ -172,7 +172,7 @@ def sign(written: list[JsonObject], text: str, signature: str) -> None:
     """Add a signed thought; a signature without any belongs to the text before it."""
     if text:
         written.append({"text": text, "thought": True, "thoughtSignature": signature})
-    elif written and written[-1].keys() == {"text"}:
+    elif written and written[-1].keys() in ({"text"}, {"inlineData"}):
         written[-1]["thoughtSignature"] = signature
     else:
         written.append({"text": "", "thoughtSignature": signature})

@@ -13,6 +13,7 @@ from aigateway_core.dialects.gemini.content_reader import ran_code
 from aigateway_core.dialects.gemini.content_writer import sign
 from aigateway_core.dialects.gemini.errors import holds_error
 from aigateway_core.dialects.gemini.keys import field
+from aigateway_core.dialects.gemini.media import read_inline, write_media
 from aigateway_core.dialects.gemini.names import restoring
 from aigateway_core.dialects.gemini.outcome import (
     CUT_REASONS,
@@ -26,6 +27,7 @@ from aigateway_core.dialects.gemini.signing import sealed_thinking
 from aigateway_core.dialects.identifiers import digest, synthetic_tool_id
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.events import (
+    GeneratedImage,
     RedactedThinking,
     SignatureDelta,
     StreamEvent,
@@ -43,6 +45,7 @@ from aigateway_core.model import (
     ChatRequest,
     ChatResponse,
     FinishReason,
+    ImagePart,
     JsonObject,
     TextPart,
     ThinkingPart,
@@ -124,6 +127,8 @@ class AnswerReader:
             self.spoke = True
             yield from self._call(mapping(call, *path, "functionCall"), signature, (*path, "functionCall"))
             return
+        if (blob := field(part, "inlineData")) is not None:
+            yield from self._image(blob, (*path, "inlineData"))
         text = optional_string(part.get("text"), *path, "text")
         if text is None and (ran := ran_code(part, path)) is not None:
             text = ran.text
@@ -132,6 +137,13 @@ class AnswerReader:
             yield ThinkingDelta(text, self._origin) if part.get("thought") is True else TextDelta(text)
         if signature:
             yield SignatureDelta(signature, self._origin)
+
+    def _image(self, blob: Any, path: tuple[str | int, ...]) -> Iterator[StreamEvent]:
+        """A picture; what else the model made cannot be passed on."""
+        made = read_inline(blob, path)
+        if isinstance(made, ImagePart):
+            self.spoke = True
+            yield GeneratedImage(made)
 
     def _call(self, call: JsonObject, signature: str | None, path: tuple[str | int, ...]) -> Iterator[StreamEvent]:
         """A call comes whole. Its signature goes before it, where it stays apart from that of a thought."""
@@ -218,6 +230,8 @@ def _parts(response: ChatResponse, origin: str, *, hidden: bool) -> list[JsonObj
                 _write_thinking(written, part, origin, hidden=hidden)
             case TextPart(text) if text:
                 written.append({"text": text})
+            case ImagePart() if (shown := write_media(part)) is not None:
+                written.append(shown)
             case ToolCallPart():
                 written += write_call(part, held, response.finish_reason)
             case _:

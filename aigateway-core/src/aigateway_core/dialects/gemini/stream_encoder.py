@@ -14,10 +14,12 @@ from aigateway_core.dialects.arguments import GrowingArguments
 from aigateway_core.dialects.dialect import StreamEncoder
 from aigateway_core.dialects.estimate import OutputMeter
 from aigateway_core.dialects.gemini.framing import Frames, Framing
+from aigateway_core.dialects.gemini.media import write_media
 from aigateway_core.dialects.gemini.outcome import CUT_REASONS, finish_word, write_usage
 from aigateway_core.dialects.gemini.response import hides_thinking, response_id, thought, write_call
 from aigateway_core.dialects.gemini.signing import sealed_thinking
 from aigateway_core.events import (
+    GeneratedImage,
     RedactedThinking,
     SignatureDelta,
     StreamEvent,
@@ -141,6 +143,8 @@ class GeminiStreamEncoder(StreamEncoder):
                 self._queue += self._thoughts.end(signature, origin)
             case TextDelta(text) if text:
                 self._queue += [*self._thoughts.end(), {"text": text}]
+            case GeneratedImage(image) if (shown := write_media(image)) is not None:
+                self._queue += [*self._thoughts.end(), shown]
             case RedactedThinking(data, origin):
                 self._redacted(data, origin)
                 return

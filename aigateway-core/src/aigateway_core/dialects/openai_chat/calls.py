@@ -16,6 +16,7 @@ from aigateway_core.dialects.openai_tools import OpenAITool, free_text
 from aigateway_core.dialects.signatures import is_sealed, seal_part, unseal_part
 from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.events import (
+    GeneratedImage,
     RedactedThinking,
     SignatureDelta,
     StreamEvent,
@@ -167,9 +168,9 @@ class ThinkingBefore:
                 return self._sign(signature, origin)
             case RedactedThinking(data, origin):
                 self._part = ThinkingPart("", origin=origin, redacted=data)
-            case ToolCallStart() | TextDelta():
+            case ToolCallStart() | TextDelta() | GeneratedImage():
                 before_call, self._part = self._part, None
-                self._said = isinstance(event, TextDelta)
+                self._said = not isinstance(event, ToolCallStart)
                 return before_call
         return None
 

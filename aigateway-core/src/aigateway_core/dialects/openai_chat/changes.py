@@ -51,6 +51,12 @@ CHANGES = (
         "no schema: that of an empty object; objects without properties are given none",
         "case 27",
     ),
+    Change(
+        "messages.image",
+        "dropped",
+        "in an earlier answer; a note remains",
+        "OpenAI API reference, create chat completion, assistant message",
+    ),
     *SHORTENED,
     Change(
         "messages.system",

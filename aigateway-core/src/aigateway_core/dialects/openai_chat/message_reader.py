@@ -85,6 +85,7 @@ class MessageReader:
             parts.extend(_content(message, position, _ASSISTANT_PARTS))
         if refusal := optional_string(message.get("refusal"), "messages", position, "refusal"):
             parts.append(TextPart(refusal))
+        parts += _images(message, position)
         parts += _brought_back(message, "messages", position)
         parts += _tool_calls(message, position)
         if message.get("function_call") is not None:
@@ -217,6 +218,15 @@ def _thinking(message: JsonObject, position: int, parts: Iterable[Part]) -> list
         if text and not text.isspace():
             return [] if any(known in text for known in signed) else [ThinkingPart(text)]
     return []
+
+
+def _images(message: JsonObject, position: int) -> list[Part]:
+    """Pictures that the model made, as its answer had them."""
+    if (value := message.get("images")) is None:
+        return []
+    at = ("messages", position, "images")
+    images = enumerate(sequence(value, *at))
+    return [_image(mapping(image, *at, index), *at, index) for index, image in images]
 
 
 def _brought_back(owner: JsonObject, *path: str | int, before_call: bool = False) -> list[Part]:

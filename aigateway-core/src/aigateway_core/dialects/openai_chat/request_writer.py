@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aigateway_core.dialects.identifiers import legal_tool_name
-from aigateway_core.dialects.lost_parts import lost_parts, lost_tools
+from aigateway_core.dialects.lost_parts import lost_parts, lost_pictures, lost_tools
 from aigateway_core.dialects.openai_chat.message_writer import is_unwritten, write_messages
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
 from aigateway_core.dialects.openai_facts import (
@@ -69,6 +69,7 @@ def unwritten(request: ChatRequest, profile: OpenAIChatProfile) -> list[str]:
     return [
         *lost_tools(request, lambda _: True),
         *(name for name, is_lost in checks.items() if is_lost),
+        *lost_pictures(request.messages),
         *lost_parts(request.messages, lambda part: is_unwritten(part, profile)),
     ]
 

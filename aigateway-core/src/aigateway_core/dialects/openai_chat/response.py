@@ -15,13 +15,14 @@ from aigateway_core.dialects.openai_chat.errors import holds_error
 from aigateway_core.dialects.openai_chat.outcome import read_finish, read_usage, settled, write_usage
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
 from aigateway_core.dialects.openai_chat.spelling import known_finish
-from aigateway_core.dialects.openai_facts import answer_seed
+from aigateway_core.dialects.openai_facts import answer_seed, image_url, read_data_url
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import (
     ChatRequest,
     ChatResponse,
     FinishReason,
+    ImagePart,
     JsonObject,
     Part,
     TextPart,
@@ -46,6 +47,8 @@ def write_response(response: ChatResponse, request: ChatRequest) -> JsonObject:
     message: JsonObject = {"role": "assistant", "content": response.text or (None if calls else ""), "refusal": None}
     if thinking:
         message["reasoning_content"] = thinking
+    if images := [shown for part in response.parts if isinstance(part, ImagePart) for shown in shown_image(part)]:
+        message["images"] = images
     message |= calls | carried(_text_signature(response.parts))
     finish = forms.finish_word(response.finish_reason, called=bool(calls))
     return {
@@ -72,7 +75,7 @@ def _text_signature(parts: Iterable[Part]) -> ThinkingPart | None:
     """What Google signed a text with, which stands behind it."""
     signature: ThinkingPart | None = None
     for before, part in pairwise(parts):
-        if isinstance(before, TextPart) and isinstance(part, ThinkingPart) and part.origin == GOOGLE:
+        if isinstance(before, TextPart | ImagePart) and isinstance(part, ThinkingPart) and part.origin == GOOGLE:
             signature = part if part.signature and not part.text else signature
     return signature
 
@@ -91,6 +94,7 @@ def read_response(
     refused = refusal if type(refusal) is str else ""
     if text := text_in(message.get("content")) + refused:
         parts.append(TextPart(text))
+    parts += images_in(message)
     response_id = _string(body, "id")
     calls = _read_calls(message, response_id, request)
     return ChatResponse(
@@ -137,6 +141,25 @@ def thinking_in(message: JsonObject) -> str:
         if type(text) is str and text:
             return text
     return text_in(details) if type(details := message.get("reasoning_details")) is list else ""
+
+
+def shown_image(image: ImagePart) -> list[JsonObject]:
+    """A picture of an answer as OpenRouter has it (openrouter.ai, "image generation"); OpenAI's chat knows none."""
+    url = image_url(image)
+    return [] if url is None else [{"type": "image_url", "image_url": {"url": url}}]
+
+
+def images_in(message: JsonObject) -> list[ImagePart]:
+    """The pictures in a message or delta, in that form."""
+    listed = message.get("images")
+    found: list[ImagePart] = []
+    for item in listed if type(listed) is list else ():
+        given = item.get("image_url") if type(item) is dict else None
+        url = given.get("url") if type(given) is dict else given
+        if type(url) is str and url:
+            inline = read_data_url(url)
+            found.append(ImagePart(url=url) if inline is None else ImagePart(*inline))
+    return found
 
 
 def text_in(content: Any) -> str:

@@ -13,6 +13,7 @@ from aigateway_core.dialects.openai_chat.outcome import read_finish, read_usage,
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
 from aigateway_core.dialects.openai_chat.response import (
     failed_finish,
+    images_in,
     parse,
     text_in,
     thinking_in,
@@ -21,7 +22,15 @@ from aigateway_core.dialects.openai_chat.tool_fragments import ToolFragments
 from aigateway_core.dialects.openai_facts import answer_seed
 from aigateway_core.dialects.sse import ServerSentEvent
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
-from aigateway_core.events import StreamEvent, StreamFinish, StreamStart, TextDelta, ThinkingDelta, UsageUpdate
+from aigateway_core.events import (
+    GeneratedImage,
+    StreamEvent,
+    StreamFinish,
+    StreamStart,
+    TextDelta,
+    ThinkingDelta,
+    UsageUpdate,
+)
 from aigateway_core.model import ChatRequest, FinishReason, JsonObject, Usage
 
 DONE = b"[DONE]"
@@ -112,6 +121,9 @@ class ChatStreamDecoder(StreamDecoder):
         if type(refusal) is str and refusal:
             self._spoke = self._refused = True
             yield TextDelta(refusal)
+        for image in images_in(delta):
+            self._spoke = True
+            yield GeneratedImage(image)
         fragments = delta.get("tool_calls")
         if type(fragments) is list:
             for fragment in fragments:

@@ -15,8 +15,9 @@ from aigateway_core.dialects.dialect import StreamEncoder
 from aigateway_core.dialects.estimate import OutputMeter
 from aigateway_core.dialects.openai_chat.calls import CallForms, StreamedCalls, ThinkingBefore, carried
 from aigateway_core.dialects.openai_chat.outcome import write_usage
-from aigateway_core.dialects.openai_chat.response import completion_id
+from aigateway_core.dialects.openai_chat.response import completion_id, shown_image
 from aigateway_core.events import (
+    GeneratedImage,
     SignatureDelta,
     StreamEvent,
     StreamFinish,
@@ -59,6 +60,8 @@ class ChatStreamEncoder(StreamEncoder):
                 return self._chunks(self._calls.arguments(index, arguments))
             case ToolCallStart():
                 return self._chunks(self._calls.start(event, before))
+            case GeneratedImage(image) if images := shown_image(image):
+                return self._chunk({"images": images})
             case SignatureDelta() if before is not None:
                 return self._chunk(carried(before))
             case StreamStart(response_id):

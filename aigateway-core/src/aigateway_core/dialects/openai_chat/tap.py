@@ -24,7 +24,7 @@ from aigateway_core.jsontext import dumps
 from aigateway_core.model import JsonObject
 
 _TELLING = re.compile(rb'"(?:usage": ?\{|finish_reason": ?"|error")|\[DONE\]|event: ?error')
-_CONTENT = ("content", "refusal", "tool_calls", "function_call", "audio")
+_CONTENT = ("content", "refusal", "tool_calls", "function_call", "audio", "images")
 
 
 class ChatStreamTap(StreamTap):

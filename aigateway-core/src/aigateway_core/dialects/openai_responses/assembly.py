@@ -19,6 +19,7 @@ from aigateway_core.dialects.openai_responses.items import (
     CallItem,
     CustomCallItem,
     Events,
+    ImageItem,
     MessageItem,
     OutputItem,
     ReasoningItem,
@@ -29,6 +30,7 @@ from aigateway_core.dialects.openai_responses.response_object import response_id
 from aigateway_core.errors import ErrorKind, GatewayError, UpstreamError
 from aigateway_core.events import (
     ContentEvent,
+    GeneratedImage,
     RedactedThinking,
     SignatureDelta,
     StreamEvent,
@@ -40,7 +42,7 @@ from aigateway_core.events import (
     ToolCallStart,
     UsageUpdate,
 )
-from aigateway_core.model import ChatRequest, JsonObject, Usage
+from aigateway_core.model import ChatRequest, ImagePart, JsonObject, Usage
 
 
 class Assembly:
@@ -121,6 +123,8 @@ class Assembly:
                 opened, item = self._reasoning(fresh=True)
                 item.redact(data, origin)
                 return opened + self._close()
+            case GeneratedImage(image):
+                return self._image(image)
             case ToolCallStart() if event.index not in self._calls:
                 return self._call(event)
             case ToolCallDelta(index, fragment) if fragment and index in self._calls:
@@ -142,6 +146,14 @@ class Assembly:
         closed = self._close()
         item = self._current = ReasoningItem(len(self._items), self._seed, hidden=self._hidden)
         return closed + self._open(item), item
+
+    def _image(self, image: ImagePart) -> Events:
+        """A picture; one that is only an address, for which an item has no place, is told in the text."""
+        if image.data is None:
+            return self._text(f"[image: {image.url}]" if image.url else "[image omitted]")
+        closed = self._close()
+        item = ImageItem(len(self._items), self._seed, image)
+        return closed + self._open(item) + item.closing("completed")
 
     def _call(self, event: ToolCallStart) -> Events:
         closed = self._close()

@@ -35,6 +35,12 @@ CHANGES = (
         "no schema: that of an empty object; objects without properties are given none",
         "case 27",
     ),
+    Change(
+        "messages.image",
+        "dropped",
+        "in an earlier answer; a note remains",
+        "OpenAI API reference, create a model response, input items",
+    ),
     *SHORTENED,
     Change("messages.thinking", "dropped", "another made it, or it is not signed", "translation table, 3.7 (case 166)"),
     Change("messages.document.as_text", "converted", "a document of text: text that holds it", "case 33"),

@@ -31,6 +31,7 @@ from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import (
     HostedTool,
+    ImagePart,
     JsonObject,
     Message,
     Part,
@@ -170,6 +171,12 @@ class InputReader:
         else:
             self._answers.setdefault(turn, {})[result.call_id] = result
 
+    def read_picture(self, item: JsonObject, *path: str | int) -> None:
+        """A picture that the model made; one that is not whole is left out."""
+        if data := optional_string(item.get("result"), *path, "result"):
+            kind = optional_string(item.get("output_format"), *path, "output_format") or "png"
+            self._extend(ImagePart(f"image/{kind}", data))
+
     def read_additional_tools(self, item: JsonObject, *path: str | int) -> None:
         """Tools that are offered from here on; other vendors are told of them at once."""
         self.tools.extend(read_tools(item.get("tools"), *path, "tools"))
@@ -182,6 +189,7 @@ _READERS: dict[str, Callable[..., None]] = {
     "function_call_output": InputReader.read_result,
     "custom_tool_call": InputReader.read_custom_call,
     "custom_tool_call_output": InputReader.read_result,
+    "image_generation_call": InputReader.read_picture,
     "additional_tools": InputReader.read_additional_tools,
     **dict.fromkeys(_OWN_CALLS, InputReader.read_own_call),
     **dict.fromkeys([f"{kind}_output" for kind in _OWN_CALLS], InputReader.read_own_result),

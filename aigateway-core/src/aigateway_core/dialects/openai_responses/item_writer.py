@@ -9,12 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from aigateway_core.dialects.identifiers import legal_tool_id
+from aigateway_core.dialects.openai_facts import note
 from aigateway_core.dialects.openai_responses.call_forms import CallForms
 from aigateway_core.dialects.openai_responses.content import write_content, write_output
 from aigateway_core.dialects.openai_responses.profile import OpenAIResponsesProfile
 from aigateway_core.dialects.openai_responses.reasoning import item_of
 from aigateway_core.dialects.turns import paired
-from aigateway_core.model import JsonObject, Message, Part, TextPart, ThinkingPart, ToolCallPart, ToolResultPart
+from aigateway_core.model import (
+    ImagePart,
+    JsonObject,
+    Message,
+    Part,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 
 MOST_ID = 64
 """The longest id that the API takes."""
@@ -58,6 +68,9 @@ class _ItemWriter:
                     item = item_of(part, self._profile.origin)
                     held += [item] if item is not None else []
                     continue
+                case ImagePart():
+                    # An item of it would need the id that it had as an output.
+                    item = _message("assistant", note(part))
                 case TextPart(text) if text:
                     # Parts would need the id that the message had as an output; a string needs none.
                     item = _message("assistant", text)

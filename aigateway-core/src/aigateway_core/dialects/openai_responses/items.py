@@ -14,7 +14,7 @@ from aigateway_core.dialects.arguments import parse_arguments
 from aigateway_core.dialects.openai_responses.call_forms import CallForms
 from aigateway_core.dialects.openai_tools import free_text
 from aigateway_core.dialects.signatures import seal_part
-from aigateway_core.model import JsonObject, ThinkingPart, ToolCallPart
+from aigateway_core.model import ImagePart, JsonObject, ThinkingPart, ToolCallPart
 
 Events: TypeAlias = list[JsonObject]
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
@@ -138,6 +138,27 @@ class ReasoningItem(OutputItem):
     def _part(self, what: str, text: str) -> JsonObject:
         part = {"type": "summary_text", "text": text}
         return self._event(f"reasoning_summary_part.{what}", summary_index=0, part=part)
+
+
+class ImageItem(OutputItem):
+    """A picture, which comes whole."""
+
+    prefix = "ig"
+
+    def __init__(self, index: int, seed: str, image: ImagePart) -> None:
+        super().__init__(index, seed)
+        self._image = image
+
+    @override
+    def opening(self) -> Events:
+        return [self._added(self._item("in_progress", None)), self._event("image_generation_call.in_progress")]
+
+    @override
+    def closing(self, status: Status) -> Events:
+        return [self._event("image_generation_call.completed"), self._done(self._item("completed", self._image.data))]
+
+    def _item(self, status: Status, result: str | None) -> JsonObject:
+        return {"type": "image_generation_call", "id": self.id, "status": status, "result": result}
 
 
 class CallItem(OutputItem):

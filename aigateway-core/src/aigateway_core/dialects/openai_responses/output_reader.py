@@ -1,7 +1,8 @@
 """The output of an upstream's answer, read into canonical events.
 
 Text, reasoning and arguments come as deltas, or only with the item that is done, or only with the closed response, as
-the server likes; whatever came earlier is not told twice. Items of tools that the vendor runs itself bring nothing.
+the server likes; whatever came earlier is not told twice. Of the tools that the vendor runs itself only the pictures
+that one of them makes are told.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from aigateway_core.dialects.openai_responses.call_forms import CallForms
 from aigateway_core.dialects.openai_responses.reasoning import part_of
 from aigateway_core.dialects.openai_tools import wrapped_input
 from aigateway_core.events import (
+    GeneratedImage,
     RedactedThinking,
     SignatureDelta,
     StreamEvent,
@@ -23,7 +25,7 @@ from aigateway_core.events import (
     ToolCallDelta,
     ToolCallStart,
 )
-from aigateway_core.model import ChatRequest, JsonObject
+from aigateway_core.model import ChatRequest, ImagePart, JsonObject
 
 _CALLS = ("function_call", "custom_tool_call")
 
@@ -99,6 +101,9 @@ class OutputReader:
             yield from self._message(item, given.get("content"))
         elif item.kind == "reasoning":
             yield from self._proof(item, given)
+        elif item.kind == "image_generation_call" and (data := word(given, "result")):
+            self._unsigned = False
+            yield GeneratedImage(ImagePart(f"image/{word(given, 'output_format') or 'png'}", data))
         elif item.kind in _CALLS:
             yield from self._finish_call(item, given)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aigateway_core.dialects.lost_parts import lost_parts, lost_tools
+from aigateway_core.dialects.lost_parts import lost_parts, lost_pictures, lost_tools
 from aigateway_core.dialects.openai_facts import SERVICE_TIERS, effort_word, schema_name, user_id, without
 from aigateway_core.dialects.openai_responses.call_forms import CallForms
 from aigateway_core.dialects.openai_responses.item_writer import is_unwritten, write_items
@@ -60,7 +60,8 @@ def unwritten(request: ChatRequest, profile: OpenAIResponsesProfile) -> list[str
         lost.append("reasoning")
     if request.service_tier is not None and request.service_tier not in TIERS:
         lost.append("service_tier")
-    return [*lost, *lost_parts(request.messages, lambda part: is_unwritten(part, profile.origin))]
+    parts = lost_parts(request.messages, lambda part: is_unwritten(part, profile.origin))
+    return [*lost, *parts, *lost_pictures(request.messages)]
 
 
 def _loses_tool_choice(request: ChatRequest, choice: ToolChoice) -> bool:
