@@ -74,16 +74,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalogue": WORDS | {"routing", "snapshot"},
     "ledger": WORDS,
     "live": WORDS | {"credentials", "snapshot", "state", "storage.rows", "structuring", "plugin"},
-    "administration": WORDS | {"addresses", "snapshot", "state", "storage.rows", "structuring", "plugin"},
+    "logins": WORDS | {"addresses", "renewal", "snapshot", "storage.rows", "structuring", "plugin"},
+    "checkup": WORDS | {"credentials", "renewal", "snapshot", "storage.rows", "structuring", "upstream"},
+    "administration": WORDS
+    | {"logins", "checkup", "addresses", "snapshot", "state", "storage.rows", "structuring", "plugin"},
     # HTTP.
-    "resources": WORDS | {"gateway", "dialects", "access", "catalogue", "administration", "storage.rows"},
+    "resources": WORDS | {"logins", "gateway", "dialects", "access", "catalogue", "administration", "storage.rows"},
     "app": WORDS | {"resources", "gateway", "dialects", "access", "catalogue", "administration"},
     # The outermost ring.
     "server": {"bootstrap", "settings", "errors", "jsontext", "logs"},
     # The command shows what bootstrap hands it: the administration, the plugins, the snapshot's values.
     "cli": WORDS
     | {"bootstrap", "server", "settings", "logs", "structuring"}
-    | {"administration", "plugins", "snapshot"},
+    | {"administration", "logins", "plugins", "plugin", "snapshot"},
 }
 """By module or package of the core: which others it may import. ``bootstrap`` may import everything."""
 

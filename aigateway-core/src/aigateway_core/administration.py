@@ -14,8 +14,10 @@ from urllib.parse import urlsplit, urlunsplit
 import attrs
 
 from aigateway_core.addresses import Destinations, ProxyAddress
+from aigateway_core.checkup import Checkup
 from aigateway_core.errors import ConflictError, InvalidEntityError, InvalidRequestError
 from aigateway_core.jsontext import loads_object
+from aigateway_core.logins import Logins
 from aigateway_core.records import Account
 from aigateway_core.secret import MASK, Secret
 from aigateway_core.snapshot import ProviderEntry
@@ -74,6 +76,7 @@ class Administration:
 
     ``configured`` are the accounts that the configuration file brings: they are shown, and only the file changes them.
     ``destinations`` are what an outbound proxy's address may be; a name is judged only when it is connected to.
+    :attr:`logins` makes accounts by logging in, :attr:`checkup` looks after one at a time.
     In a running gateway ``changed`` lets the request path see a change at once, and ``state`` knows which accounts
     rest; a process of its own, like the command line, has neither.
     """
@@ -84,6 +87,8 @@ class Administration:
         providers: Sequence[ProviderEntry],
         configured: Sequence[Account],
         destinations: Destinations,
+        logins: Logins,
+        checkup: Checkup,
         changed: Callable[[], Awaitable[None]] | None = None,
         state: State | None = None,
     ) -> None:
@@ -91,6 +96,8 @@ class Administration:
         self._providers = {entry.id: entry for entry in providers}
         self._configured = {account.id: account for account in configured}
         self._destinations = destinations
+        self.logins = logins
+        self.checkup = checkup
         self._tell_of_change = changed
         self._state = state
 

@@ -16,6 +16,7 @@ from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIEmbeddings
 from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.gateway import Gateway
 from aigateway_core.resources.admin.accounts import AccountResource
+from aigateway_core.resources.admin.oauth import CallbackResource, LoginResource
 from aigateway_core.resources.admin.providers import ProviderResource
 from aigateway_core.resources.chat import GenerateContent, ModelCall
 from aigateway_core.resources.failures import Failures
@@ -68,5 +69,11 @@ def create_app(
     app.add_route("/v1/models/{name:path}", models, suffix="one")
     app.add_route("/api/v1/accounts", accounts)
     app.add_route("/api/v1/accounts/{account_id}", accounts, suffix="one")
+    app.add_route("/api/v1/accounts/{account_id}/refresh", accounts, suffix="refresh")
+    app.add_route("/api/v1/accounts/{account_id}/test", accounts, suffix="test")
     app.add_route("/api/v1/providers", providers)
+    logins = LoginResource(access, administration)
+    app.add_route("/api/v1/oauth/{provider_id}/start", logins, suffix="start")
+    app.add_route("/api/v1/oauth/{provider_id}/complete", logins, suffix="complete")
+    app.add_route("/api/v1/oauth/callback", CallbackResource(access, administration))
     return app

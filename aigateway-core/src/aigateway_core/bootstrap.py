@@ -7,8 +7,8 @@ database and brings its tables up to date, :class:`House` is the running gateway
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import attrs
 
@@ -20,12 +20,14 @@ from aigateway_core.app import Lifespan, create_app
 from aigateway_core.assembly import Assembly as Assembly
 from aigateway_core.assembly import assemble as assemble
 from aigateway_core.catalogue import Catalogue
+from aigateway_core.checkup import Checkup
 from aigateway_core.credentials import Credentials, secrets_of
 from aigateway_core.egress import Egress
 from aigateway_core.engine import Transports
 from aigateway_core.errors import ConfigurationError, UnavailableError
 from aigateway_core.gateway import Gateway
 from aigateway_core.live import LiveSnapshot
+from aigateway_core.logins import Logins
 from aigateway_core.recording import Recorder, RecorderLimits
 from aigateway_core.renewal import Renewals
 from aigateway_core.routing import Router
@@ -142,8 +144,7 @@ class House:
             opened.push_async_callback(self._state.aclose)
             await self._state.start()
             opened.push_async_callback(self._transports.aclose)
-            cache = SealedTokens(self._state, key_ring(assembly.settings))
-            self._credentials.renewals = Renewals(storage.accounts, storage.tokens, self._egress, cache)
+            renewals = self._credentials.renewals = self._renewals(storage)
             opened.push_async_callback(self._credentials.aclose)
             live = LiveSnapshot(
                 self._snapshot,
@@ -155,12 +156,16 @@ class House:
             )
             opened.push_async_callback(live.aclose)
             await live.start()
-            self._administration = Administration(
-                storage.accounts, assembly.providers, assembly.accounts, self._destinations, live.notice, self._state
+            self._administration = _administration(
+                storage, assembly, self._egress, self._destinations, renewals, live.notice, self._state
             )
             self._recorder.start()
             opened.push_async_callback(self._recorder.aclose)
             self._opened = opened.pop_all()
+
+    def _renewals(self, storage: Storage) -> Renewals:
+        cache = SealedTokens(self._state, key_ring(self._assembly.settings))
+        return Renewals(storage.accounts, storage.tokens, self._egress, cache)
 
     async def stop(self) -> None:
         """Write what is left, then let go of everything in the reverse order, whatever of it fails."""
@@ -261,7 +266,32 @@ async def administration(assembly: Assembly) -> AsyncIterator[Administration]:
     async with await open_storage(assembly.settings) as storage:
         await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
         destinations = Destinations.allowing(assembly.settings.security.allow_private_hosts)
-        yield Administration(storage.accounts, assembly.providers, assembly.accounts, destinations)
+        async with aclosing(Transports(destinations)) as transports:
+            egress, cache = Egress(transports), SealedTokens(MemoryState(), key_ring(assembly.settings))
+            renewals = Renewals(storage.accounts, storage.tokens, egress, cache)
+            yield _administration(storage, assembly, egress, destinations, renewals)
+            await renewals.aclose()
+
+
+def _administration(
+    storage: Storage,
+    assembly: Assembly,
+    egress: Egress,
+    destinations: Destinations,
+    renewals: Renewals,
+    changed: Callable[[], Awaitable[None]] | None = None,
+    state: State | None = None,
+) -> Administration:
+    return Administration(
+        storage.accounts,
+        assembly.providers,
+        assembly.accounts,
+        destinations,
+        Logins(storage.logins, storage.accounts, assembly.providers, egress, destinations, changed),
+        Checkup(storage.accounts, assembly.providers, assembly.accounts, renewals, egress),
+        changed,
+        state,
+    )
 
 
 async def reset_admin_key(settings: Settings) -> Secret:

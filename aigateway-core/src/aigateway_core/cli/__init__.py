@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aigateway_core import __version__
-from aigateway_core.cli import accounts, admin_key, config, plugins, server
+from aigateway_core.cli import accounts, admin_key, config, login, plugins, server
 from aigateway_core.errors import ConfigurationError, GatewayError, SettingsError
 from aigateway_core.secret import scrub
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("server")(server.server)
+app.command("login")(login.login)
 app.command("plugins")(plugins.plugins)
 app.add_typer(config.app, name="config")
 app.add_typer(accounts.app, name="accounts")

@@ -19,7 +19,7 @@ from aigateway_core.settings import load
 from aigateway_core.snapshot import ProviderEntry
 from aigateway_core.structuring import near
 
-app = typer.Typer(help="Add, list and remove accounts.", no_args_is_help=True)
+app = typer.Typer(help="Add, list, test and remove accounts.", no_args_is_help=True)
 
 _PAGE = 100
 _FROM_STDIN = "-"
@@ -47,7 +47,7 @@ def add(
     if len(chosen) > 1:
         raise InvalidRequestError(f"{' and '.join(chosen)} say the same thing: give one of them")
     assembly = bootstrap.assemble(load(config))
-    entry = _entry(assembly, provider)
+    entry = entry_of(assembly, provider)
     if auth_data is not None:
         data = _json(_said("--auth-data", auth_data))
     elif (secret := api_key if api_key is not None else token) is not None:
@@ -84,6 +84,35 @@ def list_accounts(
 
 
 @app.command()
+def refresh(
+    account_id: Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `accounts list` shows it.")],
+    config: ConfigFile = None,
+) -> None:
+    """Renew the tokens of an account that logged in, now."""
+    asyncio.run(_refresh(bootstrap.assemble(load(config)), account_id))
+    typer.echo(f"The tokens of the account {account_id} are new.")
+
+
+@app.command("test")
+def check(
+    account_id: Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `accounts list` shows it.")],
+    model: Annotated[str | None, typer.Option(help="The model to ask; without it, the provider's first one.")] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask an account's provider something small. Exit code 1 when that does not work."""
+    told = asyncio.run(_test(bootstrap.assemble(load(config)), account_id, model))
+    if as_json:
+        print_json(told)
+    elif told["ok"]:
+        typer.echo(f"{told['model']} answered after {told['latency_ms']} ms.")
+    else:
+        typer.echo(f"{told['model']} did not answer: {told['error']['message']} ({told['error']['kind']})", err=True)
+    if not told["ok"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def remove(
     account_id: Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `accounts list` shows it.")],
     config: ConfigFile = None,
@@ -113,6 +142,16 @@ async def _pages(administration: Administration, provider: str | None) -> list[d
             return found
 
 
+async def _refresh(assembly: bootstrap.Assembly, account_id: str) -> None:
+    async with bootstrap.administration(assembly) as administration:
+        await administration.checkup.refresh(account_id)
+
+
+async def _test(assembly: bootstrap.Assembly, account_id: str, model: str | None) -> dict[str, Any]:
+    async with bootstrap.administration(assembly) as administration:
+        return await administration.checkup.test(account_id, model)
+
+
 async def _remove(assembly: bootstrap.Assembly, account_id: str) -> None:
     async with bootstrap.administration(assembly) as administration:
         await administration.delete_account(account_id, bootstrap.COMMAND_LINE)
@@ -121,7 +160,8 @@ async def _remove(assembly: bootstrap.Assembly, account_id: str) -> None:
 # -- what was said
 
 
-def _entry(assembly: bootstrap.Assembly, provider: str) -> ProviderEntry:
+def entry_of(assembly: bootstrap.Assembly, provider: str) -> ProviderEntry:
+    """The provider of this name. Raises :class:`NotFoundError`, which says what there is."""
     known = {entry.id: entry for entry in assembly.providers}
     if provider in known:
         return known[provider]

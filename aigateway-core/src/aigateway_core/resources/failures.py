@@ -12,7 +12,14 @@ import falcon
 from falcon.asgi import App, Request, Response
 
 from aigateway_core.dialects.dialect import Dialect, ErrorReply
-from aigateway_core.errors import ErrorKind, GatewayError, InvalidEntityError, MethodNotAllowedError, NotFoundError
+from aigateway_core.errors import (
+    ErrorKind,
+    GatewayError,
+    InvalidEntityError,
+    MethodNotAllowedError,
+    NotFoundError,
+    UpstreamError,
+)
 from aigateway_core.jsontext import dumps
 from aigateway_core.resources.resource import request_id, speaks_gemini
 
@@ -91,7 +98,7 @@ def _lists_for_gemini(req: Request) -> bool:
 def encode_admin_error(error: GatewayError, number: str) -> ErrorReply:
     """The admin API's shape: ``{"error": {"code", "message", "request_id", "details"?}}``."""
     body: dict[str, Any] = {"code": error.kind, "message": error.message, "request_id": number}
-    status = _ADMIN_STATUS.get(error.kind, 500)
+    status = 502 if isinstance(error, UpstreamError) else _ADMIN_STATUS.get(error.kind, 500)
     if isinstance(error, InvalidEntityError):
         status = 422
         body["details"] = error.problems

@@ -45,6 +45,20 @@ class AccountResource(Resource):
         body = loads_object(await req.stream.read())
         _answer(resp, await self._administration().update_account(account_id, body, actor(req)))
 
+    async def on_post_refresh(self, req: Request, resp: Response, account_id: str) -> None:
+        """Renew its tokens now."""
+        administration = self._administration()
+        await administration.checkup.refresh(account_id)
+        _answer(resp, await administration.account(account_id))
+
+    async def on_post_test(self, req: Request, resp: Response, account_id: str) -> None:
+        """See whether it works: ``{"model": …}``, or nothing."""
+        said = await req.stream.read()
+        model = (loads_object(said) if said.strip() else {}).get("model")
+        if model is not None and not isinstance(model, str):
+            raise InvalidRequestError("expected a model's name", path="model")
+        _answer(resp, await self._administration().checkup.test(account_id, model))
+
     async def on_delete_one(self, req: Request, resp: Response, account_id: str) -> None:
         """Remove one."""
         await self._administration().delete_account(account_id, actor(req))

@@ -1,0 +1,110 @@
+"""Looking after one account: renew its tokens now, and see whether it works. Neither is held against anybody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from aigateway_core.credentials import Credentials
+from aigateway_core.errors import ConflictError, GatewayError, UpstreamError
+from aigateway_core.model import ChatRequest, Message, TextPart
+from aigateway_core.records import Account
+from aigateway_core.renewal import Renewals, WaysOut
+from aigateway_core.secret import scrub
+from aigateway_core.snapshot import ProviderEntry
+from aigateway_core.storage.rows import StoredAccount
+from aigateway_core.structuring import StructuringError, structure
+from aigateway_core.upstream import Limits, Upstream
+
+_LIMITS = Limits(connect=10.0, first_byte=60.0, idle=60.0, total=90.0)
+_QUESTION = Message("user", (TextPart("Say OK."),))
+
+
+class AccountRows(Protocol):
+    """Where accounts are read."""
+
+    async def get(self, account_id: str) -> StoredAccount:
+        """One of them. Raises :class:`NotFoundError`."""
+
+
+class Checkup:
+    """``configured`` are the accounts that the configuration brings."""
+
+    def __init__(
+        self,
+        accounts: AccountRows,
+        providers: Sequence[ProviderEntry],
+        configured: Sequence[Account],
+        renewals: Renewals,
+        ways_out: WaysOut,
+    ) -> None:
+        self._accounts = accounts
+        self._providers = {entry.id: entry for entry in providers}
+        self._configured = {account.id: account for account in configured}
+        self._renewals = renewals
+        self._ways_out = ways_out
+
+    async def refresh(self, account_id: str) -> None:
+        """Renew the account's tokens, however long they would have lived.
+
+        Raises :class:`NotFoundError`, :class:`ConflictError` when there is nothing to renew, and
+        :class:`UpstreamError`.
+        """
+        entry, account = await self._account(account_id)
+        if entry.renews is None or account.id in self._configured:
+            raise ConflictError(f"the auth strategy {entry.strategy_name!r} has no tokens to renew")
+        await self._renewals.renew(entry, account, None)
+
+    async def test(self, account_id: str, model: str | None = None) -> dict[str, Any]:
+        """Ask the provider something small. Raises :class:`NotFoundError` and :class:`ConflictError`."""
+        entry, account = await self._account(account_id)
+        model = model or next((known.id for known in entry.provider.models), None)
+        if model is None:
+            raise ConflictError(f"the provider {entry.id!r} knows no model by itself: name one in model")
+        began = time.monotonic()
+        error = await self._failure(entry, account, model)
+        told = {"ok": error is None, "model": model, "latency_ms": int((time.monotonic() - began) * 1000)}
+        return told if error is None else {**told, "error": error}
+
+    async def _failure(self, entry: ProviderEntry, account: Account, model: str) -> dict[str, Any] | None:
+        credentials = Credentials()
+        credentials.renewals = self._renewals
+        secrets: Sequence[Any] = ()
+        try:
+            credential = await credentials.get(entry, account)
+            secrets = credential.secrets
+            way = self._ways_out.way_out(account)
+            upstream = Upstream(
+                way.transport,
+                credential.auth,
+                limits=_LIMITS,
+                classify=entry.classify,
+                secrets=credential.secrets,
+                proxied=way.proxied,
+                metadata=account.metadata,
+            )
+            request = ChatRequest(model=model, messages=(_QUESTION,), max_tokens=16)
+            await entry.provider.complete(request, upstream)
+        except GatewayError as error:
+            scope = error.scope if isinstance(error, UpstreamError) else None
+            return {"kind": error.kind.value, "scope": scope, "message": scrub(error.message, secrets)}
+        return None
+
+    async def _account(self, account_id: str) -> tuple[ProviderEntry, Account]:
+        if (configured := self._configured.get(account_id)) is not None:
+            return self._providers[configured.provider_id], configured
+        row = await self._accounts.get(account_id)
+        entry = self._providers.get(row.provider_id)
+        if entry is None:
+            raise ConflictError(f"the provider {row.provider_id!r} is not installed")
+        if row.auth_data is None:
+            raise ConflictError("the account's secrets do not open with this master key")
+        try:
+            credential = structure(dict(row.auth_data), entry.strategy.credential, "auth_data")
+        except StructuringError as error:
+            raise ConflictError(f"the account cannot be used: {error}") from None
+        account = Account(id=row.id, provider_id=row.provider_id, label=row.label, credential=credential)
+        return entry, attrs.evolve(account, metadata=row.metadata, proxy_url=row.proxy_url)

@@ -1,0 +1,287 @@
+"""Accounts that come from a login in a browser: begun here, answered at the callback or by a pasted address.
+
+The command line and the admin API both log in through this. A login is begun by somebody who may change accounts; what
+comes back carries a state that is good once and for ten minutes, and only that tells whose answer it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+
+from aigateway_core.addresses import Destinations, ProxyAddress
+from aigateway_core.errors import (
+    ConflictError,
+    ErrorKind,
+    InvalidEntityError,
+    InvalidRequestError,
+    NotFoundError,
+    UpstreamError,
+)
+from aigateway_core.plugin import BegunLogin, Login, LogsIn
+from aigateway_core.records import Account
+from aigateway_core.renewal import WaysOut, token_upstream
+from aigateway_core.secret import Secret, scrub
+from aigateway_core.snapshot import ProviderEntry
+from aigateway_core.storage.rows import UNSET, AccountPatch, Actor, NewAccount, Page, StoredAccount
+from aigateway_core.structuring import StructuringError, structure
+
+log = logging.getLogger(__name__)
+
+SECONDS = 600.0
+"""How long a login waits for its answer."""
+
+IDENTITY = "identity"
+"""Where an account's metadata says who logged in."""
+
+_PAGE = 200
+_SHORTEST_CODE = 10
+
+
+class LoginStore(Protocol):
+    """Where begun logins wait; each may raise :class:`UnavailableError`."""
+
+    async def put(self, state: str, provider_id: str, data: Mapping[str, Any], seconds: float) -> None:
+        """Keep what belongs to a login."""
+
+    async def take(self, state: str) -> tuple[str, dict[str, Any]]:
+        """Provider and data, once. Raises :class:`NotFoundError`."""
+
+
+class AccountStore(Protocol):
+    """Where accounts are kept."""
+
+    async def list(
+        self, *, provider_id: str | None, is_active: bool | None, limit: int, offset: int
+    ) -> Page[StoredAccount]:
+        """A page of them."""
+
+    async def get(self, account_id: str) -> StoredAccount:
+        """One of them. Raises :class:`NotFoundError`."""
+
+    async def create(self, new: NewAccount, actor: Actor) -> StoredAccount:
+        """Add one."""
+
+    async def update(self, account_id: str, patch: AccountPatch, actor: Actor) -> StoredAccount:
+        """Change one."""
+
+
+@attrs.frozen(kw_only=True)
+class LoginWish:
+    """How a login shall go: ``account_id`` renews the login of that account; without it, of the one that logs in."""
+
+    redirect_uri: str | None = None
+    label: str = ""
+    account_id: str | None = None
+    proxy_url: str | None = attrs.field(default=None, repr=False)
+    accept_risk: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """What came back from the identity provider."""
+
+    state: str = attrs.field(repr=False)
+    code: str = attrs.field(default="", repr=False)
+    error: str = ""
+
+    @classmethod
+    def pasted(cls, text: str, state: str = "") -> Answer:
+        """From the address that the browser ended at, or from the code alone where ``state`` is known.
+
+        Raises :class:`InvalidRequestError` for anything else.
+        """
+        text = text.strip()
+        if text.startswith(("http://", "https://")):
+            return cls.queried({name: values[0] for name, values in parse_qs(urlsplit(text).query).items()}, state)
+        if len(text) < _SHORTEST_CODE or not text.isascii() or any(map(str.isspace, text)):
+            raise InvalidRequestError("paste the whole address that the browser ended at, or the code in it")
+        return cls.queried({"code": text}, state)
+
+    @classmethod
+    def queried(cls, query: Mapping[str, str], state: str = "") -> Answer:
+        """From the parameters of the address. Raises :class:`InvalidRequestError` when they answer no login."""
+        answer = cls(state=query.get("state", state), code=query.get("code", ""), error=query.get("error", ""))
+        if not answer.state or not (answer.code or answer.error):
+            raise InvalidRequestError("this is not the answer to a login: it has no state, or neither code nor error")
+        return answer
+
+
+class Logins:
+    """Begins and finishes logins. ``changed`` lets the request path of a running gateway see the account at once."""
+
+    def __init__(
+        self,
+        waiting: LoginStore,
+        accounts: AccountStore,
+        providers: Sequence[ProviderEntry],
+        ways_out: WaysOut,
+        destinations: Destinations,
+        changed: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._waiting = waiting
+        self._accounts = accounts
+        self._providers = {entry.id: entry for entry in providers}
+        self._ways_out = ways_out
+        self._destinations = destinations
+        self._tell_of_change = changed
+
+    async def start(self, provider_id: str, body: Mapping[str, Any], callback: str, actor: Actor) -> dict[str, Any]:
+        """Begin a login whose answer goes to ``callback``, unless the body names another address.
+
+        Raises :class:`NotFoundError`, :class:`InvalidEntityError`, and :class:`ConflictError` while the provider's risk
+        is not accepted.
+        """
+        entry, strategy = self._entry(provider_id)
+        wish = _wish(body)
+        if entry.risk and not wish.accept_risk:
+            raise ConflictError(f"read this, and say accept_risk: true if you agree: {entry.risk}")
+        redirect_uri = wish.redirect_uri or callback
+        await self._check(provider_id, wish, redirect_uri)
+        begun = strategy.begin_login(redirect_uri)
+        kept = {
+            **attrs.asdict(wish),
+            "redirect_uri": redirect_uri,
+            "verifier": begun.verifier.reveal(),
+            "actor": actor.id,
+        }
+        await self._waiting.put(begun.state.reveal(), provider_id, kept, SECONDS)
+        return {
+            "url": begun.url,
+            "state": begun.state.reveal(),
+            "redirect_uri": redirect_uri,
+            "expires_in": int(SECONDS),
+            "risk": entry.risk,
+        }
+
+    async def complete(self, answer: Answer, provider_id: str | None = None, request_id: str | None = None) -> str:
+        """Finish the login that this answers: the account's id, made or mended.
+
+        Whatever happens, the answer is good no more. Raises :class:`NotFoundError` when no login waits for it,
+        :class:`InvalidRequestError` when the login was refused, and :class:`UpstreamError`.
+        """
+        owner, kept = await self._waiting.take(answer.state)
+        entry, strategy = self._entry(owner)
+        if provider_id not in (None, owner):
+            raise NotFoundError(f"this is the answer to a login at {owner!r}, not at {provider_id!r}")
+        if answer.error or not answer.code:
+            raise InvalidRequestError(f"the identity provider did not log you in: {_printable(answer.error)}")
+        wish = structure({name: kept[name] for name in attrs.fields_dict(LoginWish)}, LoginWish)
+        named = await self._accounts.get(wish.account_id) if wish.account_id else None
+        login = await self._finished(
+            entry, strategy, kept, answer, wish.proxy_url or (named.proxy_url if named else None)
+        )
+        row = await self._store(entry, login, wish, named, Actor(id=str(kept["actor"]), request_id=request_id))
+        if self._tell_of_change is not None:
+            await self._tell_of_change()
+        return row.id
+
+    def _entry(self, provider_id: str) -> tuple[ProviderEntry, LogsIn]:
+        entry = self._providers.get(provider_id)
+        if entry is None:
+            names = ", ".join(sorted(self._providers)) or "none"
+            raise NotFoundError(f"there is no provider {provider_id[:64]!r}; there are: {names}")
+        if entry.logs_in is None:
+            raise ConflictError(
+                f"the provider {entry.id!r} has no login: its auth strategy is {entry.strategy_name!r}; "
+                f"add an account instead: aigateway-core accounts add {entry.id}"
+            )
+        return entry, entry.logs_in
+
+    async def _check(self, provider_id: str, wish: LoginWish, redirect_uri: str) -> None:
+        problems = []
+        parts = urlsplit(redirect_uri)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+            problems.append("redirect_uri: expected an http or https URL")
+        if wish.proxy_url is not None:
+            problems += self._proxy_problems(wish.proxy_url)
+        if wish.account_id and (await self._accounts.get(wish.account_id)).provider_id != provider_id:
+            problems.append("account_id: is an account of another provider")
+        if problems:
+            raise InvalidEntityError(problems)
+
+    def _proxy_problems(self, url: str) -> list[str]:
+        try:
+            proxy = ProxyAddress.parse(url)
+        except ValueError as error:
+            return [f"proxy_url: {error}"]
+        if self._destinations.permits_host(proxy.host, proxy.port):
+            return []
+        return ["proxy_url: is not a public address; name it in security.allow_private_hosts to allow it"]
+
+    async def _finished(
+        self, entry: ProviderEntry, strategy: LogsIn, kept: Mapping[str, Any], answer: Answer, proxy_url: str | None
+    ) -> Login:
+        """What the login brought, asked for by the way out that the account will have."""
+        begun = BegunLogin(
+            url="", state=Secret(answer.state), redirect_uri=kept["redirect_uri"], verifier=Secret(kept["verifier"])
+        )
+        draft = Account(id="login", provider_id=entry.id, proxy_url=proxy_url)
+        upstream = token_upstream(self._ways_out, entry, draft)
+        try:
+            login = await strategy.finish_login(begun, answer.code, upstream)
+            structure(dict(login.auth_data), entry.strategy.credential, "auth_data")
+        except UpstreamError as error:
+            error.message = scrub(error.message, (begun.verifier, Secret(answer.code)))
+            raise
+        except Exception as error:
+            log.exception("the login at %s failed inside the gateway", entry.id)
+            raise UpstreamError(ErrorKind.INTERNAL, "the login failed inside the gateway; its log says why") from error
+        return login
+
+    async def _store(
+        self, entry: ProviderEntry, login: Login, wish: LoginWish, named: StoredAccount | None, actor: Actor
+    ) -> StoredAccount:
+        row = named or await self._known(entry.id, login.identity)
+        if row is not None and login.identity and row.metadata.get(IDENTITY) not in (None, login.identity):
+            raise ConflictError("somebody else logged in than this account belongs to: nothing was changed")
+        metadata = {**(row.metadata if row else {}), **login.metadata}
+        if login.identity:
+            metadata[IDENTITY] = login.identity
+        if row is None:
+            new = NewAccount(
+                provider_id=entry.id,
+                auth_data=login.auth_data,
+                label=wish.label or login.identity,
+                metadata=metadata,
+                proxy_url=wish.proxy_url,
+                expires_at=login.expires_at,
+            )
+            return await self._accounts.create(new, actor)
+        patch = AccountPatch(
+            auth_data=login.auth_data,
+            metadata=metadata,
+            label=wish.label or UNSET,
+            proxy_url=UNSET if wish.proxy_url is None else wish.proxy_url,
+            expires_at=login.expires_at,
+        )
+        return await self._accounts.update(row.id, patch, actor)
+
+    async def _known(self, provider_id: str, identity: str) -> StoredAccount | None:
+        """The account that this person has here already."""
+        offset = 0
+        while identity:
+            page = await self._accounts.list(provider_id=provider_id, is_active=None, limit=_PAGE, offset=offset)
+            for row in page.rows:
+                if row.metadata.get(IDENTITY) == identity:
+                    return row
+            offset += len(page.rows)
+            if not page.rows or offset >= page.total:
+                break
+        return None
+
+
+def _wish(body: Mapping[str, Any]) -> LoginWish:
+    try:
+        return structure(dict(body), LoginWish)
+    except StructuringError as error:
+        raise InvalidEntityError(list(map(str, error.problems))) from error
+
+
+def _printable(error: str) -> str:
+    """A code of an answer, which anybody may have written."""
+    return error[:64] if error.isascii() and error.replace("_", "").isalnum() else "no code came back"

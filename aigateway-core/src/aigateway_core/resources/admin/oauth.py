@@ -1,0 +1,97 @@
+"""``/api/v1/oauth``: logging in at an identity provider, and the page that its answer ends at."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from html import escape
+from typing import ClassVar
+
+import falcon
+from falcon.asgi import Request, Response
+
+from aigateway_core.access import Access
+from aigateway_core.administration import Administration
+from aigateway_core.errors import GatewayError, InvalidRequestError
+from aigateway_core.jsontext import dumps, loads_object
+from aigateway_core.logins import Answer
+from aigateway_core.resources.resource import Policy, Resource, actor, request_id
+
+log = logging.getLogger(__name__)
+
+
+class LoginResource(Resource):
+    """Begin a login, and finish it with a pasted address."""
+
+    policy: ClassVar[Policy] = "admin"
+
+    def __init__(self, access: Access, administration: Callable[[], Administration]) -> None:
+        super().__init__(access)
+        self._administration = administration
+
+    async def on_post_start(self, req: Request, resp: Response, provider_id: str) -> None:
+        """The address to open in a browser; its answer goes to this gateway's callback unless the body says else."""
+        said = await req.stream.read()
+        body = loads_object(said) if said.strip() else {}
+        callback = _callback(req)
+        _answer(resp, await self._administration().logins.start(provider_id, body, callback, actor(req)))
+
+    async def on_post_complete(self, req: Request, resp: Response, provider_id: str) -> None:
+        """``url``: the address that the browser ended at; or ``code`` and ``state`` out of it."""
+        body = loads_object(await req.stream.read())
+        said = {name: value for name, value in body.items() if name in ("url", "code", "state")}
+        if said.keys() != body.keys() or not all(isinstance(value, str) for value in said.values()):
+            raise InvalidRequestError("expected url, or code and state, as text")
+        answer = Answer.pasted(said["url"]) if "url" in said else Answer.queried(said)
+        administration = self._administration()
+        account_id = await administration.logins.complete(answer, provider_id, request_id(req))
+        _answer(resp, await administration.account(account_id))
+
+
+class CallbackResource(Resource):
+    """Where a browser arrives after the login. Its state, which is good once, is all that opens it."""
+
+    policy: ClassVar[Policy] = "open"
+
+    def __init__(self, access: Access, administration: Callable[[], Administration]) -> None:
+        super().__init__(access)
+        self._administration = administration
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        """Finish the login, and say in plain words what came of it."""
+        try:
+            answer = Answer.queried({name: req.get_param(name) or "" for name in ("code", "state", "error")})
+            administration = self._administration()
+            account_id = await administration.logins.complete(answer, request_id=request_id(req))
+            account = await administration.account(account_id)
+        except GatewayError as error:
+            log.warning("a login was not finished: %s", error.message)
+            resp.status = falcon.HTTP_400
+            page(resp, "The login did not work", f"{error.message}. Nothing was stored. Begin the login again.")
+            return
+        name = account["label"] or account["id"]
+        page(resp, "You are logged in", f"The gateway uses the account {name} now. You can close this page.")
+
+
+def page(resp: Response, title: str, text: str) -> None:
+    """A page of two sentences, without anything that a browser would run or fetch."""
+    resp.content_type = "text/html; charset=utf-8"
+    resp.set_header("cache-control", "no-store")
+    resp.set_header("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
+    resp.set_header("referrer-policy", "no-referrer")
+    resp.set_header("x-content-type-options", "nosniff")
+    resp.text = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title></head>'
+        f"<body><h1>{escape(title)}</h1><p>{escape(text)}</p></body></html>"
+    )
+
+
+def _callback(req: Request) -> str:
+    """This gateway's own callback, by the name that its operator calls it."""
+    return f"{req.scheme}://{req.get_header('host') or 'localhost'}/api/v1/oauth/callback"
+
+
+def _answer(resp: Response, value: object) -> None:
+    resp.content_type = falcon.MEDIA_JSON
+    resp.set_header("cache-control", "no-store")
+    resp.data = dumps(value)
