@@ -8,8 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from core.gateway_house import ANTHROPIC_WHOLE, ANY, House, Script, openai_like, refused, reply
+from core.gateway_house import ANTHROPIC_WHOLE, ANY, House, Script, openai_like, refused, reply, streamed
 
+from aigateway_core import counting
 from aigateway_core.dialects.anthropic import Anthropic, AnthropicTokenCount
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.dialects.gemini import GeminiTokenCount
@@ -19,9 +20,11 @@ from aigateway_core.model import JsonObject
 from aigateway_core.plugin import (
     AnthropicCompatibleConfig,
     AnthropicCompatibleProvider,
+    ChatRequest,
     GeminiCompatibleConfig,
     GeminiCompatibleProvider,
     Provider,
+    Upstream,
 )
 from aigateway_core.records import Caller
 
@@ -147,6 +150,24 @@ async def test_a_counter_that_fails_leaves_an_estimate(status: int, dialect: Dia
 async def test_a_counter_that_cannot_be_reached_or_makes_no_sense_leaves_an_estimate() -> None:
     for bad in (httpx.ConnectError("no route"), reply({"tokens": 5}), reply({"input_tokens": None})):
         assert is_estimate(await count(asking(anthropic_like(), a=[bad]), MESSAGES, ANTHROPIC))
+
+
+async def test_a_counter_that_takes_too_long_leaves_an_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "PATIENCE", 0.02)
+    late = streamed(b'{"input_tokens": 42}', wait=5)
+    house = asking(anthropic_like(), a=[late])
+    assert is_estimate(await count(house, MESSAGES, ANTHROPIC))
+    (attempt,) = (await house.record()).attempts
+    assert attempt.error_kind == "timeout"
+
+
+async def test_what_a_plugin_does_wrong_leaves_an_estimate() -> None:
+    class Wrong(AnthropicCompatibleProvider):
+        async def count_tokens(self, request: ChatRequest, upstream: Upstream) -> int:
+            raise KeyError("oops")
+
+    house = asking(Wrong(AnthropicCompatibleConfig(base_url=HOST, models=("m",))))
+    assert is_estimate(await count(house, CONTENTS, GEMINI))
 
 
 async def test_what_is_wrong_with_the_request_itself_is_told() -> None:

@@ -6,6 +6,7 @@ held against an account. An estimate says that it is one, in the header :data:`~
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
@@ -24,6 +25,9 @@ from aigateway_core.upstream import Upstream
 
 Counter = Callable[[Upstream], Awaitable[Whole]]
 """How the vendor is asked; raises :class:`UpstreamError`."""
+
+PATIENCE = 10.0
+"""Seconds that a vendor may take to count: an estimate now is worth more than a number that nobody waits for."""
 
 _NO_COUNTER = frozenset({404, 405, 501})
 """What a server answers that has no such operation."""
@@ -56,7 +60,13 @@ class CountExchange(Exchange):
     @override
     async def complete(self, upstream: Upstream) -> Whole:
         """The vendor's count."""
-        return self.estimate() if self._counter is None else await self._counter(upstream)
+        if self._counter is None:
+            return self.estimate()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._counter(upstream)
+        except TimeoutError:
+            raise UpstreamError(ErrorKind.TIMEOUT, "the vendor took too long to count") from None
 
     @override
     def unasked(self, failure: GatewayError | None = None) -> Whole | None:
