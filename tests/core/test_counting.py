@@ -103,7 +103,7 @@ async def test_a_client_of_the_other_dialect_is_counted_for_all_the_same() -> No
 
 
 @pytest.mark.parametrize("accounts", ["", "a"])
-async def test_a_vendor_without_a_counter_is_not_asked_and_needs_no_account(accounts: str) -> None:
+async def test_case_165_a_vendor_without_a_counter_is_not_asked_and_needs_no_account(accounts: str) -> None:
     """Case 165."""
     house = asking(openai_like(), accounts)
     answer = await count(house, MESSAGES, ANTHROPIC)

@@ -1,7 +1,10 @@
 """Numbered cases 124–135, 166 and 168: a Chat Completions client over a Messages upstream, and what Anthropic is sent.
 
 The streams of 128–133 stand in ``test_translation_cases_chat_over_anthropic_stream.py``. Left to the tests of the
-running gateway: 135 as far as the answer is a 400. Of 129 only this is done: a paused turn is told as ``stop``.
+running gateway: 135 as far as the answer is a 400. Of 129 it is
+decided otherwise that a paused turn is not sent again by the gateway: what it waits for are blocks of tools that
+Anthropic runs, which a client of another dialect cannot be given to return, and without them the work would begin anew.
+It is told as ``stop``; Anthropic's own clients are told ``pause_turn`` and go on themselves.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ async def test_a_gemini_method_that_nobody_knows_is_a_404_in_its_shape(client: h
         ("/v1/models/m-2:countTokens", {"generateContentRequest": {"contents": {"parts": []}}}, "totalTokens"),
     ],
 )
-async def test_tokens_are_counted_though_the_vendor_is_away(
+async def test_case_165_tokens_are_counted_though_the_vendor_is_away(
     client: httpx.AsyncClient, path: str, body: dict[str, object], field: str
 ) -> None:
     answer = await client.post(path, json=body)
