@@ -15,6 +15,7 @@ from e2e.gateway_process import CLIENT_KEY, GatewayProcess
 from e2e.house import Vendors
 from e2e.light.client import Heard, LightClient
 from e2e.light.four import CLIENTS
+from e2e.light.gemini import GeminiArrayClient
 from e2e.talkers import PIXEL
 
 Break: TypeAlias = Literal["error", "cut"]
@@ -36,6 +37,11 @@ WIRES = (
     Wire(dialect="openai-responses", provider="openai", model="gpt-5-{}", said_after=9),
     Wire(dialect="gemini", provider="gamma", model="gemini-3-flash-{}", said_after=4),
 )
+ASKING: dict[str, tuple[LightClient, bool]] = {
+    **{f"{client.dialect}-whole": (client, False) for client in CLIENTS},
+    **{f"{client.dialect}-streamed": (client, True) for client in CLIENTS},
+    "gemini-streamed-as-an-array": (GeminiArrayClient(), True),
+}
 QUESTION = "hello, wörld 日本 🎉 of many words"
 ASK = 'use the tool clock with {"tz": "Europe/Zürich \\"CH\\""}'
 
@@ -72,7 +78,7 @@ class Cell:
         assert response.headers["x-request-id"] == number
         if response.status_code != 200:
             return Asked(id=number, response=response, heard=Heard())
-        kind = "text/event-stream" if self.stream else "application/json"
+        kind = self.client.stream_type if self.stream else "application/json"
         assert response.headers["content-type"].startswith(kind)
         heard = self.client.streamed(response.content) if self.stream else self.client.whole(response.json())
         return Asked(id=number, response=response, heard=heard)
@@ -125,29 +131,24 @@ def web(gateway: GatewayProcess) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(params=["whole", "streamed"])
-def stream(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param == "streamed")
-
-
 @pytest.fixture(params=WIRES, ids=lambda wire: f"over-{wire.dialect}")
 def wire(request: pytest.FixtureRequest) -> Wire:
     found: Wire = request.param
     return found
 
 
-@pytest.fixture(params=CLIENTS, ids=lambda client: client.dialect)
+@pytest.fixture(params=ASKING.values(), ids=ASKING.keys())
 def cell(
     request: pytest.FixtureRequest,
     wire: Wire,
-    stream: bool,
     web: httpx.Client,
     gateway: GatewayProcess,
     vendors: Vendors,
 ) -> Cell:
     name = wire.model.format(f"m{next(_numbers)}")
+    client, stream = request.param
     vendor = vendors.named(wire.provider)
-    return Cell(client=request.param, wire=wire, stream=stream, model=name, web=web, gateway=gateway, vendor=vendor)
+    return Cell(client=client, wire=wire, stream=stream, model=name, web=web, gateway=gateway, vendor=vendor)
 
 
 def test_text(cell: Cell) -> None:

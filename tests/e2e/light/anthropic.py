@@ -12,6 +12,7 @@ class AnthropicClient:
     """Anthropic Messages."""
 
     dialect = "anthropic"
+    stream_type = "text/event-stream"
     _finish = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tools", "refusal": "filter"}
 
     def path(self, model: str, *, stream: bool) -> str:

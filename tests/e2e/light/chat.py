@@ -12,6 +12,7 @@ class ChatClient:
     """OpenAI Chat Completions."""
 
     dialect = "openai-chat"
+    stream_type = "text/event-stream"
     _finish = {"stop": "stop", "length": "length", "tool_calls": "tools", "content_filter": "filter"}
 
     def path(self, model: str, *, stream: bool) -> str:

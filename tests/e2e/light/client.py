@@ -49,6 +49,7 @@ class LightClient(Protocol):
     """One dialect. ``history`` in a request is what :meth:`user`, :meth:`result` and ``Heard.turn`` are."""
 
     dialect: str
+    stream_type: str
 
     def path(self, model: str, *, stream: bool) -> str:
         """Where to ask."""

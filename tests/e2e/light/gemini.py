@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from e2e.light.client import SCHEMA, SYSTEM, TOOL, Call, Heard, JsonObject, events, only
+from typing_extensions import override
 
 _FINISH = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "filter"}
 
@@ -14,6 +15,7 @@ class GeminiClient:
     """Streams as server-sent events."""
 
     dialect = "gemini"
+    stream_type = "text/event-stream"
 
     def path(self, model: str, *, stream: bool) -> str:
         return f"/v1beta/models/{model}:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}"
@@ -49,11 +51,8 @@ class GeminiClient:
         found = [data for name, data in events(ended + mark) if name is None]
         broken = [piece["error"] for piece in found if "error" in piece]
         if broken or bare:
-            assert found.pop() == json.loads(bare)
-            candidates = [only(piece["candidates"]) for piece in found]
-            assert not any("finishReason" in candidate for candidate in candidates)
-            parts = [part for candidate in candidates for part in candidate["content"].get("parts", ())]
-            return Heard(text=_spoken(parts), error=only(broken))
+            assert found[-1] == json.loads(bare)
+            return self._broken(found)
         return self._heard(found)
 
     def assert_error(self, status: int, body: JsonObject) -> None:
@@ -66,6 +65,13 @@ class GeminiClient:
         assert error["status"].isupper()
         assert error["code"] >= 400
         assert len(error["message"]) >= 10
+
+    def _broken(self, pieces: Sequence[JsonObject]) -> Heard:
+        *said, failed = pieces
+        candidates = [only(piece["candidates"]) for piece in said]
+        assert not any("finishReason" in candidate for candidate in candidates)
+        parts = [part for candidate in candidates for part in candidate["content"].get("parts", ())]
+        return Heard(text=_spoken(parts), error=failed["error"])
 
     def _heard(self, pieces: Sequence[JsonObject]) -> Heard:
         candidates = [only(piece["candidates"]) for piece in pieces]
@@ -86,6 +92,24 @@ class GeminiClient:
             tokens=(usage["promptTokenCount"], output),
             turn=[{"role": "model", "parts": [part for part in parts if part != {"text": ""}]}],
         )
+
+
+class GeminiArrayClient(GeminiClient):
+    """Streams as one JSON array, whose elements come one by one: what a request without ``alt=sse`` gets."""
+
+    stream_type = "application/json"
+
+    @override
+    def path(self, model: str, *, stream: bool) -> str:
+        return super().path(model, stream=stream).removesuffix("?alt=sse")
+
+    @override
+    def streamed(self, content: bytes) -> Heard:
+        first, *found = json.loads(content)
+        # One that says who answers may come before there is an answer, lest an error should be the first of all.
+        if "candidates" in first:
+            found = [first, *found]
+        return self._broken(found) if "error" in found[-1] else self._heard(found)
 
 
 def _spoken(parts: Sequence[JsonObject]) -> str:

@@ -15,6 +15,7 @@ class ResponsesClient:
     """Keeps the conversation itself, as clients of a gateway have to."""
 
     dialect = "openai-responses"
+    stream_type = "text/event-stream"
 
     def path(self, model: str, *, stream: bool) -> str:
         return "/v1/responses"
