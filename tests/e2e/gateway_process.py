@@ -28,15 +28,26 @@ _PATIENCE = 15.0
 
 
 class GatewayProcess:
-    """``config`` is the configuration without address and database; ``client_key`` None asks for none."""
+    """``config`` is the configuration without address and database; ``client_key`` None asks for none.
 
-    def __init__(self, config: Mapping[str, Any], folder: Path, *, client_key: str | None = CLIENT_KEY) -> None:
+    ``environment`` are further variables.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        folder: Path,
+        *,
+        client_key: str | None = CLIENT_KEY,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = folder / "aigateway.db"
         self._config = config
         self._client_key = client_key
+        self._more = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -132,6 +143,7 @@ class GatewayProcess:
         return {
             **kept,
             **keys,
+            **self._more,
             "HOME": str(self.folder),
             "XDG_DATA_HOME": str(self.folder),
             "XDG_CONFIG_HOME": str(self.folder),
