@@ -149,9 +149,9 @@ async def test_processes_see_each_others_tokens_in_the_state_without_a_database(
     one, two = await process(state=state), await process(state=state)
     account = await stored(one, ended(idp), two)
     assert await one.token(account) == await two.token(account)
-    await one.credentials.renew(one.entry, one._held[account])
+    await one.renew(account)
     await two.storage.aclose()
-    await two.credentials.renew(two.entry, two._held[account])
+    await two.renew(account)
     assert await two.token(account) == await one.token(account)
     assert idp.refreshes == 2
     sealed = await state.token(PROVIDER, account)
@@ -164,7 +164,7 @@ async def test_a_cached_token_that_was_tampered_with_is_not_used(process: Opener
     account = await stored(house, ended(idp))
     await house.token(account)
     await house.state.put_token(PROVIDER, account, b"v1:00000000:bm90aGluZw==", 60)
-    await house.credentials.renew(house.entry, house._held[account])
+    await house.renew(account)
     assert idp.accepts(await house.token(account))
     assert idp.refreshes == 2
 
@@ -181,7 +181,7 @@ async def test_a_rotated_token_is_stored_before_it_is_used(process: Opener, idp:
     assert row.auth_data["access_token"] == token
     assert row.expires_at is not None
     house.know(row)
-    await house.credentials.renew(house.entry, house._held[account])
+    await house.renew(account)
     assert idp.accepts(await house.token(account))
 
 
@@ -223,7 +223,7 @@ async def test_an_account_outlives_a_kill_at_any_step_where_the_provider_has_a_g
     row = await house.storage.accounts.get(account)
     assert row.status == "active"
     house.know(row)
-    await house.credentials.renew(house.entry, house._held[account])
+    await house.renew(account)
     assert idp.accepts(await house.token(account))
     assert idp.reuses == 0
 

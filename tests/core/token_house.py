@@ -75,6 +75,11 @@ class TokenHouse:
         """The credential, good now."""
         return await self.credentials.get(self.entry, self._held[account_id])
 
+    async def renew(self, account_id: str) -> None:
+        """Renew, however long the token would have lived."""
+        await self.get(account_id)
+        await self.credentials._living[account_id].renew()
+
     async def token(self, account_id: str) -> str:
         """The access token that a request would be signed with now."""
         flow = (await self.get(account_id)).auth.async_auth_flow(httpx.Request("GET", "http://vendor.test/"))

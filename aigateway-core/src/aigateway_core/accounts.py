@@ -179,7 +179,8 @@ class AccountSelector:
         name = route.provider.id
         if not self._pool(route):
             return _unavailable(
-                f"the provider {name!r} has no active account; add one with: aigateway-core accounts add {name}"
+                f"the provider {name!r} has no active account; add one with: aigateway-core accounts add {name}, "
+                "or see what those that are there need: aigateway-core accounts list"
             )
         accounts = self._eligible(route, allowed)
         if not accounts:

@@ -235,7 +235,9 @@ async def first_look(assembly: Assembly) -> FirstLook:
         has_client_keys = settings.keys.client is not None or any(key.role == "client" for key in rows.keys)
         _refuse_open_door(settings, has_client_keys=has_client_keys)
         made = None if settings.keys.admin else await storage.keys.create_first("admin", "first start", SYSTEM)
-    stored = (row.provider_id for row in rows.accounts if row.is_active and row.problem is None)
+    stored = (
+        row.provider_id for row in rows.accounts if row.is_active and row.problem is None and row.status == "active"
+    )
     return FirstLook(
         admin_key=made[1] if made else None,
         clients_need_a_key=clients_need_a_key(

@@ -20,7 +20,7 @@ import attrs
 import httpx
 from typing_extensions import override
 
-from aigateway_core.errors import ErrorKind, GatewayError, LoginNeededError, NotFoundError, UpstreamError
+from aigateway_core.errors import ErrorKind, GatewayError, LoginNeededError, UpstreamError
 from aigateway_core.plugin import RenewsTokens
 from aigateway_core.records import Account
 from aigateway_core.renewal import Renewals, Renewed, secrets_of
@@ -79,16 +79,6 @@ class Credentials:
         if living is not None:
             await living.ready()
         return held[1]
-
-    async def renew(self, entry: ProviderEntry, account: Account) -> None:
-        """Renew the tokens of this account now. Raises :class:`UpstreamError`, :class:`NotFoundError` without any."""
-        with_token = self._built.get(account.id)
-        if with_token is None or with_token[0] is not account:
-            self._built[account.id] = (account, self._build(entry, account))
-        living = self._living.get(account.id)
-        if living is None:
-            raise NotFoundError(f"the auth strategy {entry.strategy_name!r} has no tokens to renew")
-        await living.renew()
 
     def forget(self, account_ids: set[str]) -> None:
         """Let go of accounts that are no longer there."""
