@@ -36,7 +36,7 @@ def test_an_agent_works_on_files(
     desk = Desk(
         url=gateway.url,
         key=CLIENT_KEY,
-        model=target.model,
+        model=_model(client, target),
         home=home,
         folder=folder,
         npm=npm,
@@ -53,3 +53,8 @@ def test_an_agent_works_on_files(
     assert [(row["outcome"], row["streamed"]) for row in rows] == [("ok", True)] * 3
     assert [row["finish_reason"] for row in rows] == ["tool_calls", "tool_calls", "stop"]
     assert tripwire.asked == []
+
+
+def _model(client: Agent, target: Target) -> str:
+    """Codex asks for encrypted reasoning, which OpenAI refuses of models that do not reason."""
+    return "gpt-5" if target.provider == "openai" and client.name.startswith("Codex") else target.model

@@ -13,6 +13,8 @@ from openai.types.responses import response_create_params
 
 _WHOLE = RequestType(response_create_params.ResponseCreateParamsNonStreaming)
 _STREAMED = RequestType(response_create_params.ResponseCreateParamsStreaming)
+# Codex sends it, and no type names it.
+_UNTYPED = {"client_metadata"}
 _FIELDS = frozenset(response_create_params.ResponseCreateParamsBase.__annotations__) | {"stream"}
 _MAX_ID = 64
 _PREFIX = {"message": "msg_", "function_call": "fc_", "reasoning": "rs_"}
@@ -51,9 +53,11 @@ def speaker(item: JsonObject) -> str:
 
 def problems(body: JsonObject, issued: Set[str]) -> Iterator[Problem]:
     """Everything that is wrong with ``body``; ``issued`` is the encrypted reasoning that this server gave out."""
-    for name in body.keys() - _FIELDS:
+    for name in body.keys() - _FIELDS - _UNTYPED:
         yield Problem(f"Unknown parameter: '{name}'.", where=name, code="unknown_parameter")
     known = {name: value for name, value in body.items() if name in _FIELDS}
+    if isinstance(body.get("input"), list):
+        known["input"] = [_typed(item) for item in body["input"]]
     typed = list((_STREAMED if body.get("stream") is True else _WHOLE).problems(known))
     yield from typed
     if typed:
@@ -61,6 +65,16 @@ def problems(body: JsonObject, issued: Set[str]) -> Iterator[Problem]:
     for rule in (_limits, _items, _pairing, _tools, _models):
         yield from rule(body)
     yield from _reasoning(body, issued)
+
+
+def _typed(item: Any) -> Any:
+    """An item without what the types do not mention, and OpenAI takes from its own agent all the same."""
+    if not isinstance(item, dict):
+        return item
+    if item.get("type") == "reasoning" and item.get("content", ()) is None:
+        return {name: value for name, value in item.items() if name != "content"}
+    spoken = item.get("role") in ("user", "developer", "system")
+    return {name: value for name, value in item.items() if name != "id" or not spoken}
 
 
 def _limits(body: JsonObject) -> Iterator[Problem]:

@@ -6,8 +6,9 @@ A subclass sets class attributes; what its vendor spells differently goes into t
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 import attrs
@@ -43,6 +44,12 @@ class OpenAICompatibleConfig:
     )
 
 
+def _plain_word(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", value):
+        message = f"is to be a plain word of lower-case letters, digits and hyphens, got {value[:40]!r}"
+        raise ValueError(message, attribute)
+
+
 @attrs.frozen(kw_only=True)
 class AnthropicCompatibleConfig:
     """``base_url`` excludes the version (``https://api.example.com``), as Anthropic's own clients have it.
@@ -55,9 +62,7 @@ class AnthropicCompatibleConfig:
     models: tuple[str, ...] = ()
     headers: Mapping[str, str] = attrs.field(factory=dict)
     count_tokens: bool = True
-    origin: str | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.matches_re(r"[a-z][a-z0-9-]{0,39}"))
-    )
+    origin: str | None = attrs.field(default=None, validator=attrs.validators.optional(_plain_word))
 
 
 @attrs.frozen(kw_only=True)
