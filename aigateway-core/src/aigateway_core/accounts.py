@@ -79,17 +79,20 @@ class AccountSelector:
         if terms.named is not None:
             return self._named(route, terms.named, tried)
         ready = self._ready(route, terms.allowed)
-        left = [each for each in ready if each.id not in tried] if tried else ready
-        if not left:
+        if not ready or (tried and all(each.id in tried for each in ready)):
             raise self._none_left(route, terms.allowed)
         conversation = terms.conversation
-        if conversation is None or len(self._pool(route)) == 1:
-            return await self._next(route, left, aside=terms.aside or bool(tried))
+        if conversation is None:
+            return await self._next(route, ready, tried, aside=terms.aside)
+        if len(self._pool(route)) == 1:
+            # There is nothing to ask, but there may be a second account one day.
+            self._state.bind(conversation.key, route.provider.id, route.quota_group, ready[0].id)
+            return ready[0]
         bound = await self._bound(route, conversation, tried)
         healthy = None if bound is None else self._healthy(route, bound, terms.allowed)
         if healthy is not None and healthy.id not in tried:
             return healthy
-        chosen = await self._next(route, left, aside=bool(tried))
+        chosen = await self._next(route, ready, tried)
         # An account that failed and is well all the same (an overload, a broken line) keeps its conversations.
         if healthy is None:
             self._state.bind(conversation.key, route.provider.id, route.quota_group, chosen.id)
@@ -100,12 +103,19 @@ class AccountSelector:
             return None
         return await self._state.bound(conversation.key, route.provider.id, route.quota_group)
 
-    async def _next(self, route: Route, left: Sequence[Account], *, aside: bool) -> Account:
-        if len(left) == 1:
-            return left[0]
+    async def _next(
+        self, route: Route, ready: Sequence[Account], tried: Collection[str], *, aside: bool = False
+    ) -> Account:
+        if len(ready) == 1:
+            return ready[0]
         # Picks after a failure take turns of their own: they must not shift the order of the first ones.
-        group = f"{route.quota_group} again" if aside else route.quota_group
-        return left[await self._state.take_turn(route.provider.id, group) % len(left)]
+        group = f"{route.quota_group} again" if aside or tried else route.quota_group
+        for _ in range(len(tried) + 1):
+            chosen = ready[await self._state.take_turn(route.provider.id, group) % len(ready)]
+            if chosen.id not in tried:
+                return chosen
+        # Other requests take turns too, so that this one may have met only what it has tried.
+        return next(each for each in ready if each.id not in tried)
 
     def _named(self, route: Route, name: str, tried: Collection[str]) -> Account:
         """The account that was named, even while it cools: whoever names it wants to know."""
@@ -133,9 +143,9 @@ class AccountSelector:
         if kept is not None and kept.pool is pool and kept.changes == state.changes and time.time() < kept.until:
             return kept.accounts
         changes, resting = state.changes, state.resting(route.quota_group)
-        accounts = pool
-        if resting or allowed is not None:
-            accounts = [each for each in pool if each.id not in resting and (allowed is None or each.id in allowed)]
+        accounts = pool if allowed is None else [each for each in pool if each.id in allowed]
+        if resting:
+            accounts = [each for each in accounts if each.id not in resting]
         until = min((cooldown.until for cooldown in resting.values()), default=math.inf)
         if len(self._lists) >= _MOST_LISTS:
             self._lists.clear()
@@ -187,7 +197,7 @@ class AccountSelector:
             return ForbiddenError(f"this key may use no account of the provider {name!r}")
         resting = self._state.resting(route.quota_group)
         rests = [resting[each.id] for each in accounts if each.id in resting]
-        if not rests:
+        if len(rests) < len(accounts):
             return _unavailable(f"no other account of the provider {name!r} is left to try")
         if not any(cooldown.passes for cooldown in rests):
             return _out_of_use(name, rests)

@@ -128,8 +128,11 @@ class RedisState:
         before = self._local.recall(conversation, provider_id, model)
         self._local.bind(conversation, provider_id, model, account_id)
         key = self._keys.affinity(conversation, provider_id, model)
+        if before == account_id:
+            self._keep_alive(key)
+            return
         told: list[Command] = [("SET", key, account_id, "EX", int(AFFINITY_SECONDS))]
-        if before not in (None, account_id):
+        if before is not None:
             told.append(self._hints.tell(moved=[conversation, provider_id, model, account_id]))
         self._kept_alive.put(key, time.monotonic())
         self._outbox.put(key, *told)
