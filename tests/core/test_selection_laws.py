@@ -108,7 +108,11 @@ class Selection(RuleBasedStateMachine):
     # -- what happens
 
     @rule(model=models)
-    def picks_for_a_new_conversation_are_even(self, model: str) -> None:
+    def picks_for_new_conversations_are_even(self, model: str) -> None:
+        for _ in range(max(1, len(self.healthy(model)))):
+            self.pick_for_a_new_one(model)
+
+    def pick_for_a_new_one(self, model: str) -> None:
         self.new_conversations += 1
         name = f"new-{self.new_conversations}"
         chosen = self.pick(model, conversation=Conversation(name))
@@ -184,4 +188,4 @@ class Selection(RuleBasedStateMachine):
 
 
 TestSelection = Selection.TestCase
-TestSelection.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestSelection.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
