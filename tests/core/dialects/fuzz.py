@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import collections
 import faulthandler
+import re
 import sys
 import time
 import traceback
@@ -18,7 +19,7 @@ from datetime import timedelta
 from typing import Any
 
 import attrs
-from core.dialects.broken_requests import FULL
+from core.dialects.broken_requests import FULL, leads_somewhere, places, steps
 from core.dialects.damage import JSON, OBJECTS, damaged, garbled, spliced, swollen
 from core.dialects.gemini_samples import ANSWER, REFUSAL, STREAM
 from core.dialects.response_samples import RESPONSE, RESPONSE_STREAM
@@ -102,19 +103,34 @@ def _listed(value: Any) -> list[Any]:
 
 
 def check_request(dialect: Dialect, body: JsonObject) -> None:
-    """It is a request that goes into a body for every upstream, or is refused as the caller's mistake."""
+    """It is a request that goes into a body for every upstream, or is refused with a place that is in it."""
+    request = None
+    refusals: list[InvalidRequestError | UnsupportedFeatureError] = []
     try:
         body = loads_object(dumps(body))
         dialect.peek(body)
         dumps(dialect.native_request(body, "upstream-model"))
         request = dialect.decode_request(body)
-    except (InvalidRequestError, UnsupportedFeatureError):
+    except (InvalidRequestError, UnsupportedFeatureError) as error:
+        refusals.append(error)
+    if request is None:
+        assert_placed(refusals[0], body)
         return
     assert input_tokens(request) > 0
     for upstream in WRITERS:
         with suppress(InvalidRequestError):
             upstream.losses(request)
             loads_object(dumps(upstream.encode_request(request)))
+
+
+def assert_placed(refusal: InvalidRequestError | UnsupportedFeatureError, body: JsonObject) -> None:
+    """The path leads somewhere, as far as it can be told from keys that hold no dots and brackets of their own."""
+    plain = all(_PLAIN.fullmatch(step) for place in places(body) for step in place if isinstance(step, str))
+    if plain and refusal.path:
+        assert leads_somewhere(body, steps(refusal.path)), refusal
+
+
+_PLAIN = re.compile(r"[\w -]+")
 
 
 def check_answer(dialect: Dialect, raw: bytes) -> None:
