@@ -31,6 +31,10 @@ BOTH = 'use the tool clock with {} and use the tool weather with {"city": "Oslo"
 
 everywhere = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.provider)
 where_calls_can_be_forced = pytest.mark.parametrize("target", FORCING, ids=lambda target: target.provider)
+# Gemini has no field that keeps a model from calling several at a time.
+where_calls_can_be_counted = pytest.mark.parametrize(
+    "target", [target for target in FORCING if target.provider != "gamma"], ids=lambda target: target.provider
+)
 
 
 def user(text: str) -> list[Any]:
@@ -95,10 +99,11 @@ def test_either_sdk_can_forbid_tools(
     message = anthropic_client.messages.create(
         model=target.model, max_tokens=100, messages=user(BOTH), tools=[CLOCK, WEATHER], tool_choice={"type": "none"}
     )
-    assert {block.type for block in message.content} == {"text"}
+    # Gemini signs what it says, and the signature stands in a thinking block of its own.
+    assert {block.type for block in message.content} - {"thinking"} == {"text"}
 
 
-@where_calls_can_be_forced
+@where_calls_can_be_counted
 def test_either_sdk_can_ask_for_one_call_at_a_time(
     target: Target, openai_client: openai.OpenAI, anthropic_client: anthropic.Anthropic
 ) -> None:
@@ -204,6 +209,8 @@ def test_a_schema_for_the_answer_arrives(
     for exchange in vendors.named(target.provider).exchanges[-2:]:
         if target.provider == "acme":
             assert exchange.json["output_config"]["format"]["schema"] == SCHEMA
+        elif target.provider == "gamma":
+            assert exchange.json["generationConfig"]["responseJsonSchema"] == SCHEMA
         else:
             assert exchange.json["response_format"]["json_schema"]["schema"] == SCHEMA
 
