@@ -121,7 +121,7 @@ class HttpProxy(_Proxy):
                 writer.write(self.garbage)
         else:
             origin = "/" + target.split("/", 3)[3]
-            await self._relay(head.replace(target.encode(), origin.encode(), 1), reader, writer)
+            await self._relay(_for_origin(head).replace(target.encode(), origin.encode(), 1), reader, writer)
 
     def _refusal(self, head: bytes) -> bytes | None:
         if self.username is not None:
@@ -129,6 +129,13 @@ class HttpProxy(_Proxy):
             if b"basic " + expected.lower() not in head.lower():
                 return b"HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
         return self.refuse_with
+
+
+def _for_origin(head: bytes) -> bytes:
+    """The head without what was for the proxy alone (RFC 9110 §11.7.2); one request to a connection keeps it simple."""
+    first, *fields = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    kept = [line for line in fields if not line.lower().startswith((b"proxy-authorization:", b"connection:"))]
+    return b"\r\n".join((first, *kept, b"Connection: close", b"", b""))
 
 
 def _authority(target: str) -> str:

@@ -19,6 +19,8 @@ from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.dialects.openai_chat import OpenAIChat
 from aigateway_core.egress import Egress, WayOut
+from aigateway_core.egress.health import ProxyHealthBook
+from aigateway_core.engine import Transports
 from aigateway_core.events import StreamEvent, StreamFinish, StreamStart, TextDelta, UsageUpdate
 from aigateway_core.gateway import Gateway, Incoming, StreamAnswer, WholeAnswer
 from aigateway_core.model import ChatRequest, ChatResponse, ModelInfo, TextPart, Usage
@@ -31,6 +33,7 @@ from aigateway_core.plugin import (
     Provider,
     Secret,
 )
+from aigateway_core.proxy_pool import ProxyPool
 from aigateway_core.recording import Recorder, RecorderLimits
 from aigateway_core.records import Account, Caller, CallRecord
 from aigateway_core.routing import Router
@@ -158,9 +161,10 @@ class Strategy:
 
 class OneWay(Egress):
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        super().__init__(Transports(), CurrentSnapshot(), ProxyPool(), ProxyHealthBook())
         self._transport = transport
 
-    def way_out(self, account: Account) -> WayOut:
+    async def way_out(self, account: Account) -> WayOut:
         return WayOut(self._transport, proxied=False)
 
 

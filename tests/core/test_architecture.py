@@ -40,7 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vault": {"errors", "secret"},
     "state": {"model", "records", "errors", "secret", "vault"},
     "storage.rows": {"records", "errors", "secret"},
-    "storage": {"model", "records", "errors", "secret", "vault", "storage.rows"},
+    "assignment": set(),
+    "storage": {"model", "records", "errors", "secret", "vault", "storage.rows", "assignment"},
     # Settings, and the loading of plugins.
     "converter": {"errors", "secret"},
     "structuring": {"converter", "errors", "secret"},
@@ -57,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "routing": WORDS | {"snapshot"},
     "affinity": WORDS,
     "accounts": WORDS | {"affinity", "routing", "snapshot", "state"},
-    "egress": WORDS | {"engine", "upstream"},
+    "egress": WORDS | {"engine", "upstream", "snapshot"},
     "renewal": WORDS | {"snapshot", "storage.rows", "structuring", "plugin", "upstream"},
     "credentials": WORDS | {"renewal", "snapshot", "plugin"},
     "recording": WORDS | {"routing", "plugin"},
@@ -73,11 +74,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "access": WORDS | {"snapshot"},
     "catalogue": WORDS | {"routing", "snapshot"},
     "ledger": WORDS,
+    "proxy_pool": WORDS | {"egress", "storage.rows"},
     "live": WORDS | {"credentials", "snapshot", "state", "storage.rows", "structuring", "plugin"},
     "logins": WORDS | {"addresses", "renewal", "snapshot", "storage.rows", "structuring", "plugin"},
     "checkup": WORDS | {"credentials", "renewal", "snapshot", "storage.rows", "structuring", "upstream"},
     "administration": WORDS
-    | {"logins", "checkup", "addresses", "snapshot", "state", "storage.rows", "structuring", "plugin"},
+    | {"logins", "checkup", "addresses", "assignment", "converter", "snapshot", "state", "storage.rows"}
+    | {"structuring", "plugin"},
     # HTTP.
     "resources": WORDS | {"logins", "gateway", "dialects", "access", "catalogue", "administration", "storage.rows"},
     "app": WORDS | {"resources", "gateway", "dialects", "access", "catalogue", "administration"},

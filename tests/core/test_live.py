@@ -52,6 +52,7 @@ def row(name: str, provider: str = "acme", **changes: Any) -> StoredAccount:
         "is_active": True,
         "proxy_url": None,
         "proxy_id": None,
+        "egress": "pool",
         "expires_at": None,
         "last_used_at": None,
         "usage_count": 0,

@@ -38,7 +38,7 @@ async def test_the_secrets_of_settings_and_accounts_are_known_as_soon_as_they_ar
     assert set(house.secrets()) == said
     await first_look(assembly)
     async with administration(assembly) as office:
-        await office.create_account({"provider_id": "vendor", "auth_data": {"api_key": "stored"}}, COMMAND_LINE)
+        await office.accounts.create({"provider_id": "vendor", "auth_data": {"api_key": "stored"}}, COMMAND_LINE)
     await house.start()
     try:
         assert set(house.secrets()) == said | {Secret("stored")}

@@ -231,7 +231,6 @@ server: {port: 99999, prot: 1}
 sever: {}
 database: []
 redis: {enabled: true, prot: 1}
-proxy: {}
 keys: {admin: x}
 source: here
 providers: {acme: {api_key: 5, priority: high}, Bad Name: x}
@@ -252,7 +251,6 @@ log: {level: loud}
         "config.yaml: providers.Bad Name: expected a mapping, got 'x'",
         "config.yaml: log.level: expected one of debug, info, warning, error, got 'loud'",
         "config.yaml: sever: unknown key; did you mean 'server'?",
-        "config.yaml: proxy: unknown key; outbound proxies come with a later version",
         "config.yaml: keys: unknown key",
         "config.yaml: source: unknown key",
         found[-1],
@@ -350,6 +348,7 @@ providers:
         "auth_strategy": None,
         "api_key": "***",
         "priority": 0,
+        "egress": "pool",
         "auth_options": {},
         "base_url": "https://***@host/v1",
         "oauth_client_secret": "***",

@@ -11,11 +11,13 @@ import httpx
 from aigateway_core.builtin.oauth import OAuthOptions, OAuthStrategy
 from aigateway_core.credentials import Credential, Credentials
 from aigateway_core.egress import Egress
+from aigateway_core.egress.health import ProxyHealthBook
 from aigateway_core.engine import Transports
 from aigateway_core.plugin import OpenAICompatibleConfig, OpenAICompatibleProvider
+from aigateway_core.proxy_pool import ProxyPool
 from aigateway_core.records import Account
 from aigateway_core.renewal import Renewals
-from aigateway_core.snapshot import ProviderEntry
+from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry
 from aigateway_core.state import State
 from aigateway_core.state.memory import MemoryState
 from aigateway_core.state.tokens import SealedTokens
@@ -56,7 +58,8 @@ class TokenHouse:
         transports = Transports()
         self._open.push_async_callback(transports.aclose)
         cache = SealedTokens(self.state, KEYRING)
-        self.renewals = Renewals(self.storage.accounts, self.storage.tokens, Egress(transports), cache)
+        egress = Egress(transports, CurrentSnapshot(), ProxyPool(), ProxyHealthBook())
+        self.renewals = Renewals(self.storage.accounts, self.storage.tokens, egress, cache)
         self.credentials.renewals = self.renewals
         self._open.push_async_callback(self.credentials.aclose)
         return self

@@ -14,7 +14,7 @@ from aigateway_core.errors import ErrorKind, ForbiddenError, NoAccountError, Not
 from aigateway_core.records import Account
 from aigateway_core.routing import Route
 from aigateway_core.snapshot import CurrentSnapshot
-from aigateway_core.state import EVERY_MODEL, Cooldown, State
+from aigateway_core.state import EVERY_MODEL, NO_WAY_OUT, Cooldown, State
 
 COOLDOWNS: Mapping[ErrorKind, float] = {
     ErrorKind.RATE_LIMIT: 30.0,
@@ -178,6 +178,11 @@ class AccountSelector:
             model = EVERY_MODEL if error.scope == "account" else route.quota_group
             self._state.cool(account.id, model, cooldown)
 
+    def set_aside(self, account: Account, seconds: float | None) -> None:
+        """Let an account rest that has no way out: no fault of its own, and over as soon as there is one."""
+        if seconds and not self._has_changed(account):
+            self._state.cool(account.id, EVERY_MODEL, Cooldown(time.time() + seconds, NO_WAY_OUT))
+
     def _has_changed(self, account: Account) -> bool:
         """Whether it was mended or removed while it was being asked: what it said then is not held against it."""
         return self._snapshot.value.by_id.get(account.id) != account
@@ -205,7 +210,7 @@ class AccountSelector:
         wait = max(1, math.ceil(soonest.until - time.time()))
         return NoAccountError(
             f"every account of the provider {name!r} is resting ({soonest.reason}); try again in {wait} s",
-            kind=ErrorKind.RATE_LIMIT,
+            kind=ErrorKind.UNAVAILABLE if soonest.reason == NO_WAY_OUT else ErrorKind.RATE_LIMIT,
             retry_after=wait,
         )
 

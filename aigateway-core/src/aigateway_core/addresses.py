@@ -131,6 +131,27 @@ class ProxyAddress:
         )
 
 
+def password_in(url: str) -> str | None:
+    """The password in an outbound proxy's URL, if it is one and has one."""
+    try:
+        return ProxyAddress.parse(url).password or None
+    except ValueError:
+        return None
+
+
+def proxy_url_problems(url: str | None, path: str, destinations: Destinations) -> list[str]:
+    """What is wrong with the URL of an outbound proxy. A name is judged only when it is connected to."""
+    if url is None:
+        return []
+    try:
+        proxy = ProxyAddress.parse(url)
+    except ValueError as error:
+        return [f"{path}: {error}"]
+    if not destinations.permits_host(proxy.host, proxy.port):
+        return [f"{path}: is not a public address; name it in security.allow_private_hosts to allow it"]
+    return []
+
+
 _NO_PROXY = "an outbound proxy is written scheme://host:port; the scheme is http, https, socks5 or socks5h"
 
 

@@ -18,6 +18,7 @@ from aigateway_core.gateway import Gateway
 from aigateway_core.resources.admin.accounts import AccountResource
 from aigateway_core.resources.admin.oauth import CallbackResource, LoginResource
 from aigateway_core.resources.admin.providers import ProviderResource
+from aigateway_core.resources.admin.proxies import ProxyResource
 from aigateway_core.resources.chat import GenerateContent, ModelCall
 from aigateway_core.resources.failures import Failures
 from aigateway_core.resources.health import Health
@@ -54,6 +55,7 @@ def create_app(
     health, generate = Health(access), GenerateContent(gateway)
     models, gemini_models = Models(access, catalogue, generate), GeminiModels(access, catalogue, generate)
     accounts, providers = AccountResource(access, administration), ProviderResource(access, administration)
+    proxies = ProxyResource(access, administration)
     app.add_route("/", health)
     app.add_route("/health", health)
     app.add_route("/v1/chat/completions", ModelCall(access, gateway, openai))
@@ -76,4 +78,9 @@ def create_app(
     app.add_route("/api/v1/oauth/{provider_id}/start", logins, suffix="start")
     app.add_route("/api/v1/oauth/{provider_id}/complete", logins, suffix="complete")
     app.add_route("/api/v1/oauth/callback", CallbackResource(access, administration))
+    app.add_route("/api/v1/proxies", proxies)
+    app.add_route("/api/v1/proxies/{proxy_id:int}", proxies, suffix="one")
+    app.add_route("/api/v1/proxies/assignments", proxies, suffix="assignments")
+    app.add_route("/api/v1/proxies/plan", proxies, suffix="plan")
+    app.add_route("/api/v1/proxies/recalculate", proxies, suffix="recalculate")
     return app

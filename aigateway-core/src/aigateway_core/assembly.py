@@ -106,7 +106,13 @@ def _account(configured: ConfiguredProvider, entry: ProviderEntry) -> Account | 
         credential = structure(data, entry.strategy.credential, f"providers.{entry.id}.api_key")
     except StructuringError as error:
         raise ConfigurationError(str(error)) from error
-    return Account(id=f"config:{entry.id}", provider_id=entry.id, label="config", credential=credential)
+    return Account(
+        id=f"config:{entry.id}",
+        provider_id=entry.id,
+        label="config",
+        credential=credential,
+        egress=configured.egress,
+    )
 
 
 def _single_secret(entry: ProviderEntry, value: Secret) -> dict[str, str]:

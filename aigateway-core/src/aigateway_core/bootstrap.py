@@ -14,8 +14,11 @@ import attrs
 
 from aigateway_core.access import Access, Role, clients_need_a_key
 from aigateway_core.accounts import AccountSelector
-from aigateway_core.addresses import Destinations
+from aigateway_core.addresses import Destinations, password_in
 from aigateway_core.administration import Administration
+from aigateway_core.administration.accounts import AccountAdministration
+from aigateway_core.administration.providers import ProviderAdministration
+from aigateway_core.administration.proxies import ProxyAdministration
 from aigateway_core.app import Lifespan, create_app
 from aigateway_core.assembly import Assembly as Assembly
 from aigateway_core.assembly import assemble as assemble
@@ -23,11 +26,14 @@ from aigateway_core.catalogue import Catalogue
 from aigateway_core.checkup import Checkup
 from aigateway_core.credentials import Credentials, secrets_of
 from aigateway_core.egress import Egress
+from aigateway_core.egress.health import ProxyHealthBook
+from aigateway_core.egress.upkeep import ProxyUpkeep, origins
 from aigateway_core.engine import Transports
 from aigateway_core.errors import ConfigurationError, UnavailableError
 from aigateway_core.gateway import Gateway
-from aigateway_core.live import LiveSnapshot
+from aigateway_core.live import LiveSnapshot, outbound_proxies
 from aigateway_core.logins import Logins
+from aigateway_core.proxy_pool import ProxyPool
 from aigateway_core.recording import Recorder, RecorderLimits
 from aigateway_core.renewal import Renewals
 from aigateway_core.routing import Router
@@ -108,7 +114,11 @@ class House:
         self._credentials = Credentials()
         self._destinations = Destinations.allowing(settings.security.allow_private_hosts)
         self._transports = Transports(self._destinations)
-        self._egress = Egress(self._transports)
+        self._pool = ProxyPool()
+        self._health = ProxyHealthBook(
+            max_failures=settings.proxy.max_failures, retry_interval=settings.proxy.health_check_interval or 60.0
+        )
+        self._egress = Egress(self._transports, self._snapshot, self._pool, self._health)
         self._recorder = Recorder(
             assembly.sinks,
             RecorderLimits(
@@ -156,6 +166,10 @@ class House:
             )
             opened.push_async_callback(live.aclose)
             await live.start()
+            self._pool.open(storage, live.notice)
+            upkeep = self._upkeep()
+            upkeep.start()
+            opened.push_async_callback(upkeep.aclose)
             self._administration = _administration(
                 storage, assembly, self._egress, self._destinations, renewals, live.notice, self._state
             )
@@ -166,6 +180,20 @@ class House:
     def _renewals(self, storage: Storage) -> Renewals:
         cache = SealedTokens(self._state, key_ring(self._assembly.settings))
         return Renewals(storage.accounts, storage.tokens, self._egress, cache)
+
+    def _upkeep(self) -> ProxyUpkeep:
+        """What watches over the outbound proxies."""
+        settings = self._assembly.settings.proxy
+        bases = (getattr(provider.config, "base_url", None) for provider in self._assembly.configured.providers)
+        urls = [settings.health_check_url] if settings.health_check_url else [url for url in bases if url]
+        return ProxyUpkeep(
+            self._health,
+            self._snapshot,
+            self._transports,
+            self._pool,
+            targets=origins(urls),
+            interval=settings.health_check_interval,
+        )
 
     async def stop(self) -> None:
         """Write what is left, then let go of everything in the reverse order, whatever of it fails."""
@@ -192,6 +220,7 @@ class House:
             holders += [sink.config for sink in configured.sinks]
             holders += [account.credential for account in accounts]
             found = {secret for holder in holders for secret in secrets_of(holder)}
+            found |= {Secret(part) for proxy in snapshot.proxies.values() if (part := password_in(proxy.url))}
             found.update(tokens)
             self._secrets = (snapshot, tokens, (*found, *(key for key in keys if key is not None)))
         return self._secrets[2]
@@ -269,10 +298,21 @@ async def administration(assembly: Assembly) -> AsyncIterator[Administration]:
         await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
         destinations = Destinations.allowing(assembly.settings.security.allow_private_hosts)
         async with aclosing(Transports(destinations)) as transports:
-            egress, cache = Egress(transports), SealedTokens(MemoryState(), key_ring(assembly.settings))
+            egress, cache = (
+                await _egress_of(storage, transports),
+                SealedTokens(MemoryState(), key_ring(assembly.settings)),
+            )
             renewals = Renewals(storage.accounts, storage.tokens, egress, cache)
             yield _administration(storage, assembly, egress, destinations, renewals)
             await renewals.aclose()
+
+
+async def _egress_of(storage: Storage, transports: Transports) -> Egress:
+    """The ways out as they are stored now, for a process that is no gateway."""
+    snapshot, pool = CurrentSnapshot(), ProxyPool()
+    snapshot.value = Snapshot(proxies=outbound_proxies(await storage.load_snapshot()))
+    pool.open(storage)
+    return Egress(transports, snapshot, pool, ProxyHealthBook())
 
 
 def _administration(
@@ -284,15 +324,18 @@ def _administration(
     changed: Callable[[], Awaitable[None]] | None = None,
     state: State | None = None,
 ) -> Administration:
+    """What changes this storage. ``changed`` and ``state`` are a running gateway's own."""
+    pooled = [account.id for account in assembly.accounts if account.egress == "pool"]
     return Administration(
-        storage.accounts,
-        assembly.providers,
-        assembly.accounts,
-        destinations,
-        Logins(storage.logins, storage.accounts, assembly.providers, egress, destinations, changed),
-        Checkup(storage.accounts, assembly.providers, assembly.accounts, renewals, egress),
-        changed,
-        state,
+        accounts=AccountAdministration(
+            storage.accounts, storage.bindings, assembly.providers, assembly.accounts, destinations, changed, state
+        ),
+        providers=ProviderAdministration(assembly.providers),
+        proxies=ProxyAdministration(storage.proxies, storage.bindings, storage.accounts, pooled, destinations, changed),
+        logins=Logins(
+            storage.logins, storage.accounts, storage.bindings, assembly.providers, egress, destinations, changed
+        ),
+        checkup=Checkup(storage.accounts, assembly.providers, assembly.accounts, renewals, egress),
     )
 
 

@@ -76,7 +76,7 @@ class Checkup:
         try:
             credential = await credentials.get(entry, account)
             secrets = credential.secrets
-            way = self._ways_out.way_out(account)
+            way = await self._ways_out.way_out(account)
             upstream = Upstream(
                 way.transport,
                 credential.auth,
@@ -107,4 +107,6 @@ class Checkup:
         except StructuringError as error:
             raise ConflictError(f"the account cannot be used: {error}") from None
         account = Account(id=row.id, provider_id=row.provider_id, label=row.label, credential=credential)
-        return entry, attrs.evolve(account, metadata=row.metadata, proxy_url=row.proxy_url)
+        return entry, attrs.evolve(
+            account, metadata=row.metadata, proxy_url=row.proxy_url, proxy_id=row.proxy_id, egress=row.egress
+        )

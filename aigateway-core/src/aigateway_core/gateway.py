@@ -23,7 +23,7 @@ from aigateway_core.accounts import AccountSelector, Terms
 from aigateway_core.affinity import conversation
 from aigateway_core.credentials import Credentials
 from aigateway_core.dialects.dialect import Dialect
-from aigateway_core.egress import Egress
+from aigateway_core.egress import Egress, WayOut
 from aigateway_core.errors import (
     ErrorKind,
     GatewayError,
@@ -208,8 +208,9 @@ class Gateway:
     ) -> Whole | Stream:
         """Try one account after the other until one answers, or the failure is not one that another could mend."""
         tried: set[str] = set()
+        attempts = 0
         failure: UpstreamError | None = None
-        while failure is None or len(tried) < self._max_attempts:
+        while failure is None or attempts < self._max_attempts:
             try:
                 account = await self._selector.select(route, tried, terms)
             except NoAccountError:
@@ -218,7 +219,15 @@ class Gateway:
                 break
             tried.add(account.id)
             try:
-                return await self._mended(route, account, exchange, call, exits)
+                way_out = await self._egress.way_out(account)
+            except UpstreamError as error:
+                # It cannot even leave the house: nothing was tried, which costs no attempt.
+                self._selector.set_aside(account, error.retry_after)
+                failure = failure or error
+                continue
+            attempts += 1
+            try:
+                return await self._mended(route, account, way_out, exchange, call, exits)
             except UpstreamError as error:
                 if not exchange.is_helper:
                     self._selector.punish(route, account, error)
@@ -226,29 +235,29 @@ class Gateway:
                     raise
                 # That one account's credential is bad tells a client less than what the others said.
                 failure = error if failure is None or error.kind not in _ONE_ACCOUNTS_OWN else failure
-        if failure.scope in {"model", "account"}:
+        if failure.scope in {"model", "account", "outbound_proxy"}:
             # The client waits for the first account that is free again, not for the one that happened to be the last.
             failure.retry_after = self._selector.rest(route, terms) or None
         raise failure
 
     async def _mended(
-        self, route: Route, account: Account, exchange: Exchange, call: Call, exits: AsyncExitStack
+        self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: AsyncExitStack
     ) -> Whole | Stream:
         """One account's answer; it is tried once more if it refuses what can be left out."""
         try:
-            return await self._attempt(route, account, exchange, call, exits)
+            return await self._attempt(route, account, way_out, exchange, call, exits)
         except UpstreamError as error:
             if not exchange.mend(error):
                 raise
-        return await self._attempt(route, account, exchange, call, exits)
+        return await self._attempt(route, account, way_out, exchange, call, exits)
 
     async def _attempt(
-        self, route: Route, account: Account, exchange: Exchange, call: Call, exits: AsyncExitStack
+        self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: AsyncExitStack
     ) -> Whole | Stream:
         """One account's try, written down whatever comes of it; a stream is open up to its commit point."""
-        attempt = call.attempt(account)
+        attempt = call.attempt(account, way_out.proxy_id)
         try:
-            upstream = await self._upstream(route, account, call)
+            upstream = await self._upstream(route, account, way_out, call)
             if not call.streamed:
                 answer: Whole | Stream = await exchange.complete(upstream)
             else:
@@ -258,6 +267,7 @@ class Gateway:
         except GatewayError as error:
             _scrub(error, call)
             attempt.failed(error)
+            self._egress.judge(way_out, error)
             raise
         except BaseException as error:
             if not _is_a_mistake(error):
@@ -268,11 +278,11 @@ class Gateway:
             attempt.failed(failure)
             raise failure from error
         attempt.succeeded()
+        self._egress.judge(way_out, None)
         return answer
 
-    async def _upstream(self, route: Route, account: Account, call: Call) -> Upstream:
+    async def _upstream(self, route: Route, account: Account, way_out: WayOut, call: Call) -> Upstream:
         """An upstream bound to the account's way out and credential."""
-        way_out = self._egress.way_out(account)
         credential = await self._credentials.get(route.provider, account)
         call.secrets = credential.secrets  # the list itself: a renewal within the call adds to it
         return Upstream(

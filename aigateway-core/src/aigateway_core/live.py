@@ -9,12 +9,14 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
+import attrs
+
 from aigateway_core.credentials import Credentials
 from aigateway_core.errors import GatewayError
 from aigateway_core.records import Account
-from aigateway_core.snapshot import CurrentSnapshot, KeyEntry, ProviderEntry, Snapshot
-from aigateway_core.state import State
-from aigateway_core.storage.rows import SnapshotRows, StoredAccount
+from aigateway_core.snapshot import CurrentSnapshot, KeyEntry, OutboundProxy, ProviderEntry, Snapshot
+from aigateway_core.state import EVERY_MODEL, NO_WAY_OUT, State
+from aigateway_core.storage.rows import SnapshotRows, StoredAccount, StoredProxy
 from aigateway_core.structuring import StructuringError, structure
 
 log = logging.getLogger(__name__)
@@ -76,11 +78,12 @@ class LiveSnapshot:
             before = self._current.value
             after = Snapshot(
                 version=rows.version,
-                accounts=self._accounts(rows.accounts, before),
+                accounts=self._accounts(rows, before),
                 keys={
                     key.id: KeyEntry(id=key.id, hash=key.hash, role=key.role, expires_at=key.expires_at)
                     for key in rows.keys
                 },
+                proxies=outbound_proxies(rows),
             )
             self._current.value = after
             self._settle(before, after)
@@ -123,23 +126,30 @@ class LiveSnapshot:
             log.warning("changes can be seen again")
         self._failing = error is not None
 
-    def _accounts(self, rows: Sequence[StoredAccount], before: Snapshot) -> Mapping[str, tuple[Account, ...]]:
+    def _accounts(self, rows: SnapshotRows, before: Snapshot) -> Mapping[str, tuple[Account, ...]]:
         known = before.by_id
-        revisions = {row.id: row.updated_at for row in rows}
+        revisions = {row.id: row.updated_at for row in rows.accounts}
         found: dict[str, list[Account]] = {}
         for account in self._configured:
-            found.setdefault(account.provider_id, []).append(account)
-        for row in rows:
+            bound = attrs.evolve(account, proxy_id=rows.bindings.get(account.id))
+            found.setdefault(account.provider_id, []).append(_same(known.get(account.id), bound))
+        for row in rows.accounts:
             account_or_none = self._account(row)
             if account_or_none is not None:
-                # An account that did not change stays the same object, and so keeps its auth flow. That its tokens were
-                # renewed is no change: whoever holds it has the new ones already, or will read them when it needs them.
-                same = known.get(row.id)
-                renewed = self._providers[row.provider_id].renews and self._revisions.get(row.id) == row.updated_at
-                account = same if same is not None and (renewed or same == account_or_none) else account_or_none
-                found.setdefault(row.provider_id, []).append(account)
+                found.setdefault(row.provider_id, []).append(self._kept(known.get(row.id), account_or_none, row))
         self._revisions = revisions
         return {provider: tuple(accounts) for provider, accounts in found.items()}
+
+    def _kept(self, before: Account | None, after: Account, row: StoredAccount) -> Account:
+        """The account as it is to be used from now on.
+
+        That its tokens were renewed is no change: whoever holds it has the new ones already, or will read them when it
+        needs them.
+        """
+        renewed = self._providers[row.provider_id].renews and self._revisions.get(row.id) == row.updated_at
+        if before is not None and renewed:
+            return _same(before, attrs.evolve(before, proxy_id=after.proxy_id))
+        return _same(before, after)
 
     def _account(self, row: StoredAccount) -> Account | None:
         """The account as the request path wants it; None when it is switched off or cannot be used."""
@@ -162,12 +172,43 @@ class LiveSnapshot:
             credential=credential,
             metadata=row.metadata,
             proxy_url=row.proxy_url,
+            proxy_id=row.proxy_id,
+            egress=row.egress,
         )
 
     def _settle(self, before: Snapshot, after: Snapshot) -> None:
-        """An account that was changed is given a new chance; one that is gone is let go of."""
+        """An account that was changed, or whose way out was, is given a new chance; one that is gone is let go of."""
         old, new = before.by_id, after.by_id
         for account_id, account in old.items():
-            if new.get(account_id) is not account:
+            if new.get(account_id) is not account or (before.proxies != after.proxies and self._waits(account_id)):
                 self._state.clear(account_id)
         self._credentials.forget(old.keys() - new.keys())
+
+    def _waits(self, account_id: str) -> bool:
+        """Whether it rests because of its outbound proxy, and through no fault of its own."""
+        cooldown = self._state.cooldown(account_id, EVERY_MODEL)
+        return cooldown is not None and cooldown.reason == NO_WAY_OUT
+
+
+def _same(before: Account | None, after: Account) -> Account:
+    """An account that did not change stays the same object, and so keeps its auth flow."""
+    return before if before is not None and before == after else after
+
+
+def outbound_proxies(rows: SnapshotRows) -> Mapping[int, OutboundProxy]:
+    """The pool, by number."""
+    return {row.id: _proxy(row) for row in rows.proxies}
+
+
+def _proxy(row: StoredProxy) -> OutboundProxy:
+    """One whose URL does not open is switched off: its accounts wait, and nobody goes out bare."""
+    return OutboundProxy(
+        id=row.id,
+        url=row.url,
+        is_active=row.is_active and row.problem is None,
+        health_status=row.health_status,
+        consecutive_failures=row.consecutive_failures,
+        max_failures=row.max_failures,
+        success_rate=row.success_rate,
+        avg_latency_ms=row.avg_latency_ms,
+    )

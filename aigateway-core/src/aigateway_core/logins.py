@@ -10,10 +10,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import attrs
 
-from aigateway_core.addresses import Destinations, ProxyAddress
+from aigateway_core.addresses import Destinations, proxy_url_problems
 from aigateway_core.errors import (
     ConflictError,
     ErrorKind,
@@ -111,6 +112,13 @@ class Answer:
         return answer
 
 
+class BindingStore(Protocol):
+    """Where it is kept which outbound proxy an account goes out by."""
+
+    async def claim(self, account_id: str, actor: Actor, *, reserve_seconds: float | None = None) -> int | None:
+        """The account's outbound proxy, bound now if it was not; for an account to come, only for so long."""
+
+
 class Logins:
     """Begins and finishes logins. ``changed`` lets the request path of a running gateway see the account at once."""
 
@@ -118,6 +126,7 @@ class Logins:
         self,
         waiting: LoginStore,
         accounts: AccountStore,
+        bindings: BindingStore,
         providers: Sequence[ProviderEntry],
         ways_out: WaysOut,
         destinations: Destinations,
@@ -125,6 +134,7 @@ class Logins:
     ) -> None:
         self._waiting = waiting
         self._accounts = accounts
+        self._bindings = bindings
         self._providers = {entry.id: entry for entry in providers}
         self._ways_out = ways_out
         self._destinations = destinations
@@ -147,6 +157,7 @@ class Logins:
             **attrs.asdict(wish),
             "redirect_uri": redirect_uri,
             "verifier": begun.verifier.reveal(),
+            "new_id": str(uuid4()),
             "actor": actor.id,
         }
         await self._waiting.put(begun.state.reveal(), provider_id, kept, SECONDS)
@@ -172,10 +183,10 @@ class Logins:
             raise InvalidRequestError(f"the identity provider did not log you in: {_printable(answer.error)}")
         wish = structure({name: kept[name] for name in attrs.fields_dict(LoginWish)}, LoginWish)
         named = await self._accounts.get(wish.account_id) if wish.account_id else None
-        login = await self._finished(
-            entry, strategy, kept, answer, wish.proxy_url or (named.proxy_url if named else None)
-        )
-        row = await self._store(entry, login, wish, named, Actor(id=str(kept["actor"]), request_id=request_id))
+        actor = Actor(id=str(kept["actor"]), request_id=request_id)
+        draft = await self._draft(entry, wish, named, str(kept["new_id"]), actor)
+        login = await self._finished(entry, strategy, kept, answer, draft)
+        row = await self._store(entry, login, wish, named, draft.id, actor)
         if self._tell_of_change is not None:
             await self._tell_of_change()
         return row.id
@@ -197,31 +208,32 @@ class Logins:
         parts = urlsplit(redirect_uri)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
             problems.append("redirect_uri: expected an http or https URL")
-        if wish.proxy_url is not None:
-            problems += self._proxy_problems(wish.proxy_url)
+        problems += proxy_url_problems(wish.proxy_url, "proxy_url", self._destinations)
         if wish.account_id and (await self._accounts.get(wish.account_id)).provider_id != provider_id:
             problems.append("account_id: is an account of another provider")
         if problems:
             raise InvalidEntityError(problems)
 
-    def _proxy_problems(self, url: str) -> list[str]:
-        try:
-            proxy = ProxyAddress.parse(url)
-        except ValueError as error:
-            return [f"proxy_url: {error}"]
-        if self._destinations.permits_host(proxy.host, proxy.port):
-            return []
-        return ["proxy_url: is not a public address; name it in security.allow_private_hosts to allow it"]
+    async def _draft(
+        self, entry: ProviderEntry, wish: LoginWish, named: StoredAccount | None, new_id: str, actor: Actor
+    ) -> Account:
+        """The account that logs in, as far as it is known: bound to its outbound proxy before the first packet."""
+        proxy_url = wish.proxy_url or (named.proxy_url if named else None)
+        draft = Account(id=named.id if named else new_id, provider_id=entry.id, proxy_url=proxy_url)
+        if named is not None:
+            return attrs.evolve(draft, proxy_id=named.proxy_id, egress=named.egress)
+        if proxy_url is not None:
+            return draft
+        return attrs.evolve(draft, proxy_id=await self._bindings.claim(new_id, actor, reserve_seconds=SECONDS))
 
     async def _finished(
-        self, entry: ProviderEntry, strategy: LogsIn, kept: Mapping[str, Any], answer: Answer, proxy_url: str | None
+        self, entry: ProviderEntry, strategy: LogsIn, kept: Mapping[str, Any], answer: Answer, draft: Account
     ) -> Login:
         """What the login brought, asked for by the way out that the account will have."""
         begun = BegunLogin(
             url="", state=Secret(answer.state), redirect_uri=kept["redirect_uri"], verifier=Secret(kept["verifier"])
         )
-        draft = Account(id="login", provider_id=entry.id, proxy_url=proxy_url)
-        upstream = token_upstream(self._ways_out, entry, draft)
+        upstream = await token_upstream(self._ways_out, entry, draft)
         try:
             login = await strategy.finish_login(begun, answer.code, upstream)
             structure(dict(login.auth_data), entry.strategy.credential, "auth_data")
@@ -234,7 +246,13 @@ class Logins:
         return login
 
     async def _store(
-        self, entry: ProviderEntry, login: Login, wish: LoginWish, named: StoredAccount | None, actor: Actor
+        self,
+        entry: ProviderEntry,
+        login: Login,
+        wish: LoginWish,
+        named: StoredAccount | None,
+        new_id: str,
+        actor: Actor,
     ) -> StoredAccount:
         row = named or await self._known(entry.id, login.identity)
         if row is not None and login.identity and row.metadata.get(IDENTITY) not in (None, login.identity):
@@ -244,6 +262,7 @@ class Logins:
             metadata[IDENTITY] = login.identity
         if row is None:
             new = NewAccount(
+                id=new_id,
                 provider_id=entry.id,
                 auth_data=login.auth_data,
                 label=wish.label or login.identity,
@@ -251,7 +270,10 @@ class Logins:
                 proxy_url=wish.proxy_url,
                 expires_at=login.expires_at,
             )
-            return await self._accounts.create(new, actor)
+            made = await self._accounts.create(new, actor)
+            if made.proxy_url is None:
+                await self._bindings.claim(made.id, actor)
+            return made
         patch = AccountPatch(
             auth_data=login.auth_data,
             metadata=metadata,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import attrs
 from cattrs import StructureHandlerNotFoundError
@@ -31,6 +31,7 @@ class ConfiguredProvider:
     strategy: AuthStrategySpec[Any]
     strategy_config: Any = attrs.field(repr=False)
     priority: int = 0
+    egress: Literal["pool", "direct"] = "pool"
     api_key: Secret | None = None
 
 
@@ -121,6 +122,7 @@ class _Matching:
                 strategy=strategy,
                 strategy_config=strategy_config,
                 priority=section.priority,
+                egress=section.egress,
                 api_key=section.api_key,
             )
 

@@ -181,6 +181,7 @@ class Call:
         self.model: str | None = None
         self.route: Route | None = None
         self.account: Account | None = None
+        self.proxy_id: int | None = None
         self.secrets: Sequence[Secret] = ()
         self.streamed = False
         self.native = False
@@ -198,10 +199,10 @@ class Call:
         """The first byte of the answer is ready to go to the client."""
         self.first_byte_ms = self.elapsed_ms()
 
-    def attempt(self, account: Account) -> PendingAttempt:
-        """An attempt begins on this account."""
-        self.account = account
-        return PendingAttempt(self, account)
+    def attempt(self, account: Account, proxy_id: int | None = None) -> PendingAttempt:
+        """An attempt begins on this account, through that outbound proxy of the pool."""
+        self.account, self.proxy_id = account, proxy_id
+        return PendingAttempt(self, account, proxy_id)
 
     def end(self, error: BaseException | None = None, *, status: int = 200) -> None:
         """The call is over: well, or with this error. ``status`` is what the client was sent."""
@@ -227,6 +228,7 @@ class Call:
                 upstream_model=self.route.model if self.route else None,
                 provider_id=self.route.provider.id if self.route else None,
                 account_id=self.account.id if self.account else None,
+                proxy_id=self.proxy_id,
                 streamed=self.streamed,
                 native=self.native,
                 time_to_first_byte_ms=self.first_byte_ms,
@@ -260,11 +262,12 @@ class Call:
 class PendingAttempt:
     """A try at an upstream that is under way; exactly one of its methods is called when it is over."""
 
-    __slots__ = ("_account", "_began", "_call")
+    __slots__ = ("_account", "_began", "_call", "_proxy_id")
 
-    def __init__(self, call: Call, account: Account) -> None:
+    def __init__(self, call: Call, account: Account, proxy_id: int | None) -> None:
         self._call = call
         self._account = account
+        self._proxy_id = proxy_id
         self._began = call.elapsed_ms()
 
     def succeeded(self) -> None:
@@ -298,6 +301,7 @@ class PendingAttempt:
                 error_kind=error_kind,
                 scope=scope,
                 dispatched=dispatched,
+                proxy_id=self._proxy_id,
             )
         )
 

@@ -24,6 +24,7 @@ class Account:
 
     ``credential`` is an instance of the auth strategy's own ``credential`` class; it never shows in a ``repr``.
     ``proxy_url`` is the account's own outbound proxy, if it has one; it may hold a password and never shows either.
+    ``proxy_id`` is the one of the pool that it is bound to; with ``egress`` ``direct`` it goes past the pool.
     """
 
     id: str
@@ -32,6 +33,8 @@ class Account:
     credential: Any = attrs.field(default=None, repr=False)
     metadata: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     proxy_url: str | None = attrs.field(default=None, repr=False)
+    proxy_id: int | None = None
+    egress: Literal["pool", "direct"] = "pool"
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +69,7 @@ class Attempt:
     error_kind: str | None = None
     scope: Scope | None = None
     dispatched: bool = True
+    proxy_id: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -74,8 +78,8 @@ class CallRecord:
 
     ``id`` is the gateway's own and unique, so that a batch written twice is stored once; ``request_id`` is what stands
     in the ``x-request-id`` header, which a client may choose (and repeat). Token fields follow OpenTelemetry's GenAI
-    conventions (``gen_ai.usage.*``); they are None when nobody said. ``usage_source`` tells who counted. Times are in
-    milliseconds.
+    conventions (``gen_ai.usage.*``); they are None when nobody said. ``usage_source`` tells who counted. ``account_id``
+    and ``proxy_id`` are those of the last attempt. Times are in milliseconds.
     """
 
     id: str

@@ -99,13 +99,13 @@ class _WayOut(Protocol):
 class WaysOut(Protocol):
     """The ways out of accounts: token traffic takes the same as everything else."""
 
-    def way_out(self, account: Account) -> _WayOut:
+    async def way_out(self, account: Account) -> _WayOut:
         """That of this account. Raises :class:`UpstreamError`."""
 
 
-def token_upstream(ways_out: WaysOut, entry: ProviderEntry, account: Account) -> Upstream:
+async def token_upstream(ways_out: WaysOut, entry: ProviderEntry, account: Account) -> Upstream:
     """What a strategy asks its identity provider with: the account's own way out, unsigned."""
-    way = ways_out.way_out(account)
+    way = await ways_out.way_out(account)
     judge: object = entry.strategy
     return Upstream(
         way.transport,
@@ -217,7 +217,7 @@ class Renewals:
 
     async def _spend(self, entry: ProviderEntry, account: Account, generation: int, attempt: str) -> Renewed:
         try:
-            upstream = token_upstream(self._ways_out, entry, account)
+            upstream = await token_upstream(self._ways_out, entry, account)
             grant = await _strategy(entry).renew(account, upstream)
         except LoginNeededError as error:
             return await self._refused(entry, account, generation, error)

@@ -102,6 +102,19 @@ class UpstreamSettings:
 
 
 @attrs.frozen(kw_only=True)
+class ProxySettings:
+    """The pool of outbound proxies: how accounts are bound to them and how their health is watched, in seconds.
+
+    ``health_check_url`` is what the checks ask for; without it, the base URLs of the providers.
+    """
+
+    selection_strategy: Literal["fill_first"] = "fill_first"
+    health_check_interval: Annotated[float, Range(at_least=0)] = 60.0
+    health_check_url: str | None = None
+    max_failures: Count = 3
+
+
+@attrs.frozen(kw_only=True)
 class PluginsSettings:
     """Which plugins are loaded, by the name of their entry point or of their distribution."""
 
@@ -114,7 +127,7 @@ class ProviderSettings:
     """One section of ``providers``: the keys that belong to the core, and the rest, which is the plugin's.
 
     ``kind`` is the plugin's name for the provider; None when it is the section's own. ``auth_options`` are options of
-    the auth strategy, and win over the plugin's.
+    the auth strategy, and win over the plugin's. ``egress`` is how the account goes out that the section brings.
     """
 
     enabled: bool = True
@@ -122,6 +135,7 @@ class ProviderSettings:
     auth_strategy: str | None = None
     api_key: Secret | None = None
     priority: int = 0
+    egress: Literal["pool", "direct"] = "pool"
     auth_options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
@@ -166,6 +180,7 @@ class Settings:
     database: DatabaseSettings = attrs.field(factory=DatabaseSettings)
     redis: RedisSettings = RedisSettings()
     upstream: UpstreamSettings = UpstreamSettings()
+    proxy: ProxySettings = ProxySettings()
     plugins: PluginsSettings = PluginsSettings()
     providers: Mapping[str, ProviderSettings] = attrs.field(factory=dict)
     security: SecuritySettings = SecuritySettings()
@@ -209,24 +224,16 @@ def told(problems: Iterable[Problem], source: Path | None) -> list[str]:
 
 _SECTIONS = tuple(field.name for field in attrs.fields(Settings) if field.name not in ("keys", "source"))
 CORE_KEYS: Mapping[str, frozenset[str]] = {
-    "providers": frozenset({"enabled", "kind", "auth_strategy", "auth_options", "api_key", "priority"}),
+    "providers": frozenset({"enabled", "kind", "auth_strategy", "auth_options", "api_key", "priority", "egress"}),
     "stats": frozenset({"enabled"}),
 }
-_COMING = {
-    "proxy": "outbound proxies come with a later version",
-}
-
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 def _unknown_sections(tree: Mapping[Any, Any], source: Path | None) -> list[Problem]:
     strange = [key for key in tree if key not in _SECTIONS]
-    return [Problem(str(key), f"unknown key{_hint(str(key))}", _said(tree[key], source)) for key in strange]
-
-
-def _hint(key: str) -> str:
-    return f"; {_COMING[key]}" if key in _COMING else near(key, _SECTIONS)
+    return [Problem(str(key), f"unknown key{near(str(key), _SECTIONS)}", _said(tree[key], source)) for key in strange]
 
 
 def _said(value: Any, source: Path | None) -> str | None:

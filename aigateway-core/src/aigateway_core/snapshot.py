@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
@@ -74,16 +74,34 @@ class KeyEntry:
     expires_at: datetime | None = None
 
 
+@attrs.frozen(kw_only=True)
+class OutboundProxy:
+    """An outbound proxy of the pool; its URL may hold a password and never shows.
+
+    It is ``down`` when it let nobody through the last ``max_failures`` times.
+    """
+
+    id: int
+    url: str = attrs.field(repr=False)
+    is_active: bool = True
+    health_status: Literal["healthy", "degraded", "down"] = "healthy"
+    consecutive_failures: int = 0
+    max_failures: int | None = None
+    success_rate: float | None = None
+    avg_latency_ms: int | None = None
+
+
 Accounts: TypeAlias = Mapping[str, tuple[Account, ...]]
 
 
 @attrs.frozen(kw_only=True)
 class Snapshot:
-    """Accounts that are active, by provider, and keys that are valid, by their public part."""
+    """Accounts that are active, by provider; keys that are valid, by their public part; outbound proxies, by number."""
 
     version: int = -1
     accounts: Accounts = attrs.field(factory=dict)
     keys: Mapping[str, KeyEntry] = attrs.field(factory=dict)
+    proxies: Mapping[int, OutboundProxy] = attrs.field(factory=dict)
     by_id: Mapping[str, Account] = attrs.field(init=False, repr=False, eq=False)
 
     @by_id.default

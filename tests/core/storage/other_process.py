@@ -1,6 +1,6 @@
 """A process beside the tests: opens storage, migrates, or writes, until it is done or killed.
 
-python other_process.py open|migrate|write '<json>'
+python other_process.py open|migrate|write|claim '<json>'
 """
 
 from __future__ import annotations
@@ -64,13 +64,20 @@ async def write(task: dict[str, Any]) -> None:
         say(made.id)
 
 
+async def claim(task: dict[str, Any]) -> None:
+    """Claim an outbound proxy for each of these accounts, all at once; say which each of them got."""
+    async with await Storage.open(location(task["location"]), keyring()) as storage:
+        claims = (storage.bindings.claim(account_id, SYSTEM) for account_id in task["accounts"])
+        say(json.dumps(dict(zip(task["accounts"], await asyncio.gather(*claims), strict=True))))
+
+
 def main() -> None:
     deed, task = sys.argv[1], json.loads(sys.argv[2])
     sys.stdin.readline()  # so that several can begin at the same moment
     if deed == "migrate":
         migrate_once(task)
     else:
-        asyncio.run({"open": open_and_close, "write": write}[deed](task))
+        asyncio.run({"open": open_and_close, "write": write, "claim": claim}[deed](task))
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def remove(
 
 async def _create(assembly: bootstrap.Assembly, body: dict[str, Any]) -> dict[str, Any]:
     async with bootstrap.administration(assembly) as administration:
-        return await administration.create_account(body, bootstrap.COMMAND_LINE)
+        return await administration.accounts.create(body, bootstrap.COMMAND_LINE)
 
 
 async def _all(assembly: bootstrap.Assembly, provider: str | None) -> list[dict[str, Any]]:
@@ -136,7 +136,7 @@ async def _pages(administration: Administration, provider: str | None) -> list[d
     found: list[dict[str, Any]] = []
     while True:
         query = AccountQuery(provider_id=provider, limit=_PAGE, offset=len(found))
-        page = await administration.accounts(query)
+        page = await administration.accounts.list(query)
         found += page["data"]
         if not page["data"] or len(found) >= page["total"]:
             return found
@@ -154,7 +154,7 @@ async def _test(assembly: bootstrap.Assembly, account_id: str, model: str | None
 
 async def _remove(assembly: bootstrap.Assembly, account_id: str) -> None:
     async with bootstrap.administration(assembly) as administration:
-        await administration.delete_account(account_id, bootstrap.COMMAND_LINE)
+        await administration.accounts.delete(account_id, bootstrap.COMMAND_LINE)
 
 
 # -- what was said

@@ -85,7 +85,7 @@ async def _login(
 
 async def _finish(administration: Administration, answer: Answer) -> dict[str, Any]:
     try:
-        return await administration.account(await administration.logins.complete(answer))
+        return await administration.accounts.get(await administration.logins.complete(answer))
     except InvalidRequestError as error:
         raise InvalidRequestError(f"{error.message}; nothing was stored") from error
 

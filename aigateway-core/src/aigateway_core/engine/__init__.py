@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import io
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -155,6 +157,15 @@ class Transports:
     def through(self, proxy: str, *, trusted: bool = False) -> httpx.AsyncBaseTransport:
         """Through ``proxy``. Raises :class:`ValueError` when that is not the URL of a proxy."""
         return self._transport(proxy, trusted)
+
+    @asynccontextmanager
+    async def once(self, proxy: str) -> AsyncIterator[httpx.AsyncBaseTransport]:
+        """Through ``proxy``, with connections that are closed with the block. Raises :class:`ValueError`."""
+        transport = AiohttpTransport(self._destinations, trusted=True, proxy=proxy, ssl_context=self._ssl)
+        try:
+            yield transport
+        finally:
+            await transport.aclose()
 
     async def aclose(self) -> None:
         """Close every connection; calls in flight fail."""

@@ -19,6 +19,9 @@ import attrs
 EVERY_MODEL = "*"
 """Stands for all models of an account."""
 
+NO_WAY_OUT = "outbound_proxy"
+"""Why an account rests whose outbound proxy is down: no fault of its own, and over as soon as the proxy is back."""
+
 Status: TypeAlias = Literal["active", "cooling", "needs_login", "banned", "disabled"]
 """What an account is. ``cooling`` passes by itself; the three after it stand until somebody has mended the account."""
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import attrs
 
 from aigateway_core.errors import ConflictError, InvalidRequestError, NotFoundError
-from aigateway_core.storage import columns
+from aigateway_core.storage import bindings, columns
 from aigateway_core.storage.columns import from_column, from_json, from_optional, now, to_column, to_json, to_naive
 from aigateway_core.storage.database import Change, Database, Session
 from aigateway_core.storage.rows import UNSET, AccountPatch, Actor, NewAccount, Page, StoredAccount
@@ -43,18 +43,19 @@ class Accounts:
             rows = table.select().filter(**{name: value for name, value in wanted.items() if value is not None})
             total = rows.count()
             page = rows.order_by(table.created_at, table.id).limit(limit, offset=offset)
-            return Page(rows=tuple(account_value(row, self._keyring) for row in page), total=total)
+            bound = bindings.current(session)
+            return Page(rows=tuple(account_value(row, bound, self._keyring) for row in page), total=total)
 
         return await self._database.read(unit)
 
     async def get(self, account_id: str) -> StoredAccount:
         """One of them. Raises :class:`NotFoundError`."""
-        return await self._database.read(lambda session: account_value(_find(session, account_id), self._keyring))
+        return await self._database.read(lambda session: self._value(session, _find(session, account_id)))
 
     async def create(self, new: NewAccount, actor: Actor) -> StoredAccount:
         """Store an account. Raises :class:`InvalidRequestError`, for instance for a provider that nobody knows."""
-        account_id = str(uuid4())
-        given = attrs.asdict(new, recurse=False)
+        account_id = new.id or str(uuid4())
+        given = attrs.asdict(new, recurse=False, filter=attrs.filters.exclude("id"))
 
         def unit(session: Session) -> tuple[StoredAccount, tuple[Change, ...]]:
             _require_provider(session, new.provider_id)
@@ -63,7 +64,7 @@ class Accounts:
             row = session.entities.account(id=account_id, created_at=moment, updated_at=moment, **values)
             detail = {name: self._told(name, value) for name, value in given.items()}
             made = Change(action="account.create", entity="account", entity_id=account_id, detail=detail)
-            return account_value(row, self._keyring), (made,)
+            return self._value(session, row), (made,)
 
         return await self._database.change(actor, unit)
 
@@ -79,7 +80,7 @@ class Accounts:
 
         def unit(session: Session) -> tuple[StoredAccount, tuple[Change, ...]]:
             row = _find(session, account_id)
-            before = account_value(row, self._keyring)
+            before = self._value(session, row)
             if expected_updated_at is not None and before.updated_at != expected_updated_at:
                 raise ConflictError("the account was changed meanwhile: read it again, then repeat the change")
             if not given:
@@ -94,7 +95,10 @@ class Accounts:
             # Later than before even when the clock is not: the time tells the states of an account apart.
             row.updated_at = max(to_naive(now()), row.updated_at + timedelta(microseconds=1))
             changed = Change(action="account.update", entity="account", entity_id=account_id, detail=detail)
-            return account_value(row, self._keyring), (changed,)
+            if row.proxy_url is not None or row.egress == "direct":
+                # It does not go out by the pool any more, and its place is free.
+                bindings.release(session, account_id)
+            return self._value(session, row), (changed,)
 
         return await self._database.change(actor, unit)
 
@@ -105,6 +109,7 @@ class Accounts:
             row = _find(session, account_id)
             detail = {"provider_id": row.provider_id, "label": row.label}
             row.delete()
+            bindings.release(session, account_id)
             return None, (Change(action="account.delete", entity="account", entity_id=account_id, detail=detail),)
 
         await self._database.change(actor, unit)
@@ -116,6 +121,9 @@ class Accounts:
         rows = [(count, moment, moment, account_id) for account_id, count in sorted(counts.items())]
         if rows:
             await self._database.transaction(lambda session: session.execute_many(_USED, rows))
+
+    def _value(self, session: Session, row: Any) -> StoredAccount:
+        return account_value(row, bindings.current(session), self._keyring)
 
     def _column(self, account_id: str, name: str, value: Any) -> Any:
         """What is stored of a field."""
@@ -148,11 +156,12 @@ class Accounts:
 def all_accounts(session: Session, keyring: KeyRing) -> tuple[StoredAccount, ...]:
     """All rows as values, in the order of their making."""
     table = session.entities.account
-    return tuple(account_value(row, keyring) for row in table.select().order_by(table.created_at, table.id))
+    bound = bindings.current(session)
+    return tuple(account_value(row, bound, keyring) for row in table.select().order_by(table.created_at, table.id))
 
 
-def account_value(row: Any, keyring: KeyRing) -> StoredAccount:
-    """A row as a value, its secrets opened if they open."""
+def account_value(row: Any, bound: Mapping[str, int], keyring: KeyRing) -> StoredAccount:
+    """A row as a value, its secrets opened if they open; ``bound`` are the outbound proxies of accounts."""
     account = StoredAccount(
         id=row.id,
         provider_id=row.provider_id,
@@ -161,7 +170,8 @@ def account_value(row: Any, keyring: KeyRing) -> StoredAccount:
         metadata=from_json(row.metadata),
         is_active=row.is_active,
         proxy_url=None,
-        proxy_id=row.proxy_id,
+        proxy_id=bound.get(row.id),
+        egress=row.egress,
         expires_at=from_optional(row.expires_at),
         last_used_at=from_optional(row.last_used_at),
         usage_count=row.usage_count,

@@ -16,6 +16,8 @@ class Entities:
     provider: Any
     account: Any
     login: Any
+    proxy: Any
+    binding: Any
     key: Any
     audit: Any
     fact: Any
@@ -46,6 +48,9 @@ def define_entities(db: Any) -> Entities:
     def long_text_or_none() -> Any:
         return Optional(LongStr, autostrip=False, lazy=False, nullable=True)
 
+    def count() -> Any:
+        return Required(int, size=64, default=0)
+
     def time() -> Any:
         return Required(datetime, 6)
 
@@ -74,10 +79,10 @@ def define_entities(db: Any) -> Entities:
         metadata = long_text()
         is_active = Required(bool)
         proxy_url = long_text_or_none()
-        proxy_id = Optional(int, size=64)
+        egress = text(8)
         expires_at = time_or_none()
         last_used_at = time_or_none()
-        usage_count = Required(int, size=64, default=0)
+        usage_count = count()
         created_at = time()
         updated_at = time()
         status = Required(str, 16, autostrip=False, default="active")
@@ -93,6 +98,34 @@ def define_entities(db: Any) -> Entities:
         provider_id = text(64)
         data = long_text()
         expires_at = time()
+
+    class Proxy(db.Entity):  # type: ignore[misc]
+        _table_ = "proxy_pool"
+        id = PrimaryKey(int, size=64, auto=True)
+        url = long_text()
+        fingerprint = text(64)
+        protocol = text(8)
+        is_active = Required(bool)
+        health_status = text(16)
+        max_accounts = count()
+        priority = count()
+        weight = count()
+        consecutive_failures = count()
+        max_failures = Optional(int, size=64)
+        success_rate = Optional(float)
+        avg_latency_ms = Optional(int, size=64)
+        last_checked_at = time_or_none()
+        last_used_at = time_or_none()
+        usage_count = count()
+        created_at = time()
+        updated_at = time()
+
+    class Binding(db.Entity):  # type: ignore[misc]
+        _table_ = "proxy_bindings"
+        account_id = identifier(64)
+        proxy_id = Required(int, size=64)
+        bound_at = time()
+        reserved_until = time_or_none()
 
     class Key(db.Entity):  # type: ignore[misc]
         _table_ = "api_keys"
@@ -121,4 +154,13 @@ def define_entities(db: Any) -> Entities:
         name = identifier(32)
         value = text_or_empty(255)
 
-    return Entities(provider=Provider, account=Account, login=Login, key=Key, audit=Audit, fact=Fact)
+    return Entities(
+        provider=Provider,
+        account=Account,
+        login=Login,
+        proxy=Proxy,
+        binding=Binding,
+        key=Key,
+        audit=Audit,
+        fact=Fact,
+    )

@@ -26,6 +26,12 @@ Role: TypeAlias = Literal["client", "admin"]
 Status: TypeAlias = Literal["active", "needs_login", "banned"]
 """What is stored about an account's standing with its vendor, and is not told by anything else of it."""
 
+EgressKind: TypeAlias = Literal["pool", "direct"]
+"""How an account goes out: by an outbound proxy of the pool when there is one, or past it because somebody said so."""
+
+ProxyProtocol: TypeAlias = Literal["http", "https", "socks5"]
+HealthStatus: TypeAlias = Literal["healthy", "degraded", "down"]
+
 Problem: TypeAlias = Literal["crypto_error"]
 """Why a row cannot be used: ``crypto_error``, its secrets do not open with this master key in this row."""
 
@@ -96,6 +102,7 @@ class StoredAccount:
     is_active: bool
     proxy_url: str | None = attrs.field(repr=False)
     proxy_id: int | None
+    egress: EgressKind
     expires_at: datetime | None
     last_used_at: datetime | None
     usage_count: int
@@ -110,14 +117,16 @@ class StoredAccount:
 
 @attrs.frozen(kw_only=True)
 class NewAccount:
-    """An account to be stored."""
+    """An account to be stored; ``id`` when it had to be known beforehand."""
 
+    id: str | None = None
     provider_id: str
     auth_data: Mapping[str, Any] = attrs.field(repr=False)
     label: str = ""
     metadata: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     is_active: bool = True
     proxy_url: str | None = attrs.field(default=None, repr=False)
+    egress: EgressKind = "pool"
     expires_at: datetime | None = None
 
 
@@ -130,7 +139,74 @@ class AccountPatch:
     metadata: Mapping[str, Any] | Unset = attrs.field(default=UNSET, repr=False)
     is_active: bool | Unset = UNSET
     proxy_url: str | Unset | None = attrs.field(default=UNSET, repr=False)
+    egress: EgressKind | Unset = UNSET
     expires_at: datetime | Unset | None = UNSET
+
+
+@attrs.frozen(kw_only=True)
+class StoredProxy:
+    """An outbound proxy of the pool.
+
+    ``max_accounts`` is how many accounts may be bound to it (0: any number) and ``current_accounts`` how many are;
+    ``max_failures`` None means: as the settings have it. ``success_rate`` is a share of 1 and ``avg_latency_ms`` the
+    time to a usable connection, both weighted towards the newest; None before anything was seen. When the URL does not
+    open, ``problem`` says so and ``url`` is empty: nothing goes out by it then.
+    """
+
+    id: int
+    url: str = attrs.field(repr=False)
+    protocol: ProxyProtocol
+    is_active: bool
+    health_status: HealthStatus
+    max_accounts: int
+    current_accounts: int
+    priority: int
+    weight: int
+    consecutive_failures: int
+    max_failures: int | None
+    success_rate: float | None
+    avg_latency_ms: int | None
+    last_checked_at: datetime | None
+    last_used_at: datetime | None
+    usage_count: int
+    created_at: datetime
+    updated_at: datetime
+    problem: Problem | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NewProxy:
+    """An outbound proxy to be stored. ``weight`` is kept for strategies other than filling first, which ignores it."""
+
+    url: str = attrs.field(repr=False)
+    is_active: bool = True
+    max_accounts: int = 0
+    priority: int = 0
+    weight: int = 1
+    max_failures: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ProxyPatch:
+    """The fields of an outbound proxy to change."""
+
+    url: str | Unset = attrs.field(default=UNSET, repr=False)
+    is_active: bool | Unset = UNSET
+    max_accounts: int | Unset = UNSET
+    priority: int | Unset = UNSET
+    weight: int | Unset = UNSET
+    max_failures: int | Unset | None = UNSET
+
+
+@attrs.frozen(kw_only=True)
+class ProxyHealth:
+    """What was seen of an outbound proxy."""
+
+    health_status: HealthStatus
+    consecutive_failures: int
+    success_rate: float | None
+    avg_latency_ms: int | None
+    last_checked_at: datetime | None
 
 
 @attrs.frozen(kw_only=True)
@@ -167,9 +243,14 @@ class AuditEntry:
 
 @attrs.frozen(kw_only=True)
 class SnapshotRows:
-    """All that the request path needs to know, as it stood at one moment; ``keys`` are those valid at that moment."""
+    """All that the request path needs to know, as it stood at one moment; ``keys`` are those valid at that moment.
+
+    ``bindings`` say which outbound proxy an account goes out by, accounts of the configuration file included.
+    """
 
     version: int
     providers: tuple[StoredProvider, ...]
     accounts: tuple[StoredAccount, ...]
     keys: tuple[StoredKey, ...]
+    proxies: tuple[StoredProxy, ...] = ()
+    bindings: Mapping[str, int] = attrs.field(factory=dict)

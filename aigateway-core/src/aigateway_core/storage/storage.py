@@ -8,6 +8,7 @@ from types import TracebackType
 from aigateway_core.errors import ConfigurationError
 from aigateway_core.storage.accounts import Accounts, all_accounts
 from aigateway_core.storage.audit import AuditLog, version
+from aigateway_core.storage.bindings import Bindings, current
 from aigateway_core.storage.calls import Calls
 from aigateway_core.storage.database import Database, Session
 from aigateway_core.storage.failures import refusal_to_open
@@ -15,6 +16,7 @@ from aigateway_core.storage.keys import Keys, valid_keys
 from aigateway_core.storage.locations import DatabaseLocation
 from aigateway_core.storage.logins import Logins
 from aigateway_core.storage.migrations import migrate
+from aigateway_core.storage.outbound_proxies import OutboundProxies, all_proxies
 from aigateway_core.storage.providers import Providers, all_providers
 from aigateway_core.storage.rows import SnapshotRows
 from aigateway_core.storage.tokens import Tokens
@@ -36,6 +38,8 @@ class Storage:
         self.accounts = Accounts(database, keyring)
         self.tokens = Tokens(database, keyring)
         self.logins = Logins(database, keyring)
+        self.proxies = OutboundProxies(database, keyring)
+        self.bindings = Bindings(database)
         self.calls = Calls(database)
         self.keys = Keys(database, keyring)
         self.audit = AuditLog(database)
@@ -74,7 +78,7 @@ class Storage:
         await self.aclose()
 
     async def version(self) -> int:
-        """Grows with every change of providers, accounts and keys."""
+        """Grows with every change of providers, accounts, outbound proxies and keys."""
         return await self._database.read(version)
 
     async def load_snapshot(self) -> SnapshotRows:
@@ -86,6 +90,8 @@ class Storage:
                 providers=all_providers(session),
                 accounts=all_accounts(session, self._keyring),
                 keys=valid_keys(session),
+                proxies=all_proxies(session, self._keyring),
+                bindings=current(session),
             )
 
         return await self._database.transaction(unit)

@@ -11,11 +11,9 @@ from falcon.asgi import Request, Response
 from aigateway_core.access import Access
 from aigateway_core.administration import AccountQuery, Administration
 from aigateway_core.errors import InvalidRequestError
-from aigateway_core.jsontext import dumps, loads_object
+from aigateway_core.jsontext import loads_object
+from aigateway_core.resources.admin.queries import answer, boolean, limit, offset
 from aigateway_core.resources.resource import Policy, Resource, actor
-
-_MOST = 200
-"""Rows of a list at a time."""
 
 
 class AccountResource(Resource):
@@ -29,27 +27,27 @@ class AccountResource(Resource):
 
     async def on_get(self, req: Request, resp: Response) -> None:
         """A page of accounts: ``?provider_id=&is_active=&limit=&offset=``."""
-        _answer(resp, await self._administration().accounts(_query(req)))
+        answer(resp, await self._administration().accounts.list(_query(req)))
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Add one."""
-        _answer(resp, await self._administration().create_account(loads_object(await req.stream.read()), actor(req)))
+        answer(resp, await self._administration().accounts.create(loads_object(await req.stream.read()), actor(req)))
         resp.status = falcon.HTTP_201
 
     async def on_get_one(self, req: Request, resp: Response, account_id: str) -> None:
         """Read one."""
-        _answer(resp, await self._administration().account(account_id))
+        answer(resp, await self._administration().accounts.get(account_id))
 
     async def on_put_one(self, req: Request, resp: Response, account_id: str) -> None:
         """Change the fields that are given."""
         body = loads_object(await req.stream.read())
-        _answer(resp, await self._administration().update_account(account_id, body, actor(req)))
+        answer(resp, await self._administration().accounts.update(account_id, body, actor(req)))
 
     async def on_post_refresh(self, req: Request, resp: Response, account_id: str) -> None:
         """Renew its tokens now."""
         administration = self._administration()
         await administration.checkup.refresh(account_id)
-        _answer(resp, await administration.account(account_id))
+        answer(resp, await administration.accounts.get(account_id))
 
     async def on_post_test(self, req: Request, resp: Response, account_id: str) -> None:
         """See whether it works: ``{"model": …}``, or nothing."""
@@ -57,40 +55,18 @@ class AccountResource(Resource):
         model = (loads_object(said) if said.strip() else {}).get("model")
         if model is not None and not isinstance(model, str):
             raise InvalidRequestError("expected a model's name", path="model")
-        _answer(resp, await self._administration().checkup.test(account_id, model))
+        answer(resp, await self._administration().checkup.test(account_id, model))
 
     async def on_delete_one(self, req: Request, resp: Response, account_id: str) -> None:
         """Remove one."""
-        await self._administration().delete_account(account_id, actor(req))
+        await self._administration().accounts.delete(account_id, actor(req))
         resp.status = falcon.HTTP_204
-
-
-def _answer(resp: Response, value: object) -> None:
-    resp.content_type = falcon.MEDIA_JSON
-    resp.set_header("cache-control", "no-store")
-    resp.data = dumps(value)
 
 
 def _query(req: Request) -> AccountQuery:
     return AccountQuery(
         provider_id=req.get_param("provider_id"),
-        is_active=_boolean(req, "is_active"),
-        limit=_number(req, "limit", default=20, least=1, most=_MOST),
-        offset=_number(req, "offset", default=0, least=0, most=1 << 31),
+        is_active=boolean(req, "is_active"),
+        limit=limit(req),
+        offset=offset(req),
     )
-
-
-def _number(req: Request, name: str, *, default: int, least: int, most: int) -> int:
-    said = req.get_param(name)
-    if said is None:
-        return default
-    if not said.isascii() or not said.isdigit() or not least <= int(said[:12]) <= most:
-        raise InvalidRequestError(f"expected a whole number from {least} to {most}", path=name)
-    return int(said)
-
-
-def _boolean(req: Request, name: str) -> bool | None:
-    said = req.get_param(name)
-    if said not in {None, "true", "false"}:
-        raise InvalidRequestError("expected true or false", path=name)
-    return None if said is None else said == "true"

@@ -13,8 +13,9 @@ from falcon.asgi import Request, Response
 from aigateway_core.access import Access
 from aigateway_core.administration import Administration
 from aigateway_core.errors import GatewayError, InvalidRequestError
-from aigateway_core.jsontext import dumps, loads_object
+from aigateway_core.jsontext import loads_object
 from aigateway_core.logins import Answer
+from aigateway_core.resources.admin.queries import answer
 from aigateway_core.resources.resource import Policy, Resource, actor, request_id
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class LoginResource(Resource):
         said = await req.stream.read()
         body = loads_object(said) if said.strip() else {}
         callback = _callback(req)
-        _answer(resp, await self._administration().logins.start(provider_id, body, callback, actor(req)))
+        answer(resp, await self._administration().logins.start(provider_id, body, callback, actor(req)))
 
     async def on_post_complete(self, req: Request, resp: Response, provider_id: str) -> None:
         """``url``: the address that the browser ended at; or ``code`` and ``state`` out of it."""
@@ -42,10 +43,10 @@ class LoginResource(Resource):
         said = {name: value for name, value in body.items() if name in ("url", "code", "state")}
         if said.keys() != body.keys() or not all(isinstance(value, str) for value in said.values()):
             raise InvalidRequestError("expected url, or code and state, as text")
-        answer = Answer.pasted(said["url"]) if "url" in said else Answer.queried(said)
+        given = Answer.pasted(said["url"]) if "url" in said else Answer.queried(said)
         administration = self._administration()
-        account_id = await administration.logins.complete(answer, provider_id, request_id(req))
-        _answer(resp, await administration.account(account_id))
+        account_id = await administration.logins.complete(given, provider_id, request_id(req))
+        answer(resp, await administration.accounts.get(account_id))
 
 
 class CallbackResource(Resource):
@@ -63,7 +64,7 @@ class CallbackResource(Resource):
             answer = Answer.queried({name: req.get_param(name) or "" for name in ("code", "state", "error")})
             administration = self._administration()
             account_id = await administration.logins.complete(answer, request_id=request_id(req))
-            account = await administration.account(account_id)
+            account = await administration.accounts.get(account_id)
         except GatewayError as error:
             log.warning("a login was not finished: %s", error.message)
             resp.status = falcon.HTTP_400
@@ -89,9 +90,3 @@ def page(resp: Response, title: str, text: str) -> None:
 def _callback(req: Request) -> str:
     """This gateway's own callback, by the name that its operator calls it."""
     return f"{req.scheme}://{req.get_header('host') or 'localhost'}/api/v1/oauth/callback"
-
-
-def _answer(resp: Response, value: object) -> None:
-    resp.content_type = falcon.MEDIA_JSON
-    resp.set_header("cache-control", "no-store")
-    resp.data = dumps(value)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-import falcon
 from falcon.asgi import Request, Response
 
 from aigateway_core.access import Access
 from aigateway_core.administration import Administration
-from aigateway_core.jsontext import dumps
+from aigateway_core.resources.admin.queries import answer
 from aigateway_core.resources.resource import Policy, Resource
 
 
@@ -25,6 +24,5 @@ class ProviderResource(Resource):
 
     async def on_get(self, req: Request, resp: Response) -> None:
         """All of them: there are few."""
-        data = self._administration().providers()
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = dumps({"data": data, "total": len(data), "limit": len(data), "offset": 0})
+        data = self._administration().providers.list()
+        answer(resp, {"data": data, "total": len(data), "limit": len(data), "offset": 0})

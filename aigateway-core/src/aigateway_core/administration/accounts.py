@@ -1,28 +1,21 @@
-"""What an operator may see and change: accounts and providers, as plain JSON values with every secret masked.
-
-The admin API and the command line both speak through this, so that each rule stands in one place. Secrets are
-write-only: what is read back says that a field is set, and its last four characters.
-"""
+"""Accounts, as an operator sees and changes them."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
-from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 
-from aigateway_core.addresses import Destinations, ProxyAddress
-from aigateway_core.checkup import Checkup
+from aigateway_core.addresses import Destinations, proxy_url_problems
+from aigateway_core.administration.views import iso, masked, masked_url, page, structured
 from aigateway_core.errors import ConflictError, InvalidEntityError, InvalidRequestError
 from aigateway_core.jsontext import loads_object
-from aigateway_core.logins import Logins
 from aigateway_core.records import Account
-from aigateway_core.secret import MASK, Secret
 from aigateway_core.snapshot import ProviderEntry
 from aigateway_core.state import EVERY_MODEL, State
-from aigateway_core.storage.rows import AccountPatch, Actor, NewAccount, Page, StoredAccount
+from aigateway_core.storage.rows import AccountPatch, Actor, EgressKind, NewAccount, Page, StoredAccount
 from aigateway_core.structuring import StructuringError, structure
 
 
@@ -49,6 +42,16 @@ class AccountStore(Protocol):
         """Remove one. Raises :class:`NotFoundError`."""
 
 
+class BindingStore(Protocol):
+    """Where it is kept which outbound proxy an account goes out by."""
+
+    async def all(self) -> Mapping[str, int]:
+        """The outbound proxy of each account that has one."""
+
+    async def claim(self, account_id: str, actor: Actor) -> int | None:
+        """Bind this account to the next proxy with room; None when there is none."""
+
+
 @attrs.frozen(kw_only=True)
 class _AccountBody:
     """What can be said of an account; in a change only what is given counts."""
@@ -59,6 +62,7 @@ class _AccountBody:
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
     is_active: bool = True
     proxy_url: str | None = None
+    egress: EgressKind = "pool"
 
 
 @attrs.frozen(kw_only=True)
@@ -71,12 +75,11 @@ class AccountQuery:
     offset: int = 0
 
 
-class Administration:
-    """Reads and changes.
+class AccountAdministration:
+    """Reads and changes accounts.
 
     ``configured`` are the accounts that the configuration file brings: they are shown, and only the file changes them.
     ``destinations`` are what an outbound proxy's address may be; a name is judged only when it is connected to.
-    :attr:`logins` makes accounts by logging in, :attr:`checkup` looks after one at a time.
     In a running gateway ``changed`` lets the request path see a change at once, and ``state`` knows which accounts
     rest; a process of its own, like the command line, has neither.
     """
@@ -84,53 +87,50 @@ class Administration:
     def __init__(
         self,
         store: AccountStore,
+        bindings: BindingStore,
         providers: Sequence[ProviderEntry],
         configured: Sequence[Account],
         destinations: Destinations,
-        logins: Logins,
-        checkup: Checkup,
         changed: Callable[[], Awaitable[None]] | None = None,
         state: State | None = None,
     ) -> None:
         self._store = store
+        self._bindings = bindings
         self._providers = {entry.id: entry for entry in providers}
         self._configured = {account.id: account for account in configured}
         self._destinations = destinations
-        self.logins = logins
-        self.checkup = checkup
         self._tell_of_change = changed
         self._state = state
 
-    def providers(self) -> list[dict[str, Any]]:
-        """The providers that run, in the order of their names."""
-        return [_provider_view(entry) for _, entry in sorted(self._providers.items())]
-
-    async def accounts(self, query: AccountQuery) -> dict[str, Any]:
+    async def list(self, query: AccountQuery) -> dict[str, Any]:
         """A page of accounts, those of the configuration first."""
-        configured = [self._configured_view(account) for account in self._configured.values() if _fits(account, query)]
+        bound = await self._bindings.all() if self._configured else {}
+        fitting = [account for account in self._configured.values() if _fits(account, query)]
+        configured = [self._configured_view(account, bound.get(account.id)) for account in fitting]
         here = configured[query.offset : query.offset + query.limit]
-        page = await self._store.list(
+        found = await self._store.list(
             provider_id=query.provider_id,
             is_active=query.is_active,
             limit=query.limit - len(here),
             offset=max(0, query.offset - len(configured)),
         )
-        data = [*here, *(self._view(row) for row in page.rows)]
-        return {"data": data, "total": page.total + len(configured), "limit": query.limit, "offset": query.offset}
+        data = [*here, *(self._view(row) for row in found.rows)]
+        return page(data, found.total + len(configured), query.limit, query.offset)
 
-    async def account(self, account_id: str) -> dict[str, Any]:
+    async def get(self, account_id: str) -> dict[str, Any]:
         """One account. Raises :class:`NotFoundError`."""
         if account_id in self._configured:
-            return self._configured_view(self._configured[account_id])
+            bound = await self._bindings.all()
+            return self._configured_view(self._configured[account_id], bound.get(account_id))
         return self._view(await self._store.get(account_id))
 
-    async def create_account(self, body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
+    async def create(self, body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
         """Add an account. Raises :class:`InvalidEntityError` with every problem."""
-        said = _structured(body)
+        said = structured(body, _AccountBody)
         entry = self._providers.get(said.provider_id)
         if entry is None:
             raise InvalidEntityError([f"provider_id: {self._no_provider(body)}"])
-        problems = self._proxy_problems(said.proxy_url)
+        problems = proxy_url_problems(said.proxy_url, "proxy_url", self._destinations)
         auth_data = _auth_data(entry, said.auth_data, problems)
         if problems:
             raise InvalidEntityError(problems)
@@ -141,17 +141,20 @@ class Administration:
             metadata=said.metadata,
             is_active=said.is_active,
             proxy_url=said.proxy_url,
+            egress=said.egress,
         )
         row = await self._store.create(new, actor)
+        if row.proxy_url is None and row.egress == "pool":
+            row = attrs.evolve(row, proxy_id=await self._bindings.claim(row.id, actor))
         await self._changed()
         return self._view(row)
 
-    async def update_account(self, account_id: str, body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
-        """Change the given fields of an account. Raises what :meth:`create_account` and :meth:`account` raise."""
+    async def update(self, account_id: str, body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
+        """Change the given fields of an account. Raises what :meth:`create` and :meth:`get` raise."""
         self._refuse_configured(account_id)
-        said = _structured(body)
+        said = structured(body, _AccountBody)
         row = await self._store.get(account_id)
-        problems = self._proxy_problems(said.proxy_url)
+        problems = proxy_url_problems(said.proxy_url, "proxy_url", self._destinations)
         patch: dict[str, Any] = {name: getattr(said, name) for name in _PATCHED if name in body}
         if "provider_id" in body and said.provider_id != row.provider_id:
             problems.append("provider_id: an account cannot move to another provider; add it there instead")
@@ -169,7 +172,7 @@ class Administration:
         await self._changed()
         return self._view(changed)
 
-    async def delete_account(self, account_id: str, actor: Actor) -> None:
+    async def delete(self, account_id: str, actor: Actor) -> None:
         """Remove an account. Raises :class:`NotFoundError`."""
         self._refuse_configured(account_id)
         await self._store.delete(account_id, actor)
@@ -190,33 +193,23 @@ class Administration:
             return "is missing"
         return f"no such provider; installed: {', '.join(sorted(self._providers)) or 'none'}"
 
-    def _proxy_problems(self, url: str | None) -> list[str]:
-        if url is None:
-            return []
-        try:
-            proxy = ProxyAddress.parse(url)
-        except ValueError as error:
-            return [f"proxy_url: {error}"]
-        if not self._destinations.permits_host(proxy.host, proxy.port):
-            return ["proxy_url: is not a public address; name it in security.allow_private_hosts to allow it"]
-        return []
-
     def _view(self, row: StoredAccount) -> dict[str, Any]:
         return {
             "id": row.id,
             "provider_id": row.provider_id,
             "label": row.label,
-            "auth_data": _masked(row.auth_data),
+            "auth_data": masked(row.auth_data),
             "metadata": dict(row.metadata),
             "is_active": row.is_active,
             **self._status(row),
-            "proxy_url": _masked_url(row.proxy_url),
+            "proxy_url": masked_url(row.proxy_url),
             "proxy_id": row.proxy_id,
-            "expires_at": _iso(row.expires_at),
-            "last_used_at": _iso(row.last_used_at),
+            "egress": row.egress,
+            "expires_at": iso(row.expires_at),
+            "last_used_at": iso(row.last_used_at),
             "usage_count": row.usage_count,
-            "created_at": _iso(row.created_at),
-            "updated_at": _iso(row.updated_at),
+            "created_at": iso(row.created_at),
+            "updated_at": iso(row.updated_at),
             "source": "database",
         }
 
@@ -248,17 +241,18 @@ class Administration:
         until = datetime.fromtimestamp(cooldown.until, UTC) if cooldown.passes else None
         return _told(cooldown.status, cooldown.reason, until)
 
-    def _configured_view(self, account: Account) -> dict[str, Any]:
+    def _configured_view(self, account: Account, proxy_id: int | None) -> dict[str, Any]:
         return {
             "id": account.id,
             "provider_id": account.provider_id,
             "label": account.label,
-            "auth_data": _masked(attrs.asdict(account.credential, recurse=False) if account.credential else {}),
+            "auth_data": masked(attrs.asdict(account.credential, recurse=False) if account.credential else {}),
             "metadata": {},
             "is_active": True,
             **self._rest(account.id),
             "proxy_url": None,
-            "proxy_id": None,
+            "proxy_id": proxy_id,
+            "egress": account.egress,
             "expires_at": None,
             "last_used_at": None,
             "usage_count": None,
@@ -268,18 +262,11 @@ class Administration:
         }
 
 
-_PATCHED = ("label", "metadata", "is_active", "proxy_url")
+_PATCHED = ("label", "metadata", "is_active", "proxy_url", "egress")
 
 
 def _fits(account: Account, query: AccountQuery) -> bool:
     return query.provider_id in {None, account.provider_id} and query.is_active in {None, True}
-
-
-def _structured(body: Mapping[str, Any]) -> _AccountBody:
-    try:
-        return structure(dict(body), _AccountBody)
-    except StructuringError as error:
-        raise InvalidEntityError(list(map(str, error.problems))) from error
 
 
 def _auth_data(entry: ProviderEntry, given: Any, problems: list[str]) -> dict[str, Any]:
@@ -300,44 +287,5 @@ def _auth_data(entry: ProviderEntry, given: Any, problems: list[str]) -> dict[st
     return given
 
 
-def _masked(auth_data: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if auth_data is None:
-        return None
-    return {name: _set(value) for name, value in auth_data.items()}
-
-
-def _set(value: Any) -> dict[str, Any]:
-    secret = value if isinstance(value, Secret) else Secret(value if isinstance(value, str) else "")
-    return {"set": value not in (None, ""), "last4": secret.last4}
-
-
-def _masked_url(url: str | None) -> str | None:
-    """The URL without its password, which is as much a secret as any."""
-    if url is None:
-        return None
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    netloc = f"{parts.username}:{MASK}@{host}" if parts.username else host
-    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
-
-
 def _told(status: str, reason: str | None = None, until: datetime | None = None) -> dict[str, Any]:
-    return {"status": status, "status_reason": reason, "status_until": _iso(until)}
-
-
-def _iso(value: datetime | None) -> str | None:
-    return None if value is None else value.isoformat().replace("+00:00", "Z")
-
-
-def _provider_view(entry: ProviderEntry) -> dict[str, Any]:
-    return {
-        "id": entry.id,
-        "name": entry.title or entry.id,
-        "kind": entry.kind,
-        "auth_strategy": entry.strategy_name,
-        "supported_models": [model.id for model in entry.provider.models],
-        "model_patterns": list(entry.provider.model_patterns),
-        "is_active": True,
-        "priority": entry.priority,
-        "risk": entry.risk,
-    }
+    return {"status": status, "status_reason": reason, "status_until": iso(until)}

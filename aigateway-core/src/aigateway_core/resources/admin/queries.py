@@ -1,0 +1,55 @@
+"""What the admin endpoints have in common: how an answer is sent, and how a query is read."""
+
+from __future__ import annotations
+
+import falcon
+from falcon.asgi import Request, Response
+
+from aigateway_core.errors import InvalidRequestError
+from aigateway_core.jsontext import dumps
+
+MOST = 200
+"""Rows of a list at a time."""
+
+
+def answer(resp: Response, value: object) -> None:
+    """Send ``value`` as JSON that nobody keeps."""
+    resp.content_type = falcon.MEDIA_JSON
+    resp.set_header("cache-control", "no-store")
+    resp.data = dumps(value)
+
+
+def limit(req: Request) -> int:
+    """How many rows at most."""
+    return number(req, "limit", default=20, least=1, most=MOST)
+
+
+def offset(req: Request) -> int:
+    """How many rows are left out at the beginning."""
+    return number(req, "offset", default=0, least=0, most=1 << 31)
+
+
+def number(req: Request, name: str, *, default: int, least: int, most: int) -> int:
+    """A whole number. Raises :class:`InvalidRequestError`."""
+    said = req.get_param(name)
+    if said is None:
+        return default
+    if not said.isascii() or not said.isdigit() or not least <= int(said[:12]) <= most:
+        raise InvalidRequestError(f"expected a whole number from {least} to {most}", path=name)
+    return int(said)
+
+
+def boolean(req: Request, name: str) -> bool | None:
+    """True or false, None when nothing was said. Raises :class:`InvalidRequestError`."""
+    said = req.get_param(name)
+    if said not in {None, "true", "false"}:
+        raise InvalidRequestError("expected true or false", path=name)
+    return None if said is None else said == "true"
+
+
+def choice(req: Request, name: str, *choices: str) -> str | None:
+    """One of these words, None when nothing was said. Raises :class:`InvalidRequestError`."""
+    said = req.get_param(name)
+    if said is not None and said not in choices:
+        raise InvalidRequestError(f"expected one of {', '.join(choices)}", path=name)
+    return said
