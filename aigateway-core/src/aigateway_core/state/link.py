@@ -70,7 +70,7 @@ class Link:
 
     def __init__(self, address: RedisAddress, limit: float = LIMIT) -> None:
         self._shown = address.shown
-        self._client = _client(address, limit)
+        self._client, *self._sentinels = _clients(address, limit)
         self._limit = limit
         self._breaker = Breaker(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._turn = asyncio.Semaphore(_MOST_AT_ONCE)
@@ -111,7 +111,8 @@ class Link:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        for client in (self._client, *self._sentinels):
+            await client.aclose()
 
     async def _ask(self, commands: Sequence[Command]) -> list[Any]:
         try:
@@ -147,7 +148,8 @@ def is_about_the_value(answer: object) -> bool:
     )
 
 
-def _client(address: RedisAddress, limit: float) -> Redis:
+def _clients(address: RedisAddress, limit: float) -> list[Redis]:
+    """The client to ask, and those that it asks where Redis is."""
     # Retries would multiply the limit: measured, 6 s instead of 0.2 s on a frozen server.
     options: dict[str, Any] = {
         "socket_timeout": limit,
@@ -156,16 +158,16 @@ def _client(address: RedisAddress, limit: float) -> Redis:
     }
     if address.url is None:
         password = address.password.reveal() if address.password else None
-        return Redis(host=address.host, port=address.port, db=address.db, password=password, **options)
+        return [Redis(host=address.host, port=address.port, db=address.db, password=password, **options)]
     url = address.url.reveal()
     if urlsplit(url).scheme == "sentinel":
         return _through_sentinels(url, options)
     if address.password is not None:
         options["password"] = address.password.reveal()
-    return Redis.from_url(url, **options)
+    return [Redis.from_url(url, **options)]
 
 
-def _through_sentinels(url: str, options: dict[str, Any]) -> Redis:
+def _through_sentinels(url: str, options: dict[str, Any]) -> list[Redis]:
     parts = urlsplit(url)
     login, _, hosts = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
@@ -182,4 +184,4 @@ def _through_sentinels(url: str, options: dict[str, Any]) -> Redis:
         username=unquote(user) or None,
         password=unquote(password) or None,
     )
-    return found
+    return [found, *sentinel.sentinels]
