@@ -6,7 +6,6 @@ What a dialect cannot express is left out by its own tests: they say which parts
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from aigateway_core.events import (
     ToolCallStart,
     unfold,
 )
+from aigateway_core.jsontext import dumps
 from aigateway_core.model import (
     ChatRequest,
     ChatResponse,
@@ -36,19 +36,25 @@ from aigateway_core.model import (
     Usage,
 )
 
-TEXTS = st.text(min_size=1, max_size=30).filter(lambda text: bool(text.strip()))
+LETTERS = st.characters(exclude_categories=["Cs"]) | st.sampled_from('\U0001f600\u0301\u200d\u00e9\r\n\t "\\{}')
+"""Astral characters, combining ones, joiners, line ends and what JSON escapes, more often than chance has it."""
+
+TEXTS = st.text(LETTERS, min_size=1, max_size=30).filter(lambda text: bool(text.strip()))
 """Texts with something in them: every dialect refuses or drops blank ones somewhere."""
 
 IDENTIFIERS = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,30}", fullmatch=True)
+CALL_IDS = IDENTIFIERS | st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{35}", fullmatch=True)
+"""Some nearly as long as the shortest limit that a dialect has, with room for the number of a turn."""
 BASE64 = st.binary(min_size=1, max_size=12).map(lambda data: base64.b64encode(data).decode())
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXTS
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-ARGUMENTS = st.dictionaries(TEXTS, SCALARS | st.lists(SCALARS, max_size=3), max_size=3).map(_compact)
+_NESTED: st.SearchStrategy[Any] = st.recursive(
+    SCALARS | st.just(""),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS | st.just(""), inner, max_size=3),
+    max_leaves=6,
+)
+ARGUMENTS = st.dictionaries(TEXTS | st.just(""), _NESTED, max_size=3).map(lambda value: dumps(value).decode())
 """JSON texts of objects, as compact as a dialect writes them that carries objects."""
 
 TEXT_PARTS = st.builds(TextPart, TEXTS)
@@ -109,7 +115,7 @@ def response_formats(*, described: bool) -> st.SearchStrategy[ResponseFormat]:
     )
 
 
-def calls(identifiers: st.SearchStrategy[str] = IDENTIFIERS) -> st.SearchStrategy[list[ToolCallPart]]:
+def calls(identifiers: st.SearchStrategy[str] = CALL_IDS) -> st.SearchStrategy[list[ToolCallPart]]:
     """One call or several, with ids of their own."""
     one = st.builds(ToolCallPart, id=identifiers, name=IDENTIFIERS, arguments=ARGUMENTS)
     return st.lists(one, min_size=1, max_size=3, unique_by=lambda call: call.id)
@@ -182,7 +188,7 @@ def responses(
     *,
     ids: st.SearchStrategy[str],
     thinking: st.SearchStrategy[ThinkingPart],
-    call_ids: st.SearchStrategy[str] = IDENTIFIERS,
+    call_ids: st.SearchStrategy[str] = CALL_IDS,
     reasons: st.SearchStrategy[FinishReason],
     interleaved: bool = False,
 ) -> ChatResponse:

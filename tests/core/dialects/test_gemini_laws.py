@@ -1,13 +1,12 @@
-"""The laws that hold for every request, answer and stream that ``generateContent`` can express."""
+"""What holds of ``generateContent`` alone, beside the laws of every dialect (``test_laws.py``)."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import orjson
-import pytest
 from core.dialects.damage import JSON, OBJECTS, damaged
 from core.dialects.gemini_samples import (
     ANSWER,
@@ -21,30 +20,21 @@ from core.dialects.gemini_samples import (
     REQUEST,
     STREAM,
     check_answer,
-    check_request,
     chunks_of,
     decoded,
     encoded,
     over_the_wire,
     read,
     wire,
-    with_model,
 )
+from core.dialects.gemini_values import FOREIGN, LEVELS, SHOWN, SIGNED, all_requests, answers
+from core.dialects.profiles import budget
 from core.dialects.strategies import (
-    BASE64,
-    IDENTIFIERS,
     SIZES,
-    TEXT_PARTS,
-    TEXTS,
-    conversations,
     pieces_of,
-    requests,
-    response_formats,
-    responses,
     streams,
-    tools,
 )
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aigateway_core.dialects.anthropic import Anthropic
@@ -55,135 +45,17 @@ from aigateway_core.errors import InvalidRequestError, UnsupportedFeatureError, 
 from aigateway_core.events import StreamEvent, fold
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import (
-    AudioPart,
     ChatRequest,
     ChatResponse,
-    DocumentPart,
-    FinishReason,
-    ImagePart,
     JsonObject,
-    Message,
-    Part,
     Reasoning,
-    ResponseFormat,
-    ThinkingPart,
     ToolCallPart,
-    ToolResultPart,
 )
 
-fast = settings(max_examples=60, deadline=None)
-often = settings(max_examples=100, deadline=None)
-
-SIGNATURES = BASE64.map("U0lH".__add__)
-SIGNED = st.builds(ThinkingPart, TEXTS, SIGNATURES, st.just("gemini"))
-SHOWN = st.builds(ThinkingPart, TEXTS, origin=st.just("gemini"))
-FOREIGN = st.builds(ThinkingPart, TEXTS, st.none() | SIGNATURES, st.sampled_from(["glm", "anthropic"])) | st.builds(
-    ThinkingPart, st.just(""), origin=st.just("anthropic"), redacted=SIGNATURES
-)
-
-ADDRESSES = IDENTIFIERS.map(lambda name: "https://example.com/" + name)
-IMAGES = st.builds(ImagePart, media_type=st.sampled_from(["image/png", "image/jpeg"]), data=BASE64) | st.builds(
-    ImagePart, media_type=st.just("image/png"), url=ADDRESSES
-)
-DOCUMENTS = st.builds(DocumentPart, media_type=st.sampled_from(["application/pdf", "video/mp4"]), data=BASE64) | (
-    st.builds(DocumentPart, media_type=st.just("application/pdf"), file_id=IDENTIFIERS.map("files/".__add__))
-)
-SAID = st.lists(
-    TEXT_PARTS | IMAGES | DOCUMENTS | st.builds(AudioPart, BASE64, st.sampled_from(["wav", "mp3"])),
-    min_size=1,
-    max_size=3,
-).map(tuple)
-RESULTS = st.just(()) | TEXT_PARTS.map(lambda part: (part,)) | st.tuples(TEXT_PARTS, IMAGES | DOCUMENTS)
-
-NUMBERS = st.floats(0, 2, allow_nan=False)
-FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "max_tokens": st.integers(1, 100_000),
-    "temperature": NUMBERS,
-    "top_p": NUMBERS,
-    "top_k": st.integers(1, 500),
-    "presence_penalty": NUMBERS,
-    "frequency_penalty": NUMBERS,
-    "seed": st.integers(0, 2**31),
-    "stop": st.lists(TEXTS, min_size=1, max_size=5).map(tuple),
-    "response_format": st.just(ResponseFormat("json_object")) | response_formats(described=False),
-}
-LEVELS = FIELDS | {
-    "reasoning": st.builds(Reasoning, st.sampled_from(["minimal", "low", "medium", "high"]), summary=st.booleans())
-    | st.builds(Reasoning, summary=st.booleans())
-}
-BUDGETS = FIELDS | {
-    "reasoning": st.builds(Reasoning, budget=st.integers(1, 24576), summary=st.booleans())
-    | st.just(Reasoning("none", summary=False))
-}
-
-
-def all_requests(fields: dict[str, st.SearchStrategy[Any]], model: str, **turns: Any) -> st.SearchStrategy[ChatRequest]:
-    drawn = requests(
-        messages=conversations(user=SAID, result=RESULTS, failures=True, **turns).map(with_own_ids),
-        system=st.lists(TEXTS, max_size=2).map(tuple),
-        fields=fields,
-        offered=tools(),
-        several=True,
-    )
-    return drawn.map(lambda request: attrs.evolve(request, model=model, parallel_tool_calls=None))
-
-
-def with_own_ids(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Ids that no other turn uses, and a signature before the first call of each turn."""
-
-    def renamed(part: Part, turn: int) -> list[Part]:
-        if isinstance(part, ToolCallPart):
-            return [attrs.evolve(part, id=f"{part.id}-{turn}")]
-        return [attrs.evolve(part, call_id=f"{part.call_id}-{turn}") if isinstance(part, ToolResultPart) else part]
-
-    turns = [sum(earlier.role == "assistant" for earlier in messages[: place + 1]) for place in range(len(messages))]
-    return tuple(
-        Message(message.role, signed(tuple(new for part in message.parts for new in renamed(part, turn))))
-        for message, turn in zip(messages, turns, strict=True)
-    )
-
-
-def signed(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    first = next((place for place, part in enumerate(parts) if isinstance(part, ToolCallPart)), None)
-    if first is None:
-        return parts
-    return (*parts[:first], ThinkingPart("", origin="gemini", redacted="U0lHTkVE"), *parts[first:])
-
+fast = budget(60)
+often = budget(100)
 
 # -- requests
-
-
-@fast
-@given(all_requests(LEVELS, NEWEST, thinking=SIGNED))
-def test_a_request_comes_back_as_it_was(request: ChatRequest) -> None:
-    body = over_the_wire(GEMINI.encode_request(request))
-    check_request(body)
-    assert GEMINI.decode_request(with_model(body, request.model)) == request
-    assert GEMINI.losses(request).refused == ()
-
-
-@fast
-@given(all_requests(BUDGETS, OLDER, thinking=SIGNED))
-def test_a_request_to_an_older_model_says_the_same_again(request: ChatRequest) -> None:
-    body = over_the_wire(GEMINI.encode_request(request))
-    check_request(body)
-    once = GEMINI.decode_request(with_model(body, request.model))
-    assert GEMINI.encode_request(once) == body
-    assert (once.reasoning, once.tools, once.response_format) == (
-        request.reasoning,
-        request.tools,
-        request.response_format,
-    )
-
-
-@fast
-@given(all_requests(LEVELS, NEWEST, thinking=SIGNED | SHOWN | FOREIGN, late_system=True))
-def test_what_is_written_is_written_the_same_again(request: ChatRequest) -> None:
-    for dialect in (GEMINI, CLASSIC):
-        body = over_the_wire(dialect.encode_request(request))
-        check_request(body)
-        again = dialect.encode_request(dialect.decode_request(with_model(body, request.model)))
-        assert over_the_wire(again) == body
 
 
 @fast
@@ -204,29 +76,6 @@ def test_every_call_has_its_response_in_the_next_turn(request: ChatRequest, mode
 
 # -- answers
 
-REASONS: st.SearchStrategy[FinishReason] = st.sampled_from(
-    cast("list[FinishReason]", ["stop", "length", "content_filter"])
-)
-
-
-def answers(thinking: st.SearchStrategy[ThinkingPart]) -> st.SearchStrategy[ChatResponse]:
-    drawn = responses(ids=IDENTIFIERS, thinking=thinking, reasons=REASONS, interleaved=True)
-    return drawn.map(expressible)
-
-
-def expressible(response: ChatResponse) -> ChatResponse:
-    """An answer with signed calls, and without the count that this API does not have."""
-    usage = None if response.usage is None else attrs.evolve(response.usage, cache_write_tokens=0)
-    return attrs.evolve(response, parts=signed(response.parts), usage=usage, model="mine")
-
-
-@fast
-@given(answers(SIGNED | SHOWN))
-def test_an_answer_comes_back_as_it_was(response: ChatResponse) -> None:
-    body = over_the_wire(GEMINI.encode_response(response, REQUEST))
-    check_answer(body)
-    assert GEMINI.decode_response(body, REQUEST) == response
-
 
 @fast
 @given(answers(SIGNED | FOREIGN), st.booleans())
@@ -244,16 +93,6 @@ def test_an_answer_that_becomes_history_is_what_it_was(response: ChatResponse, s
 
 
 STREAMS = streams(answers(SIGNED | SHOWN))
-
-
-@fast
-@given(STREAMS, SIZES)
-def test_a_stream_comes_back_as_it_was_whatever_its_pieces(events: list[StreamEvent], sizes: list[int]) -> None:
-    stream = encoded(GEMINI, events)
-    at_once = decoded([stream])
-    assert fold(at_once) == fold(events)
-    assert decoded(pieces_of(stream, sizes)) == at_once
-    assert decoded(pieces_of(stream, [1])) == at_once
 
 
 @fast
@@ -307,21 +146,6 @@ def test_the_pieces_of_a_native_stream_change_nothing(events: list[StreamEvent],
     assert relayed[0] == relayed[1] == relayed[2] == stream.replace(b'"upstream-model"', b'"mine"')
     tap = ARRAY.stream_tap({"model": "mine"}, "mine")
     assert orjson.loads(tap.feed(stream) + tap.end()) == chunks_of(relayed[0])
-
-
-@fast
-@given(STREAMS, st.data())
-def test_a_stream_that_is_cut_anywhere_is_never_taken_for_a_whole_one(
-    events: list[StreamEvent], data: st.DataObject
-) -> None:
-    stream = encoded(GEMINI, events)
-    cut = stream[: data.draw(st.integers(0, stream.rindex(b'"finishReason"')))]
-    tap = GEMINI.stream_tap({"model": "mine"}, "mine")
-    tap.feed(cut)
-    tap.end()
-    assert tap.error is not None
-    with pytest.raises(UpstreamError):
-        decoded([cut])
 
 
 # -- nothing falls

@@ -405,3 +405,18 @@ def test_what_would_change_the_answer_is_refused() -> None:
 
 def test_every_loss_cites_its_source() -> None:
     assert all(loss.source for loss in OpenAIChat().cannot_express.values())
+
+
+def test_a_picture_in_a_result_that_cannot_be_sent_is_noted_once() -> None:
+    dialect = OpenAIChat(OpenAIChatProfile(images_in_tool_results=True))
+    seen, unseen = ImagePart("image/png", "AAAA"), ImagePart(file_id="file-1")
+    request = ChatRequest(
+        model="m",
+        messages=(
+            HI,
+            Message("assistant", (ToolCallPart("c1", "f", "{}"),)),
+            Message("tool", (ToolResultPart("c1", (seen, unseen)),)),
+        ),
+    )
+    result = dialect.encode_request(request)["messages"][-1]
+    assert [part.get("text", part["type"]) for part in result["content"]] == ["[image omitted]", "image_url"]

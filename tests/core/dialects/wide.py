@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from core.dialects.strategies import BASE64, IDENTIFIERS, SCHEMAS
+from core.dialects.strategies import BASE64, IDENTIFIERS, LETTERS, SCHEMAS
 from hypothesis import strategies as st
 
 from aigateway_core.model import (
@@ -26,8 +26,6 @@ from aigateway_core.model import (
     ToolResultPart,
 )
 
-LETTERS = st.characters(exclude_categories=["Cs"]) | st.sampled_from('\U0001f600\u0301\u200d\u00e9\r\n\t "\\{}')
-"""Astral characters, combining ones, joiners, line ends and what JSON escapes, more often than chance has it."""
 WORDS = st.text(LETTERS, min_size=1, max_size=24).filter(lambda text: bool(text.strip()))
 NAMES = IDENTIFIERS | st.text(LETTERS, min_size=1, max_size=20) | IDENTIFIERS.map(lambda name: name * 9)
 """Names and ids, among them some that no vendor takes and some that are too long for most."""

@@ -167,8 +167,8 @@ class _PartWriter:
 
     def result_content(self, result: ToolResultPart) -> str | list[JsonObject]:
         """The content of a ``tool`` message."""
-        images = [part for part in result.content if isinstance(part, ImagePart)] if self._images_in_results else []
-        if not images:
+        images = [part for part in result.content if isinstance(part, ImagePart) and self._attachable(part)]
+        if not (images and self._images_in_results):
             return self.result_text(result)
         return self.content_blocks(self.result_text(result), images)
 
