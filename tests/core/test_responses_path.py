@@ -90,3 +90,11 @@ async def test_one_provider_serves_both_kinds_of_clients_natively() -> None:
     assert [list(body) for _, body in home.script.seen] == [["model", "messages"], ["model", "input"]]
     await home.recorder.aclose()
     assert [record.native for record in home.sink.records] == [True, True]
+
+
+@pytest.mark.parametrize("name", [{"prompt_cache_key": "k"}, {"conversation": {"id": "conv_1"}}, {"conversation": "c"}])
+async def test_a_conversation_that_has_a_name_stays_with_the_account_that_knows_it(name: dict[str, object]) -> None:
+    home = house("abc", provider(), **{each: [reply(answer())] for each in "abc"})
+    for _ in range(4):
+        await home.whole({"model": "m", "input": "hi", "previous_response_id": "resp_0", **name}, RESPONSES)
+    assert len({account for account, _ in home.script.seen}) == 1
