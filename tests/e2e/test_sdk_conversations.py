@@ -90,6 +90,7 @@ def test_each_call_is_counted_and_logged_once(
             "dialect": dialect,
             "client_key_id": "environment",
             "outcome": "ok",
+            "operation": "chat",
             "status_code": 200,
             "model": target.model,
             "upstream_model": target.model,
@@ -113,6 +114,7 @@ def test_each_call_is_counted_and_logged_once(
                     "error_kind": None,
                     "scope": None,
                     "dispatched": True,
+                    "proxy_id": None,
                 }
             ],
         }
