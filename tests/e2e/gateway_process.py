@@ -72,6 +72,12 @@ class GatewayProcess:
             self._process.kill()
             raise
 
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(20)
+
     @property
     def output(self) -> str:
         """Everything it has printed so far."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -188,3 +189,29 @@ async def test_a_provider_that_fails_once_costs_a_pause_and_not_the_account(
         assert time.monotonic() < deadline
         await asyncio.sleep(0.2)
     assert idp.refreshes == 2
+
+
+@pytest.mark.parametrize("shared", SHARED, indirect=True)
+async def test_a_gateway_that_is_killed_while_it_renews_costs_no_account(
+    two: tuple[GatewayProcess, GatewayProcess], idp: FakeIdentityProvider, http: httpx.AsyncClient
+) -> None:
+    idp.grace = 120
+    account = add(two[0], ended(idp))
+    await asyncio.gather(*(known(gateway, http) for gateway in two))
+    idp.gate = threading.Event()
+    asked = asyncio.create_task(ask(http, two[0]))
+    deadline = time.monotonic() + 15
+    while not idp.refreshes:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    two[0].kill()
+    idp.gate.set()
+    with pytest.raises(httpx.HTTPError):
+        await asked
+    # The other one waits for as long as the dead one could still have been alive.
+    deadline = time.monotonic() + 60
+    while (await ask(http, two[1])).status_code != 200:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.5)
+    assert two[1].admin("GET", f"/accounts/{account}")["status"] == "active"
+    assert (idp.refreshes, idp.reuses) == (2, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -18,9 +19,11 @@ from aigateway_core.addresses import Destinations, proxy_url_problems
 from aigateway_core.errors import (
     ConflictError,
     ErrorKind,
+    GatewayError,
     InvalidEntityError,
     InvalidRequestError,
     NotFoundError,
+    UnavailableError,
     UpstreamError,
 )
 from aigateway_core.plugin import BegunLogin, Login, LogsIn
@@ -51,6 +54,9 @@ class LoginStore(Protocol):
 
     async def take(self, state: str) -> tuple[str, dict[str, Any]]:
         """Provider and data, once. Raises :class:`NotFoundError`."""
+
+    async def refused(self, provider_id: str, reason: str, actor: Actor) -> None:
+        """Write down that a login came to nothing."""
 
 
 class AccountStore(Protocol):
@@ -89,6 +95,7 @@ class Answer:
     state: str = attrs.field(repr=False)
     code: str = attrs.field(default="", repr=False)
     error: str = ""
+    issuer: str | None = None
 
     @classmethod
     def pasted(cls, text: str, state: str = "") -> Answer:
@@ -106,7 +113,12 @@ class Answer:
     @classmethod
     def queried(cls, query: Mapping[str, str], state: str = "") -> Answer:
         """From the parameters of the address. Raises :class:`InvalidRequestError` when they answer no login."""
-        answer = cls(state=query.get("state", state), code=query.get("code", ""), error=query.get("error", ""))
+        answer = cls(
+            state=query.get("state", state),
+            code=query.get("code", ""),
+            error=query.get("error", ""),
+            issuer=query.get("iss") or None,
+        )
         if not answer.state or not (answer.code or answer.error):
             raise InvalidRequestError("this is not the answer to a login: it has no state, or neither code nor error")
         return answer
@@ -158,6 +170,7 @@ class Logins:
             "redirect_uri": redirect_uri,
             "verifier": begun.verifier.reveal(),
             "new_id": str(uuid4()),
+            "issuer": begun.issuer,
             "actor": actor.id,
         }
         await self._waiting.put(begun.state.reveal(), provider_id, kept, SECONDS)
@@ -176,20 +189,30 @@ class Logins:
         :class:`InvalidRequestError` when the login was refused, and :class:`UpstreamError`.
         """
         owner, kept = await self._waiting.take(answer.state)
+        actor = Actor(id=str(kept["actor"]), request_id=request_id)
+        try:
+            if provider_id not in (None, owner):
+                raise NotFoundError(f"this is the answer to a login at {owner!r}, not at {provider_id!r}")
+            row = await self._complete(owner, kept, answer, actor)
+        except GatewayError as error:
+            with suppress(UnavailableError):
+                await self._waiting.refused(owner, error.message, actor)
+            raise
+        if self._tell_of_change is not None:
+            await self._tell_of_change()
+        return row.id
+
+    async def _complete(self, owner: str, kept: Mapping[str, Any], answer: Answer, actor: Actor) -> StoredAccount:
         entry, strategy = self._entry(owner)
-        if provider_id not in (None, owner):
-            raise NotFoundError(f"this is the answer to a login at {owner!r}, not at {provider_id!r}")
+        if kept["issuer"] is not None and answer.issuer not in (None, kept["issuer"]):
+            raise InvalidRequestError("the answer comes from another identity provider than the one that was asked")
         if answer.error or not answer.code:
             raise InvalidRequestError(f"the identity provider did not log you in: {_printable(answer.error)}")
         wish = structure({name: kept[name] for name in attrs.fields_dict(LoginWish)}, LoginWish)
         named = await self._accounts.get(wish.account_id) if wish.account_id else None
-        actor = Actor(id=str(kept["actor"]), request_id=request_id)
         draft = await self._draft(entry, wish, named, str(kept["new_id"]), actor)
         login = await self._finished(entry, strategy, kept, answer, draft)
-        row = await self._store(entry, login, wish, named, draft.id, actor)
-        if self._tell_of_change is not None:
-            await self._tell_of_change()
-        return row.id
+        return await self._store(entry, login, wish, named, draft.id, actor)
 
     def _entry(self, provider_id: str) -> tuple[ProviderEntry, LogsIn]:
         entry = self._providers.get(provider_id)

@@ -161,7 +161,11 @@ class Renewals:
             if time.monotonic() > deadline:
                 message = "another process has been renewing the account's token for too long"
                 raise UpstreamError(
-                    ErrorKind.UNAVAILABLE, message, scope="account", retry_after=_CLAIM_SECONDS, dispatched=False
+                    ErrorKind.UNAVAILABLE,
+                    message,
+                    scope="account",
+                    retry_after=_CLAIM_SECONDS - _PATIENCE,
+                    dispatched=False,
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.25)

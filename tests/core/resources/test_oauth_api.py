@@ -14,9 +14,11 @@ import httpx
 import pytest
 
 from aigateway_core.bootstrap import House, open_storage
+from aigateway_core.builtin.oauth import OAuthOptions, OAuthStrategy
 from aigateway_core.secret import Secret
 from aigateway_core.settings import ProviderSettings, SecuritySettings, Settings
 from aigateway_core.storage import Storage
+from aigateway_core.structuring import structure
 from aigateway_core.testing import FakeIdentityProvider, TokenAnswer
 
 pytestmark = pytest.mark.anyio
@@ -261,6 +263,32 @@ async def test_it_is_written_down_who_logged_in(log_in: Callable[..., Any], hous
     async with house_storage(house) as storage:
         entry = (await storage.audit.list()).rows[0]
     assert (entry.action, entry.actor, entry.entity_id) == ("account.create", "environment", account["id"])
+
+
+async def test_a_login_that_came_to_nothing_is_written_down(
+    admin: httpx.AsyncClient, client: httpx.AsyncClient, house: House, idp: FakeIdentityProvider
+) -> None:
+    await client.get(idp.refuse_consent((await begin(admin))["url"]))
+    await client.get("/api/v1/oauth/callback?code=4/abcdefghij&state=never")
+    async with house_storage(house) as storage:
+        first, *rest = (await storage.audit.list()).rows
+    assert (first.action, first.actor, first.entity_id) == ("login.refuse", "environment", "acme")
+    assert "access_denied" in str(first.detail)
+    assert not any(entry.action == "login.refuse" for entry in rest)
+
+
+async def test_an_answer_that_names_another_issuer_is_refused(
+    admin: httpx.AsyncClient, client: httpx.AsyncClient, house: House, idp: FakeIdentityProvider
+) -> None:
+    logins = house.administration().logins
+    entry = logins._providers["acme"]
+    options = structure({**idp.auth_options, "issuer": idp.url}, OAuthOptions)
+    logins._providers["acme"] = attrs.evolve(entry, strategy=OAuthStrategy(options))
+    page = await client.get(idp.consent((await begin(admin))["url"]) + "&iss=https://evil.example")
+    assert page.status_code == 400
+    assert "another identity provider" in page.text
+    assert idp.token_requests == []
+    assert (await client.get(idp.consent((await begin(admin))["url"]) + f"&iss={idp.url}")).status_code == 200
 
 
 async def test_tokens_are_renewed_when_asked(

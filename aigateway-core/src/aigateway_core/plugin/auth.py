@@ -78,13 +78,15 @@ class BegunLogin:
     """A login that waits for its answer: ``url`` is what to open in a browser.
 
     ``state`` comes back with the answer and tells whose it is; ``verifier`` proves that who answers has begun it
-    (PKCE, RFC 7636). Both are kept by the gateway and good for one use.
+    (PKCE, RFC 7636). Both are kept by the gateway and good for one use. An answer that names an issuer must name this
+    ``issuer``, when there is one (RFC 9207): it could be another provider's.
     """
 
     url: str = attrs.field(repr=False)
     state: Secret
     redirect_uri: str
     verifier: Secret
+    issuer: str | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -13,7 +13,8 @@ from typing import Any
 
 from aigateway_core.errors import NotFoundError
 from aigateway_core.storage.columns import from_json, now, to_json, to_naive
-from aigateway_core.storage.database import Database, Session
+from aigateway_core.storage.database import Change, Database, Session
+from aigateway_core.storage.rows import Actor
 from aigateway_core.vault import KeyRing, Place, VaultError
 
 _MOST = 1000
@@ -69,6 +70,15 @@ class Logins:
         if found is None:
             raise NotFoundError("no login waits for this answer: it has been used, has expired, or was never begun")
         return found
+
+    async def refused(self, provider_id: str, reason: str, actor: Actor) -> None:
+        """Write down that a login came to nothing, and whose it was."""
+
+        def unit(_: Session) -> tuple[None, tuple[Change, ...]]:
+            detail = {"reason": reason}
+            return None, (Change(action="login.refuse", entity="provider", entity_id=provider_id, detail=detail),)
+
+        await self._database.change(actor, unit)
 
 
 def _hash(state: str) -> str:

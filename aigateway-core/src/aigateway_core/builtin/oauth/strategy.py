@@ -106,7 +106,13 @@ class OAuthStrategy:
             "code_challenge_method": "S256",
         }
         url = _with_query(self._options.authorize_url, query)
-        return BegunLogin(url=url, state=Secret(state), redirect_uri=redirect_uri, verifier=Secret(verifier))
+        return BegunLogin(
+            url=url,
+            state=Secret(state),
+            redirect_uri=redirect_uri,
+            verifier=Secret(verifier),
+            issuer=self._options.issuer,
+        )
 
     async def finish_login(self, login: BegunLogin, code: str, upstream: Upstream) -> Login:
         """RFC 6749 §4.1.3, then who it is, then the plugin's own step."""

@@ -61,7 +61,7 @@ class CallbackResource(Resource):
     async def on_get(self, req: Request, resp: Response) -> None:
         """Finish the login, and say in plain words what came of it."""
         try:
-            answer = Answer.queried({name: req.get_param(name) or "" for name in ("code", "state", "error")})
+            answer = Answer.queried({name: req.get_param(name) or "" for name in ("code", "state", "error", "iss")})
             administration = self._administration()
             account_id = await administration.logins.complete(answer, request_id=request_id(req))
             account = await administration.accounts.get(account_id)
