@@ -193,3 +193,37 @@ async def test_a_change_that_was_made_here_is_told_to_the_other_workers(entry: C
     await watched.live.notice()
     assert told == [1]
     await watched.live.aclose()
+
+
+class Renewing(Strategy):
+    """Its tokens end and are renewed."""
+
+    def expires_at(self, credential: object) -> None:
+        return None
+
+    async def renew(self, account: object, upstream: object) -> Any:
+        raise AssertionError("nobody asks for it here")
+
+
+async def test_renewed_tokens_are_no_change_and_everything_else_is(entry: Callable[..., ProviderEntry]) -> None:
+    store = Store(row("a", auth_data={"token": "one"}))
+    watched = Watched(store, entry)
+    watched.live._providers["acme"] = attrs.evolve(entry("acme"), strategy=Renewing(Token))
+    await watched.live.reload()
+    first = watched.current.value.by_id["a"]
+    watched.state.cool("a", "*", Cooldown(4102444800.0, "rate_limit"))
+    store.rows = (row("a", auth_data={"token": "two"}),)
+    await watched.live.reload()
+    assert watched.current.value.by_id["a"] is first
+    assert watched.state.cooldown("a", "*") is not None
+    later = row("a").updated_at.replace(year=2027)
+    for changed in (
+        row("a", auth_data={"token": "two"}, proxy_url="http://proxy.test:1"),
+        row("a", auth_data={"token": "three"}, updated_at=later),
+    ):
+        store.rows = (changed,)
+        await watched.live.reload()
+        account = watched.current.value.by_id["a"]
+        assert account is not first
+        assert account.credential == Token(dict(changed.auth_data or {})["token"])
+        assert watched.state.cooldown("a", "*") is None

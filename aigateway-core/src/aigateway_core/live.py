@@ -147,8 +147,8 @@ class LiveSnapshot:
         needs them.
         """
         renewed = self._providers[row.provider_id].renews and self._revisions.get(row.id) == row.updated_at
-        if before is not None and renewed:
-            return _same(before, attrs.evolve(before, proxy_id=after.proxy_id))
+        if before is not None and renewed and attrs.evolve(after, credential=before.credential) == before:
+            return before
         return _same(before, after)
 
     def _account(self, row: StoredAccount) -> Account | None:
