@@ -40,12 +40,12 @@ def sentinel(own_redis: Redis, tmp_path: Path) -> Iterator[Sentinel]:
 
 async def test_a_redis_is_found_through_its_sentinels(own_redis: Redis, sentinel: Sentinel) -> None:
     url = f"sentinel://{LOOPBACK}:1,{LOOPBACK}:{sentinel.port}/gateway/2"
-    state = RedisState(RedisAddress(url=Secret(url)))
+    state = RedisState(RedisAddress(url=Secret(url)), limit=10)
     await state.start()
     lease = await state.acquire("l", 30)
     assert lease is not None
     assert lease.shared
-    here = RedisState(RedisAddress(url=Secret(f"redis://{LOOPBACK}:{own_redis.port}/2")))
+    here = RedisState(RedisAddress(url=Secret(f"redis://{LOOPBACK}:{own_redis.port}/2")), limit=10)
     await here.start()
     assert await here.acquire("l", 30) is None
     state.bind("c", "p", "m", "a")

@@ -18,7 +18,7 @@ from typing import Any
 from aigateway_core.state import Cooldown, DailyCount, Lease
 from aigateway_core.state.hints import Hints
 from aigateway_core.state.leases import Leases
-from aigateway_core.state.link import AwayError, Command, Link, RedisAddress, is_about_the_value
+from aigateway_core.state.link import LIMIT, AwayError, Command, Link, RedisAddress, is_about_the_value
 from aigateway_core.state.memory import AFFINITY_SECONDS, MemoryState
 from aigateway_core.state.outbox import Outbox
 from aigateway_core.state.recent import Recent
@@ -46,11 +46,14 @@ _DAY = 86400
 
 
 class RedisState:
-    """The state of all workers that use the same Redis, database and prefix."""
+    """The state of all workers that use the same Redis, database and prefix.
 
-    def __init__(self, address: RedisAddress, prefix: str = "") -> None:
+    ``limit`` is how many seconds anything may wait for it.
+    """
+
+    def __init__(self, address: RedisAddress, prefix: str = "", *, limit: float = LIMIT) -> None:
         self._keys = Keys(prefix)
-        self._link = Link(address)
+        self._link = Link(address, limit)
         self._local = MemoryState()
         self._outbox = Outbox(self._link, self._heal)
         self._turns = Turns(self._link, self._keys, self._heal)
