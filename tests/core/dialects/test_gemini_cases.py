@@ -14,6 +14,7 @@ from core.dialects.gemini_samples import (
     REQUEST,
     chunk,
     chunks_of,
+    decoded,
     encoded,
     over_the_wire,
     read,
@@ -268,17 +269,42 @@ def test_case_141_a_signature_survives_a_client_of_the_messages_api(streamed: bo
     assert GEMINI.encode_request(back)["contents"][1]["parts"] == [SIGNED]
 
 
-def test_case_141_a_signed_text_survives_a_client_of_the_messages_api() -> None:
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_case_141_a_signed_text_before_a_call_survives_a_client_of_the_messages_api(streamed: bool) -> None:
+    signed = {"text": "hello", "thoughtSignature": "c2ln"}
+    content = through_messages([chunk(signed), chunk(SIGNED, finish="STOP")], streamed=streamed)
+    history = [HI, {"role": "assistant", "content": content}]
+    history.append({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "1"}]})
+    back = ANTHROPIC.decode_request({"model": "m", "max_tokens": 9, "messages": history})
+    assert GEMINI.encode_request(back)["contents"][1]["parts"] == [signed, SIGNED]
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_case_141_for_a_client_of_the_messages_api_no_answer_ends_with_a_signature(streamed: bool) -> None:
+    # Claude Code, when it is run for one answer, takes the last block for it.
     given = [
         chunk({"text": "hel"}),
         chunk({"text": "lo"}),
         chunk({"text": "", "thoughtSignature": "c2ln"}, finish="STOP"),
     ]
-    content = over_the_wire(ANTHROPIC.encode_response(read(wire(given)), REQUEST))["content"]
-    back = ANTHROPIC.decode_request(
-        {"model": "m", "max_tokens": 9, "messages": [HI, {"role": "assistant", "content": content}, HI]}
-    )
-    assert GEMINI.encode_request(back)["contents"][1]["parts"] == [{"text": "hello", "thoughtSignature": "c2ln"}]
+    assert through_messages(given, streamed=streamed) == [{"type": "text", "text": "hello"}]
+
+
+def through_messages(given: list[Any], *, streamed: bool) -> list[Any]:
+    """The content that a client of the Messages API has, after an answer of Gemini."""
+    if not streamed:
+        return list(over_the_wire(ANTHROPIC.encode_response(read(wire(given)), REQUEST))["content"])
+    blocks: list[Any] = []
+    for event in chunks_of(encoded(ANTHROPIC, decoded([wire(given)]))):
+        if event["type"] == "content_block_start":
+            blocks.append(event["content_block"])
+        elif event["type"] == "content_block_delta":
+            [(name, piece)] = [(name, piece) for name, piece in event["delta"].items() if name != "type"]
+            if name == "partial_json":
+                blocks[event["index"]]["input"] = orjson.loads(piece)
+            else:
+                blocks[event["index"]][name] += piece
+    return blocks
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aigateway_core.dialects.anthropic.content_writer import MOST_ID
 from aigateway_core.dialects.anthropic.usage import CUT_REASONS, read_finish, read_usage, write_stop, write_usage
@@ -168,7 +168,7 @@ def _told(parts: Iterable[Part]) -> Iterator[Part]:
 
 def _blocks(response: ChatResponse, origin: str, *, hidden: bool) -> Iterator[JsonObject]:
     calls = 0
-    for part in _told(response.parts):
+    for part in without_last_mark(tuple(_told(response.parts)), origin):
         match part:
             case ToolCallPart():
                 arguments = _input(part, response)
@@ -179,6 +179,19 @@ def _blocks(response: ChatResponse, origin: str, *, hidden: bool) -> Iterator[Js
                 yield from _shown(part, origin, hidden=hidden)
             case _:
                 pass
+
+
+def without_last_mark(parts: Sequence[Part], origin: str) -> Sequence[Part]:
+    """The parts without another maker's signature of a text that nothing follows (case 141).
+
+    It would be a thinking block at the end, which no answer of Anthropic's has: what reads the last block for the
+    answer, Claude Code with ``-p`` for one, would read nothing. Google asks for the signature of a text without
+    insisting on it (ai.google.dev, "thought signatures"); those of tool calls stand before the call, and are kept.
+    """
+    match parts:
+        case [*_, TextPart(said), ThinkingPart(text="", redacted=None) as mark] if said and mark.origin != origin:
+            return parts[:-1]
+    return parts
 
 
 def tool_block(identifier: str, name: str, arguments: JsonObject) -> JsonObject:

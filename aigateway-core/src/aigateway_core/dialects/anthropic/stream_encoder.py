@@ -54,6 +54,11 @@ class _Block:
         """Whether it may be closed as soon as another block is waiting behind it."""
         return True
 
+    @property
+    def must_not_be_last(self) -> bool:
+        """Whether it is only sent when another follows."""
+        return False
+
     def last_deltas(self) -> list[JsonObject]:
         """What is still to be sent when it is closed."""
         return []
@@ -74,11 +79,12 @@ class _ThinkingBlock(_Block):
 
     kind = "thinking"
 
-    def __init__(self, origin: str | None, client_origin: str, *, hidden: bool) -> None:
+    def __init__(self, origin: str | None, client_origin: str, *, hidden: bool, behind_text: bool) -> None:
         super().__init__({"type": "thinking", "thinking": "", "signature": ""})
         self._origin = origin
         self._client_origin = client_origin
         self._hidden = hidden
+        self._behind_text = behind_text
         self._texts: list[str] = []
         self.signature: str | None = None
 
@@ -90,6 +96,12 @@ class _ThinkingBlock(_Block):
     def sign(self, signature: str, origin: str | None) -> None:
         self.signature = signature
         self._origin = origin or self._origin
+
+    @property
+    @override
+    def must_not_be_last(self) -> bool:
+        """Whether it is another maker's mark on the text before it; see :func:`~.response.without_last_mark`."""
+        return self._behind_text and not self._texts and self._origin != self._client_origin
 
     @override
     def last_deltas(self) -> list[JsonObject]:
@@ -224,7 +236,8 @@ class AnthropicStreamEncoder(StreamEncoder):
         last = self._queue[-1] if self._queue else None
         if isinstance(last, _ThinkingBlock) and last.signature is None:
             return last
-        block = _ThinkingBlock(origin, self._origin, hidden=self._hidden)
+        behind_text = isinstance(last, _TextBlock)
+        block = _ThinkingBlock(origin, self._origin, hidden=self._hidden, behind_text=behind_text)
         self._queue.append(block)
         return block
 
@@ -256,6 +269,8 @@ class AnthropicStreamEncoder(StreamEncoder):
         sent: list[bytes] = []
         while self._queue:
             block = self._queue[0]
+            if block.must_not_be_last and len(self._queue) == 1:
+                break
             sent += self._send(block, block.waiting)
             block.waiting = []
             if not to_the_end and (len(self._queue) == 1 or not block.complete):
