@@ -37,6 +37,7 @@ await work(async (job) => {
     prompt: job.question,
     tools: { [name]: tool({ description, inputSchema: jsonSchema(schema), execute }) },
     stopWhen: isStepCount(5),
+    maxOutputTokens: 4096,
     maxRetries: 0,
     providerOptions: job.thinking ? api.thinking : api.options,
   };

@@ -31,7 +31,9 @@ await work(async (job) => {
 
   async function ask() {
     const parts = await answerParts();
-    contents.push({ role: "model", parts });
+    // The empty text at a stream's end is not for a request, unless it bears a signature.
+    const kept = parts.filter((part) => part.text !== "" || part.thoughtSignature);
+    contents.push({ role: "model", parts: kept });
     const spoken = (thought) =>
       parts.map((part) => (Boolean(part.thought) === thought ? (part.text ?? "") : "")).join("");
     return {

@@ -52,6 +52,9 @@ class SDK(Protocol):
     def name(self) -> str: ...
 
     @property
+    def api(self) -> str: ...
+
+    @property
     def modes(self) -> Sequence[Mode]: ...
 
     @property
@@ -64,6 +67,11 @@ class SDK(Protocol):
         """Hold the conversation."""
 
 
-def thinker(target: Target) -> tuple[str, bool]:
-    """A model of this target's provider that thinks, and whether it shows its thoughts."""
-    return ("gpt-5", False) if target.provider == "openai" else (target.model, True)
+def thinker(target: Target, sdk: SDK) -> tuple[str, bool]:
+    """A model of this target's provider that thinks, and whether this client sees its thoughts.
+
+    OpenAI shows them in Responses alone, which the gateway asks for every client but those of Chat Completions.
+    """
+    if target.provider == "openai":
+        return "gpt-5", sdk.shows_thinking and sdk.api != "chat"
+    return target.model, sdk.shows_thinking

@@ -3,6 +3,12 @@
 import OpenAI from "openai";
 import { SYSTEM, converse, work } from "./job.mjs";
 
+/** The stream helper adds what it parsed, which is not for the wire. */
+function unparsed({ parsed_arguments: _, ...item }) {
+  if (item.type !== "message") return item;
+  return { ...item, content: item.content.map(({ parsed: _, ...part }) => part) };
+}
+
 await work(async (job) => {
   const client = new OpenAI({ apiKey: job.key, baseURL: `${job.baseUrl}/v1`, maxRetries: 0 });
   const { name, description, schema } = job.tool;
@@ -24,8 +30,7 @@ await work(async (job) => {
         ? await client.responses.stream(request).finalResponse()
         : await client.responses.create(request);
     if (!response.usage?.total_tokens) throw new Error("no usage");
-    // The helper adds what it parsed, which is not for the wire.
-    input.push(...response.output.map(({ parsed_arguments: _, ...item }) => item));
+    input.push(...response.output.map(unparsed));
     const reasoned = response.output.filter((item) => item.type === "reasoning");
     return {
       calls: response.output

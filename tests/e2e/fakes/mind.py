@@ -6,6 +6,7 @@ What it does is steered by the conversation alone:
   stands behind ``then`` is for the next step, when those calls have been answered;
 * tool results after the last step make it say what the tools answered;
 * ``say something unsafe`` makes the vendor's filter stop it;
+* a turn of ``<system-reminder>`` alone is no turn;
 * anything else is echoed, with the system prompt, the pictures and the number of the turn: a test sees what arrived.
 """
 
@@ -23,6 +24,7 @@ CACHED = 8
 """How many tokens of every prompt count as read from the vendor's cache."""
 
 _TOOL_REQUEST = re.compile(r"use the tool ([A-Za-z0-9_-]+) with (?=\{)")
+_REMINDERS = re.compile(r"(?:\s*<system-reminder>.*</system-reminder>\s*)+", re.DOTALL)
 _THEN = re.compile(r"\bthen (?=use the tool )")
 
 
@@ -83,6 +85,7 @@ class Answer:
 
 def think(prompt: Prompt, *, instead: str | None = None) -> Answer:
     """The answer to ``prompt``; ``instead`` replaces its text."""
+    prompt = attrs.evolve(prompt, turns=_without_reminders(prompt.turns))
     last = prompt.turns[-1]
     calls = _calls(prompt, last)
     text = instead if instead is not None else _text(prompt, last, calls)
@@ -99,8 +102,22 @@ def words(text: str) -> list[str]:
     return re.findall(r"\s*\S+|\s+$", text)
 
 
+def _without_reminders(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """Agents add reminders to a conversation, behind the results of tools too: they ask for nothing."""
+    kept = []
+    for turn in turns:
+        if turn.role != "user" or not _REMINDERS.fullmatch(turn.text):
+            kept.append(turn)
+        elif turn.results:
+            kept.append(attrs.evolve(turn, role="results", text=""))
+    return tuple(kept) or turns
+
+
 def _subject(turn: Turn) -> str:
-    return turn.text or "; ".join(result.text for result in turn.results)
+    """What a turn is about: of a request, not what a client has put before it."""
+    request = _TOOL_REQUEST.search(turn.text)
+    text = turn.text[request.start() :] if request else turn.text
+    return text or "; ".join(result.text for result in turn.results)
 
 
 def _calls(prompt: Prompt, last: Turn) -> tuple[Call, ...]:

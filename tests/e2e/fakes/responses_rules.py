@@ -58,6 +58,8 @@ def problems(body: JsonObject, issued: Set[str]) -> Iterator[Problem]:
     known = {name: value for name, value in body.items() if name in _FIELDS}
     if isinstance(body.get("input"), list):
         known["input"] = [_typed(item) for item in body["input"]]
+    if isinstance(body.get("tools"), list):
+        known["tools"] = [_typed_tool(tool) for tool in body["tools"]]
     typed = list((_STREAMED if body.get("stream") is True else _WHOLE).problems(known))
     yield from typed
     if typed:
@@ -75,6 +77,13 @@ def _typed(item: Any) -> Any:
         return {name: value for name, value in item.items() if name != "content"}
     spoken = item.get("role") in ("user", "developer", "system")
     return {name: value for name, value in item.items() if name != "id" or not spoken}
+
+
+def _typed_tool(tool: Any) -> Any:
+    """A tool without what OpenAI's own agent puts on a search beyond the types."""
+    if not isinstance(tool, dict) or tool.get("type") != "web_search":
+        return tool
+    return {name: value for name, value in tool.items() if name != "search_content_types"}
 
 
 def _limits(body: JsonObject) -> Iterator[Problem]:
