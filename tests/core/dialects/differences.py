@@ -141,7 +141,7 @@ def _attachments(said: list[Part], heard: list[Part], kind: type[Any]) -> Iterat
     for part in said:
         if isinstance(part, kind) and _content(part) not in arrived:
             told = _told(part)
-            yield ".as_text" if told and told.strip() in texts else ""
+            yield ".as_text" if told and told.strip() and told.strip() in texts else ""
 
 
 def _told(part: Any) -> str | None:
