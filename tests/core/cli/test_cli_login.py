@@ -153,6 +153,7 @@ def test_an_account_is_renewed_tested_and_shown_when_its_login_is_over(
     refused = command("accounts", "refresh", account)
     assert refused.returncode == 1
     assert "invalid_grant" in refused.stderr
-    assert (
-        "needs_login (the identity provider has ended the login (invalid_grant))" in command("accounts", "list").stdout
-    )
+    listed = command("accounts", "list").stdout
+    assert "needs_login (the identity provider has ended the login (invalid_grant))" in listed
+    assert "refresh_token …" in listed
+    assert "token_url" not in listed

@@ -74,6 +74,8 @@ def test_the_next_command_names_the_provider_when_its_models_are_not_known() -> 
 
 def test_the_next_command_adds_an_account_while_there_is_none() -> None:
     assert next_command(attrs.evolve(FACTS, providers=[OPENAI])) == "aigateway-core accounts add openai"
+    logging_in = attrs.evolve(OPENAI, logs_in=True)
+    assert next_command(attrs.evolve(FACTS, providers=[logging_in])) == "aigateway-core login openai"
 
 
 def test_the_next_command_installs_a_provider_while_there_is_none() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import attrs
 import typer
@@ -69,15 +69,23 @@ def list_accounts(
     as_json: AsJson = False,
 ) -> None:
     """List the accounts; of a secret, its last four characters at most."""
-    found = asyncio.run(_all(bootstrap.assemble(load(config)), provider))
+    assembly = bootstrap.assemble(load(config))
+    found = asyncio.run(_all(assembly, provider))
     if as_json:
         print_json(found)
         return
     if not found:
         typer.echo("There are no accounts. To add one: aigateway-core accounts add PROVIDER")
         return
+    secret = {entry.id: _secret_fields(entry) for entry in assembly.providers}
     rows = [
-        (account["id"], account["provider_id"], account["label"], _status(account), _secrets(account))
+        (
+            account["id"],
+            account["provider_id"],
+            account["label"],
+            _status(account),
+            _secrets(account, secret.get(account["provider_id"])),
+        )
         for account in found
     ]
     print_table(("ID", "PROVIDER", "LABEL", "STATUS", "SECRETS"), rows)
@@ -223,6 +231,14 @@ def _status(account: dict[str, Any]) -> str:
     return f"{account['status']} ({reason})" if reason else str(account["status"])
 
 
-def _secrets(account: dict[str, Any]) -> str:
-    fields = account["auth_data"] or {}
-    return ", ".join(f"{name} …{value['last4']}" for name, value in fields.items() if value["set"])
+def _secret_fields(entry: ProviderEntry) -> set[str]:
+    """The fields of the provider's credential that hold a secret, or may."""
+    fields = attrs.fields(attrs.resolve_types(entry.strategy.credential))
+    return {field.name for field in fields if Secret in (field.type, *get_args(field.type))}
+
+
+def _secrets(account: dict[str, Any], known: set[str] | None) -> str:
+    """Their last characters; every field's, of a provider that is not installed."""
+    fields = (account["auth_data"] or {}).items()
+    shown = [(name, value) for name, value in fields if value["set"] and (known is None or name in known)]
+    return ", ".join(f"{name} …{value['last4']}" for name, value in shown)

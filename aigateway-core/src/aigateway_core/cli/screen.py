@@ -21,12 +21,16 @@ _SHOWN_MODELS = 6
 
 @attrs.frozen(kw_only=True)
 class ShownProvider:
-    """A provider on the screen; ``is_free`` when a call needs no credential, so that nobody is charged for it."""
+    """A provider on the screen; ``is_free`` when a call needs no credential, so that nobody is charged for it.
+
+    ``logs_in`` when its accounts come from a login.
+    """
 
     id: str
     title: str = ""
     models: Sequence[str] = ()
     has_account: bool = False
+    logs_in: bool = False
     is_free: bool = False
     risk: str | None = None
 
@@ -140,7 +144,8 @@ def _next(facts: Facts) -> str:
     if usable := [provider for provider in facts.providers if provider.has_account]:
         return _curl(facts, f"{usable[0].id}/MODEL")
     if facts.providers:
-        return f"aigateway-core accounts add {facts.providers[0].id}"
+        first = facts.providers[0]
+        return f"aigateway-core {'login' if first.logs_in else 'accounts add'} {first.id}"
     return "pip install a provider, for example aigateway-openai, and start again"
 
 

@@ -82,6 +82,7 @@ def _provider(entry: ProviderEntry, *, is_ready: bool) -> screen.ShownProvider:
         title=entry.title,
         models=[model.id for model in entry.provider.models],
         has_account=is_ready,
+        logs_in=entry.logs_in is not None,
         is_free=entry.strategy_name == "none",
         risk=entry.risk,
     )
