@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from importlib import metadata
-from typing import Any
+from typing import Any, Protocol
 
 import anthropic
 import attrs
@@ -22,13 +23,19 @@ from google.genai import types
 _MODES: Mapping[Mode, TalkerMode] = {"whole": "whole", "stream": "helper"}
 
 
+class Closeable(Protocol):
+    """A client with connections of its own."""
+
+    def close(self) -> None: ...
+
+
 @attrs.frozen(kw_only=True)
 class PythonSDK:
     """One API of one SDK; ``talker`` makes a talker for a job."""
 
     package: str
     api: str
-    talker: Callable[[Job, TalkerMode], Talker]
+    talker: Callable[[Job, TalkerMode], tuple[Closeable, Talker]]
     shows_thinking: bool = True
     modes: Sequence[Mode] = ("whole", "stream")
     probes: Mapping[Mode, int] = attrs.field(factory=dict)
@@ -38,9 +45,10 @@ class PythonSDK:
         return f"python {self.package} {metadata.version(self.package)}, {self.api}"
 
     def run(self, job: Job) -> Outcome:
-        talker = self.talker(job, _MODES[job.mode])
-        asked = talker.say(QUESTION)
-        told = talker.answer({call.id: ANSWER for call in asked.calls})
+        client, talker = self.talker(job, _MODES[job.mode])
+        with closing(client):
+            asked = talker.say(QUESTION)
+            told = talker.answer({call.id: ANSWER for call in asked.calls})
         calls = [{"name": call.name, "arguments": call.arguments} for call in asked.calls]
         return Outcome(calls=calls, text=told.text, thinking=told.thinking)
 
@@ -53,25 +61,27 @@ def _openai(job: Job) -> openai.OpenAI:
     return openai.OpenAI(api_key=job.key, base_url=f"{job.url}/v1", max_retries=0, timeout=30)
 
 
-def _chat(job: Job, mode: TalkerMode) -> Talker:
-    return OpenAITalker(_openai(job), job.model, mode, **_options(job, reasoning_effort="medium"))
+def _chat(job: Job, mode: TalkerMode) -> tuple[Closeable, Talker]:
+    client = _openai(job)
+    return client, OpenAITalker(client, job.model, mode, **_options(job, reasoning_effort="medium"))
 
 
-def _responses(job: Job, mode: TalkerMode) -> Talker:
+def _responses(job: Job, mode: TalkerMode) -> tuple[Closeable, Talker]:
     thinking = {"reasoning": {"effort": "medium", "summary": "auto"}, "include": ["reasoning.encrypted_content"]}
-    return ResponsesTalker(_openai(job), job.model, mode, **_options(job, **thinking))
+    client = _openai(job)
+    return client, ResponsesTalker(client, job.model, mode, **_options(job, **thinking))
 
 
-def _messages(job: Job, mode: TalkerMode) -> Talker:
+def _messages(job: Job, mode: TalkerMode) -> tuple[Closeable, Talker]:
     client = anthropic.Anthropic(api_key=job.key, base_url=job.url, max_retries=0, timeout=30)
     thinking = {"type": "enabled", "budget_tokens": 2048}
-    return AnthropicTalker(client, job.model, mode, **_options(job, thinking=thinking))
+    return client, AnthropicTalker(client, job.model, mode, **_options(job, thinking=thinking))
 
 
-def _gemini(job: Job, mode: TalkerMode) -> Talker:
+def _gemini(job: Job, mode: TalkerMode) -> tuple[Closeable, Talker]:
     client = genai.Client(api_key=job.key, http_options=types.HttpOptions(base_url=job.url, timeout=30_000))
     thinking = types.ThinkingConfig(include_thoughts=True, thinking_budget=2048)
-    return GeminiTalker(client, job.model, mode, **_options(job, thinking_config=thinking))
+    return client, GeminiTalker(client, job.model, mode, **_options(job, thinking_config=thinking))
 
 
 PYTHON_SDKS = (

@@ -24,7 +24,7 @@ CACHED = 8
 """How many tokens of every prompt count as read from the vendor's cache."""
 
 _TOOL_REQUEST = re.compile(r"use the tool ([A-Za-z0-9_-]+) with (?=\{)")
-_REMINDERS = re.compile(r"(?:\s*<system-reminder>.*</system-reminder>\s*)+", re.DOTALL)
+_REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>|</system-reminder>", re.DOTALL)
 _THEN = re.compile(r"\bthen (?=use the tool )")
 
 
@@ -106,7 +106,7 @@ def _without_reminders(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
     """Agents add reminders to a conversation, behind the results of tools too: they ask for nothing."""
     kept = []
     for turn in turns:
-        if turn.role != "user" or not _REMINDERS.fullmatch(turn.text):
+        if turn.role != "user" or _REMINDER.sub("", turn.text).strip() or not turn.text:
             kept.append(turn)
         elif turn.results:
             kept.append(attrs.evolve(turn, role="results", text=""))
