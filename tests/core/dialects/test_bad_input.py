@@ -21,7 +21,7 @@ from core.dialects.four import SCHEMA, TONGUES, Said
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.errors import InvalidRequestError, UnsupportedFeatureError
 from aigateway_core.jsontext import MAX_DEPTH, dumps, loads_object
-from aigateway_core.model import ChatRequest, JsonObject
+from aigateway_core.model import ChatRequest, JsonObject, TextPart, ToolResultPart
 
 DIALECTS: dict[str, Dialect] = {name: tongue.dialect for name, tongue in TONGUES.items()}
 
@@ -230,3 +230,13 @@ def test_what_is_nested_deeper_is_refused(levels: int, left: str, right: str) ->
     raw = sent("anthropic", ("tools",), left * levels + "1" + right * levels)
     with pytest.raises(InvalidRequestError, match=r"too deep|not valid JSON"):
         loads_object(raw)
+
+
+@pytest.mark.parametrize("kind", [["text"], {"x": 1}, 7, None])
+def test_a_result_that_is_an_object_with_a_type_of_its_own_is_told_as_it_is(kind: Any) -> None:
+    asked = {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "w", "input": {}}]}
+    result = {"type": "tool_result", "tool_use_id": "c", "content": {"type": kind}}
+    body = {"model": "m", "messages": [asked, {"role": "user", "content": [result]}]}
+    [part] = read(DIALECTS["anthropic"], body).messages[-1].parts
+    assert isinstance(part, ToolResultPart)
+    assert part.content == (TextPart(dumps({"type": kind}).decode()),)

@@ -263,7 +263,9 @@ def _result_content(value: Any, path: Path) -> list[Content]:
         return [TextPart(value)]
     if isinstance(value, dict):
         kind = value.get("type")
-        return _shown(kind, value, path) if kind in _SHOWN else [TextPart(dumps(value).decode())]
+        if isinstance(kind, str) and kind in _SHOWN:
+            return _shown(kind, value, path)
+        return [TextPart(dumps(value).decode())]
     if not isinstance(value, list):
         refuse("a string or an array", value, *path)
     return [part for kind, block, at in _blocks(value, path) for part in _shown(kind, block, at)]
