@@ -41,14 +41,7 @@ def conversations() -> Iterator[Any]:
     for path in FILES:
         for mode, requests in json.loads(path.read_text(encoding="utf-8"))["conversations"].items():
             for target in TARGETS:
-                if not (target.provider == "openai" and is_refused_by_openai(requests)):
-                    yield pytest.param(requests, target, id=f"{path.stem}-{mode}-{target.provider}")
-
-
-def is_refused_by_openai(requests: list[dict[str, Any]]) -> bool:
-    """Whether a chat client brings thinking that OpenAI did not make: nothing is translated, and OpenAI knows none."""
-    messages = requests[-1]["body"].get("messages", ())
-    return any("reasoning_content" in message for message in messages)
+                yield pytest.param(requests, target, id=f"{path.stem}-{mode}-{target.provider}")
 
 
 @pytest.mark.parametrize(("requests", "target"), list(conversations()))

@@ -198,6 +198,17 @@ async def test_an_openai_client_is_left_to_hear_it_from_openai() -> None:
     assert endpoint.prepare(body)["temperature"] == 0.2
 
 
+async def test_thinking_of_another_vendor_is_left_out_of_a_native_conversation() -> None:
+    """OpenAI answers 400 to a field of a message that it does not know, and chat has none for thinking."""
+    endpoint = OpenAIProvider(OpenAIConfig()).endpoint("openai-chat", "chat", "gpt-4o")
+    assert endpoint is not None
+    thought = {"role": "assistant", "content": "4", "reasoning_content": "two and two", "x": 1}
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "2+2?"}, thought], "vendor_field": {"a": 1}}
+    sent = endpoint.dialect.native_request(body, "gpt-4o")
+    assert sent == {**body, "messages": [body["messages"][0], {"role": "assistant", "content": "4", "x": 1}]}
+    assert thought["reasoning_content"] == "two and two"
+
+
 @pytest.mark.parametrize(
     ("status", "code", "kind", "scope"),
     [

@@ -11,6 +11,8 @@ from typing_extensions import override
 from aigateway_core.plugin import (
     ChatRequest,
     Losses,
+    OpenAIChat,
+    OpenAIChatProfile,
     OpenAICompatibleConfig,
     OpenAICompatibleProvider,
     OpenAIResponses,
@@ -43,6 +45,7 @@ class OpenAIProvider(OpenAICompatibleProvider):
     dialects hears that from OpenAI; for clients of other dialects, who cannot know it, these are left out.
     """
 
+    dialect = OpenAIChat(OpenAIChatProfile(refuses_thinking=True))
     known_models = MODELS
     known_patterns = PATTERNS
 

@@ -125,7 +125,7 @@ class OpenAIChat(Dialect):
 
     @override
     def native_request(self, body: JsonObject, model: str) -> JsonObject:
-        return relayed_request(body, model)
+        return relayed_request(body, model, refuses_thinking=self.profile.refuses_thinking)
 
     @override
     def native_response(self, body: bytes, client_model: str, classify: Classify | None = None) -> NativeAnswer:

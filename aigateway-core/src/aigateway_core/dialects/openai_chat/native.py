@@ -9,16 +9,34 @@ from aigateway_core.dialects.signatures import is_sealed
 from aigateway_core.model import JsonObject
 
 
-def relayed_request(body: JsonObject, model: str) -> JsonObject:
-    """``body`` for an upstream: told to count tokens, and without the thinking that other vendors want back."""
+def relayed_request(body: JsonObject, model: str, *, refuses_thinking: bool = False) -> JsonObject:
+    """``body`` for an upstream: told to count tokens, and without the marks of thinking that other vendors want back.
+
+    With ``refuses_thinking`` their thinking itself is left out as well.
+    """
     native = {**body, "model": model}
     if body.get("stream"):
         options = optional_mapping(body.get("stream_options"), "stream_options") or {}
         native["stream_options"] = {**options, "include_usage": True}
     messages = body.get("messages")
     if type(messages) is list and any(map(_holds_seal, messages)):
-        native["messages"] = [_without_seals(message) if _holds_seal(message) else message for message in messages]
+        native["messages"] = messages = [
+            _without_seals(message) if _holds_seal(message) else message for message in messages
+        ]
+    if refuses_thinking and type(messages) is list and any(map(_thinks, messages)):
+        native["messages"] = [_without_thinking(message) if _thinks(message) else message for message in messages]
     return native
+
+
+_THINKING = "reasoning_content"
+
+
+def _thinks(message: Any) -> bool:
+    return type(message) is dict and _THINKING in message
+
+
+def _without_thinking(message: JsonObject) -> JsonObject:
+    return {name: value for name, value in message.items() if name != _THINKING}
 
 
 def _calls(message: Any) -> list[Any]:

@@ -54,6 +54,10 @@ class OpenAIChatProfile:
     reasoning_field: str | None = None
     """Where assistant turns carry their thinking (``reasoning_content``). None: it is not sent; OpenAI knows none."""
 
+    refuses_thinking: bool = False
+    """True: an assistant turn that holds ``reasoning_content`` is a 400, so on the native path too it is left out of a
+    conversation that another vendor began. Others want it back (DeepSeek, GLM) or do not mind."""
+
     empty_content: Literal[""] | None = None
     """What ``content`` is in an assistant turn of tool calls alone."""
 
