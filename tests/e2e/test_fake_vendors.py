@@ -412,7 +412,8 @@ def test_the_fake_glm_refuses(vendor: FakeVendor, change: dict[str, Any], code: 
         (turns(("user", "x"), ("assistant", [{**USE, "id": "a.b"}])), "pattern"),
         (turns(("user", "x"), ("assistant", [FORGED])), "signature"),
         ({**turns(("user", "x"), ("assistant", [USE]), ("user", [RESULT])), "thinking": BUDGET}, "Expected `thinking`"),
-        (turns(("assistant", "prefill ")), "trailing whitespace"),
+        (turns(("user", "x"), ("assistant", "prefill")), "does not support assistant message prefill"),
+        ({**turns(("assistant", "prefill ")), "model": "claude-sonnet-4-5"}, "trailing whitespace"),
         (turns(("system", "too early"), ("user", "x")), "must follow a user"),
     ],
 )  # fmt: skip

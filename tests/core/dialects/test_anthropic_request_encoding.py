@@ -180,7 +180,20 @@ def test_text_that_cannot_be_seen_is_never_sent() -> None:
 
 
 def test_a_prefilled_answer_does_not_end_in_white_space() -> None:
-    assert turns(HI, said("assistant", "The answer is \n"))[-1] == ("assistant", [text("The answer is")])
+    sent = turns(HI, said("assistant", "The answer is \n"), model=BUDGETED)
+    assert sent[-1] == ("assistant", [text("The answer is")])
+
+
+@pytest.mark.parametrize(
+    "model", ["claude-opus-4-6", "claude-sonnet-4-6", "claude-opus-4-7", "claude-sonnet-5", NEWEST]
+)
+def test_a_prefilled_answer_is_not_sent_to_a_model_that_refuses_it(model: str) -> None:
+    conversation = (HI, said("assistant", "The answer is"))
+    assert turns(*conversation, model=model) == [("user", [text("hi")])]
+    assert turns(said("assistant", "The answer is"), model=model) == [("user", [text(".")])]
+    lost = DIALECT.losses(ChatRequest(model=model, messages=conversation)).dropped
+    assert lost == ("messages.prefill",)
+    assert DIALECT.losses(ChatRequest(model=model, messages=(*conversation, HI))).dropped == ()
 
 
 def test_a_result_keeps_its_content_and_its_failure() -> None:
@@ -239,9 +252,9 @@ def test_arguments_become_an_object() -> None:
 
 
 @pytest.mark.parametrize("arguments", ['{"a":', "nonsense", '{"a":' * 70 + "1" + "}" * 70])
-def test_broken_arguments_are_the_clients_to_mend(arguments: str) -> None:
-    with pytest.raises(InvalidRequestError, match="the arguments of the tool call 'c1' are not valid JSON"):
-        encode(HI, said("assistant", call(arguments=arguments)))
+def test_broken_arguments_that_a_model_once_wrote_are_told_as_they_were(arguments: str) -> None:
+    conversation = (HI, said("assistant", call(arguments=arguments)), Message("tool", (answer(is_error=True),)), HI)
+    assert turns(*conversation)[1][1][0]["input"] == {"INVALID_JSON": arguments}
 
 
 # -- system turns
@@ -250,7 +263,12 @@ def test_broken_arguments_are_the_clients_to_mend(arguments: str) -> None:
 def test_a_system_turn_is_sent_in_place_where_model_and_position_allow_it() -> None:
     rule = said("system", "Rule", "Two")
     assert turns(HI, rule)[1] == ("system", [text("Rule"), text("Two")])
-    assert outline(HI, rule, said("assistant", "ok")) == ["user: text", "system: text text", "assistant: text"]
+    assert outline(HI, rule, said("assistant", "ok"), HI) == [
+        "user: text",
+        "system: text text",
+        "assistant: text",
+        "user: text",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,7 @@ EXAMPLES: list[dict[str, Any]] = [
     said(attrs.evolve(PICTURE, detail="low")),
     said(ImagePart(file_id="file-1")),
     called(attrs.evolve(CALL, id=ODD, name=ODD)),
+    called(attrs.evolve(CALL, arguments='{"a":'), TextPart("no JSON"), failed=True),
     called(CALL, TextPart("no"), failed=True),
     called(CALL, PICTURE),
     called(CALL, DocumentPart("application/pdf", "AAAA", title="t")),
@@ -233,7 +234,7 @@ def test_a_field_that_cannot_be_expressed_leaves_no_trace(dialect: Dialect) -> N
 
 
 def test_what_cannot_be_written_at_all_is_an_invalid_request() -> None:
-    broken = ChatRequest(model="acme-1", reasoning=Reasoning("high"), **called(attrs.evolve(CALL, arguments="{")))
-    with pytest.raises(InvalidRequestError, match="not valid JSON"):
+    broken = ChatRequest(model="acme-1", reasoning=Reasoning("high"), **said(DocumentPart("text/plain", "no base64")))
+    with pytest.raises(InvalidRequestError, match="not valid base64"):
         Anthropic().losses(broken)
     assert json.loads(dumps(OpenAIChat().encode_request(broken)))["model"] == "acme-1"

@@ -14,6 +14,8 @@ _BLOCKS = {
     "system": {"text"},
 }
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
+_PREFILLED = re.compile(r"claude-3|claude-\w+-4-(?:[015]|20)")
+"""The models that go on with a last turn of their own; the newer ones refuse it."""
 
 
 def merged(messages: list[JsonObject]) -> list[tuple[str, list[JsonObject]]]:
@@ -40,6 +42,10 @@ def problems(body: JsonObject, issued: Mapping[str, str]) -> Iterator[Problem]:
     for number, message in enumerate(messages):
         yield from _content(message, number, last=number == len(messages) - 1)
     turns = merged(messages)
+    if messages and messages[-1]["role"] == "assistant" and not _PREFILLED.match(body["model"]):
+        yield Problem(
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+        )
     yield from _roles(turns)
     yield from _pairing([turn for turn in turns if turn[0] != "system"])
     yield from _signatures(messages, issued)

@@ -26,6 +26,16 @@ def parse_arguments(text: str) -> JsonObject | None:
         return None if _is_broken(content) else {}
 
 
+def told_arguments(text: str) -> JsonObject:
+    """The arguments of a call that was made, for a vendor that wants an object: what is broken is told as it is.
+
+    Agents answer a broken call with an error and go on, and the model has to see what it wrote. The key is Anthropic's
+    (platform.claude.com, "fine-grained tool streaming", invalid JSON in responses).
+    """
+    arguments = parse_arguments(text)
+    return {"INVALID_JSON": text} if arguments is None else arguments
+
+
 def _is_broken(content: bytes) -> bool:
     """Whether this is no JSON, or an object that was refused for its depth."""
     try:

@@ -96,12 +96,24 @@ CHANGES = (
     ),
     *SHORTENED,
     Change(
+        "messages.tool_call.arguments",
+        "converted",
+        "no JSON, or nested too deep: an object whose `INVALID_JSON` is the text as it was",
+        "platform.claude.com, fine-grained tool streaming",
+    ),
+    Change(
         "messages.system",
         "converted",
         "the model takes none between the turns, or not there: user text in `<system-reminder>` tags",
         "platform.claude.com, mid-conversation system messages (translation table, 1.1)",
     ),
     Change("messages.thinking", "dropped", "another made it, or it is not signed", "cases 34 and 166"),
+    Change(
+        "messages.prefill",
+        "dropped",
+        "the conversation ends with words of the model, which models since Claude 4.6 refuse",
+        "platform.claude.com, what is new in Claude 4.6 (case 47)",
+    ),
     Change("messages.audio", "dropped", "always; a note remains", "translation table, 1.2"),
     Change(
         "messages.document",

@@ -6,7 +6,7 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator, Sequence
 
 from aigateway_core.dialects.anthropic.profile import ModelRule
-from aigateway_core.dialects.arguments import parse_arguments
+from aigateway_core.dialects.arguments import told_arguments
 from aigateway_core.dialects.identifiers import legal_tool_id, legal_tool_name
 from aigateway_core.dialects.turns import paired
 from aigateway_core.errors import InvalidRequestError
@@ -65,6 +65,15 @@ def starts_with_thinking(turns: Sequence[JsonObject]) -> bool:
     return last["content"][0]["type"] in ("thinking", "redacted_thinking")
 
 
+def loses_prefill(messages: Sequence[Message], rule: ModelRule) -> bool:
+    """Whether the conversation ends with the beginning of an answer, which the newer models do not go on with.
+
+    "This model does not support assistant message prefill. The conversation must end with a user message."
+    """
+    last = messages[-1] if messages else None
+    return not rule.prefill and last is not None and last.role == "assistant" and bool(last.text.strip())
+
+
 def is_unwritten(part: Part, origin: str) -> bool:
     """Whether nothing is left of this part but a note, or nothing at all."""
     match part:
@@ -101,6 +110,8 @@ class _TurnWriter:
                 self._system(texts, before_answer=before_answer)
 
     def finished(self) -> list[JsonObject]:
+        while not self._rule.prefill and self._turns and self._turns[-1]["role"] == "assistant":
+            self._turns.pop()
         if not self._turns:
             return [{"role": "user", "content": [_text(PLACEHOLDER_TEXT)]}]
         last = self._turns[-1]
@@ -167,15 +178,8 @@ def _tool_use(part: ToolCallPart) -> JsonObject:
         "type": "tool_use",
         "id": legal_tool_id(part.id, MOST_ID),
         "name": legal_tool_name(part.name),
-        "input": _input(part),
+        "input": told_arguments(part.arguments),
     }
-
-
-def _input(part: ToolCallPart) -> JsonObject:
-    arguments = parse_arguments(part.arguments)
-    if arguments is None:
-        raise InvalidRequestError(f"the arguments of the tool call {part.id!r} are not valid JSON")
-    return arguments
 
 
 def _result(part: ToolResultPart) -> JsonObject:

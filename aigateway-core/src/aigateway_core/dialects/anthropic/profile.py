@@ -24,7 +24,8 @@ class ModelRule:
     ``thinking``: ``adaptive`` models decide themselves how long they think and are steered by an effort word out of
     ``efforts``; ``budget`` models are told a number of tokens; ``none`` cannot think. ``sampling`` is false where
     ``temperature``, ``top_p`` and ``top_k`` are a 400. ``system_turns`` says that a turn of role ``system`` may stand
-    between the others, ``structured_output`` that ``output_config.format`` is understood.
+    between the others, ``structured_output`` that ``output_config.format`` is understood, ``prefill`` that the last
+    turn may be the beginning of the answer.
     """
 
     pattern: str
@@ -33,6 +34,7 @@ class ModelRule:
     sampling: bool = True
     system_turns: bool = False
     structured_output: bool = True
+    prefill: bool = True
 
     def nearest_effort(self, effort: Effort) -> Effort:
         """``effort``, or the strongest known one below it, or the weakest."""
@@ -47,10 +49,10 @@ ANTHROPIC_MODELS = (
     ModelRule(pattern="claude-*-4-0*", thinking="budget", structured_output=False),
     ModelRule(pattern="claude-*-4-20*", thinking="budget", structured_output=False),
     ModelRule(pattern="claude-*-4-[15]*", thinking="budget"),
-    ModelRule(pattern="claude-*-4-6*", thinking="adaptive", efforts=("low", "medium", "high", "max")),
-    ModelRule(pattern="claude-*-4-7*", thinking="adaptive", sampling=False),
-    ModelRule(pattern="claude-sonnet-5*", thinking="adaptive", sampling=False),
-    ModelRule(pattern="claude-*", thinking="adaptive", sampling=False, system_turns=True),
+    ModelRule(pattern="claude-*-4-6*", thinking="adaptive", efforts=("low", "medium", "high", "max"), prefill=False),
+    ModelRule(pattern="claude-*-4-7*", thinking="adaptive", sampling=False, prefill=False),
+    ModelRule(pattern="claude-sonnet-5*", thinking="adaptive", sampling=False, prefill=False),
+    ModelRule(pattern="claude-*", thinking="adaptive", sampling=False, prefill=False, system_turns=True),
     # Whoever else offers this API took it over in its older form.
     ModelRule(pattern="*", thinking="budget", structured_output=False),
 )

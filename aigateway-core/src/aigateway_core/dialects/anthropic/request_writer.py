@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from aigateway_core.dialects.anthropic.content_writer import is_unwritten, starts_with_thinking, write_turns
+from aigateway_core.dialects.anthropic.content_writer import (
+    is_unwritten,
+    loses_prefill,
+    starts_with_thinking,
+    write_turns,
+)
 from aigateway_core.dialects.anthropic.profile import AnthropicProfile, ModelRule
 from aigateway_core.dialects.anthropic.reasoning import Thinking, plan_thinking
 from aigateway_core.dialects.anthropic.tools import is_foreign, loses_tool_choice, write_tool_choice, write_tools
@@ -42,7 +47,7 @@ _JSON_ONLY = "Answer with a single JSON object and nothing else: no explanation,
 
 
 def write_request(request: ChatRequest, profile: AnthropicProfile) -> JsonObject:
-    """The body. Raises :class:`InvalidRequestError` for a tool call in the history whose arguments are broken."""
+    """The body. Raises :class:`InvalidRequestError` for a document of text that is not in base64."""
     rule = profile.rule(request.model)
     turns = write_turns(request.messages, rule, profile.origin)
     tools = write_tools(request)
@@ -84,6 +89,7 @@ def unwritten(request: ChatRequest, profile: AnthropicProfile) -> list[str]:
         "response_format": request.response_format is not None and not _has_format(request, rule),
         "service_tier": request.service_tier is not None and request.service_tier not in _TIERS,
         "stop": any(not text.strip() for text in request.stop),
+        "messages.prefill": loses_prefill(request.messages, rule),
     }
     return [
         *(name for name, is_lost in checks.items() if is_lost),

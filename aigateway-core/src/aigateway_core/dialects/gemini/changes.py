@@ -34,6 +34,12 @@ CHANGES = (
     ),
     *SHORTENED,
     Change(
+        "messages.tool_call.arguments",
+        "converted",
+        "no JSON, or nested too deep: an object whose `INVALID_JSON` is the text as it was",
+        "an object: ai.google.dev, API reference, FunctionCall.args",
+    ),
+    Change(
         "messages.system",
         "converted",
         "user text in `<system-reminder>` tags, or one more part of systemInstruction",

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from aigateway_core.dialects.arguments import parse_arguments
+from aigateway_core.dialects.arguments import told_arguments
 from aigateway_core.dialects.gemini.media import write_media
 from aigateway_core.dialects.gemini.names import wire_name
 from aigateway_core.dialects.gemini.profile import GeminiProfile, ModelRule
 from aigateway_core.dialects.gemini.results import document_text, texts, write_result
 from aigateway_core.dialects.identifiers import legal_tool_id
 from aigateway_core.dialects.turns import paired
-from aigateway_core.errors import InvalidRequestError
 from aigateway_core.model import (
     AudioPart,
     DocumentPart,
@@ -186,8 +185,6 @@ def sign_first_call(written: list[JsonObject], signature: str) -> None:
 
 
 def _call(part: ToolCallPart, signature: str | None) -> JsonObject:
-    arguments = parse_arguments(part.arguments)
-    if arguments is None:
-        raise InvalidRequestError(f"the arguments of the tool call {part.id!r} are not valid JSON")
+    arguments = told_arguments(part.arguments)
     call = {"id": legal_tool_id(part.id, MOST_ID), "name": wire_name(part.name), "args": arguments}
     return {"functionCall": call} | ({} if signature is None else {"thoughtSignature": signature})

@@ -50,10 +50,7 @@ _SAMPLING = {
 
 
 def write_request(request: ChatRequest, profile: GeminiProfile) -> JsonObject:
-    """The body, without the model's name, which stands in the URL together with whether to stream.
-
-    Raises :class:`InvalidRequestError` for a tool call in the history whose arguments are broken.
-    """
+    """The body, without the model's name, which stands in the URL together with whether to stream."""
     rule = profile.rule(request.model)
     fields: dict[str, Any] = {
         "contents": write_contents(request.messages, rule, profile),
