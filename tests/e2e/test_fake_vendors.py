@@ -29,6 +29,12 @@ KEY = "sk-known"
 CLOCK = ToolSpec(name="clock", arguments=("tz",))
 CALL = {"id": "a", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
 TOOL = {"type": "function", "function": {"name": "clock", "parameters": CLOCK.schema}}
+
+
+def format_of(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+
+
 BLOCK_TOOL = {"name": "clock", "input_schema": CLOCK.schema}
 USE = {"type": "tool_use", "id": "a", "name": "clock", "input": {}}
 TEXT = {"type": "text", "text": "first"}
@@ -400,6 +406,9 @@ def test_the_fake_glm_refuses(vendor: FakeVendor, change: dict[str, Any], code: 
         ({"tools": [BLOCK_TOOL, BLOCK_TOOL]}, "unique"),
         ({"tools": [{"name": "t", "input_schema": {}}]}, "input_schema"),
         ({"system": [{"type": "text", "text": ""}]}, "non-empty"),
+        (format_of({"type": "integer", "minimum": 1}), "'minimum' is not supported"),
+        (format_of({"type": "object"}), "explicitly set to false"),
+        ({"tools": [{**BLOCK_TOOL, "strict": True}]}, "explicitly set to false"),
         (turns(), "at least one message"),
         (turns(("user", "")), "non-empty content"),
         (turns(("user", [{"type": "text", "text": " "}])), "non-whitespace"),

@@ -41,7 +41,6 @@ from aigateway_core.model import (
     ResponseFormat,
     TextPart,
     ThinkingPart,
-    Tool,
     ToolCallPart,
     ToolResultPart,
 )
@@ -107,10 +106,16 @@ def expressible(request: ChatRequest) -> ChatRequest:
         messages=messages,
         # The limit is required, false is what strict is anyway, and parallel calls are a part of the choice.
         max_tokens=request.max_tokens or 9,
-        tools=tuple(attrs.evolve(tool, strict=tool.strict or None) for tool in request.tools if isinstance(tool, Tool)),
+        tools=tuple(map(strict_when_closed, request.tools)),
         parallel_tool_calls=request.parallel_tool_calls if choice and choice.mode != "none" else None,
         response_format=closed(request.response_format),
     )
+
+
+def strict_when_closed(tool: Any) -> Any:
+    if not tool.strict:
+        return attrs.evolve(tool, strict=None)
+    return attrs.evolve(tool, parameters=closed_schema(dict(tool.parameters)))
 
 
 def in_legal_places(messages: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -79,6 +79,10 @@ def _tools(before: ChatRequest, after: ChatRequest) -> Iterator[str]:
     said, heard = ([tool for tool in request.tools if isinstance(tool, Tool)] for request in (before, after))
     if len(said) != len(heard):
         yield "tools"
+        # A choice narrowed them; what became of the others counts all the same.
+        names = {tool.name for tool in heard}
+        said = [tool for tool in said if tool.name in names or legal_tool_name(tool.name) in names]
+    if len(said) != len(heard):
         return
     for one, other in zip(said, heard, strict=True):
         yield from (

@@ -457,14 +457,51 @@ def test_a_profile_may_have_rules_and_an_origin_of_its_own() -> None:
 def test_tools_are_written_with_a_schema_of_an_object() -> None:
     tools = (
         Tool("a", None, {}),
-        Tool("b", "d", {"properties": {"x": {}}}, True),
+        Tool("b", "d", {"properties": {"x": {"type": "string"}}, "additionalProperties": False}, True),
         Tool("c", "", {"type": "object"}, False),
     )
     assert encode(tools=tools)["tools"] == [
         {"name": "a", "input_schema": {"type": "object", "properties": {}}},
-        {"name": "b", "description": "d", "input_schema": {"type": "object", "properties": {"x": {}}}, "strict": True},
+        {
+            "name": "b",
+            "description": "d",
+            "input_schema": {
+                "type": "object",
+                "properties": {"x": {"type": "string"}},
+                "additionalProperties": False,
+            },
+            "strict": True,
+        },
         {"name": "c", "input_schema": {"type": "object"}},
     ]
+
+
+def strict(name: str = "f", **schema: Any) -> Tool:
+    return Tool(name, None, {"type": "object", "properties": schema, "additionalProperties": False}, True)
+
+
+@pytest.mark.parametrize(
+    ("tool", "model"),
+    [
+        (strict(a={"type": "integer", "minimum": 0}), NEWEST),
+        (strict(a={"type": "object"}), NEWEST),
+        (strict(a={}), NEWEST),
+        (Tool("f", None, {"type": "object", "properties": {"a": {"type": "string"}}}, True), NEWEST),
+        (strict(a={"type": "string"}), "claude-3-5-haiku-20241022"),
+        (strict(a={"type": "string"}), "glm-5"),
+    ],
+)
+def test_a_tool_that_could_not_be_strict_here_is_sent_as_an_ordinary_one(tool: Tool, model: str) -> None:
+    (written,) = encode(model=model, tools=(tool,))["tools"]
+    assert written == {"name": "f", "input_schema": tool.parameters}
+    assert dropped(model, tools=(tool,)) == ("tools.strict",)
+
+
+def test_no_more_tools_are_strict_than_may_be() -> None:
+    tools = tuple(strict(f"f{number}", a={"type": "string"}) for number in range(23))
+    assert [tool.get("strict") for tool in encode(tools=tools)["tools"]] == [True] * 20 + [None] * 3
+    assert dropped(tools=tools) == ("tools.strict",)
+    assert dropped(tools=tools[:20]) == ()
 
 
 def test_alternatives_at_the_root_of_a_schema_become_one_object() -> None:
@@ -538,7 +575,7 @@ def test_without_tools_there_is_no_choice() -> None:
 
 SCHEMA: JsonObject = {
     "type": "object",
-    "properties": {"o": {"type": "object", "properties": {}}, "e": {"enum": [{"type": "object"}]}},
+    "properties": {"o": {"type": "object", "properties": {}}, "e": {"const": "object"}},
 }
 
 
@@ -550,12 +587,74 @@ def test_a_json_schema_is_sent_closed() -> None:
             "type": "object",
             "properties": {
                 "o": {"type": "object", "properties": {}, "additionalProperties": False},
-                "e": {"enum": [{"type": "object"}]},
+                "e": {"const": "object"},
             },
             "additionalProperties": False,
         },
     }
     assert "system" not in body
+
+
+def test_limits_that_this_api_refuses_are_told_in_the_description() -> None:
+    schema: JsonObject = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$defs": {"Age": {"type": "integer", "minimum": 0, "maximum": 150, "description": "In years."}},
+        "type": "object",
+        "properties": {
+            "age": {"$ref": "#/$defs/Age", "description": "lost"},
+            "mail": {"type": ["string", "null"], "format": "email", "maxLength": 99},
+            "code": {"type": "string", "format": "zip", "pattern": "^[0-9]+$"},
+            "tags": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": 3},
+            "kind": {"oneOf": [{"const": "a"}, {"enum": ["b", 1, None]}]},
+            "mixed": {"type": "object", "properties": {}, "additionalProperties": True},
+        },
+        "required": ["age"],
+    }
+    written = encode(response_format=ResponseFormat("json_schema", "n", schema))["output_config"]["format"]["schema"]
+    assert written == {
+        "$defs": {"Age": {"type": "integer", "description": 'In years.\n\n{"minimum":0,"maximum":150}'}},
+        "type": "object",
+        "properties": {
+            "age": {"$ref": "#/$defs/Age"},
+            "mail": {"type": ["string", "null"], "format": "email", "description": '{"maxLength":99}'},
+            "code": {"type": "string", "description": '{"format":"zip","pattern":"^[0-9]+$"}'},
+            "tags": {
+                "type": "array",
+                "items": {"type": "string", "description": '{"minLength":1}'},
+                "minItems": 1,
+                "description": '{"maxItems":3}',
+            },
+            "kind": {"anyOf": [{"const": "a"}, {"enum": ["b", 1, None]}]},
+            "mixed": {"type": "object", "properties": {}, "additionalProperties": False},
+        },
+        "required": ["age"],
+        "additionalProperties": False,
+    }
+
+
+TREE: JsonObject = {"type": "object", "properties": {"left": {"$ref": "#/$defs/Tree"}}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object"},
+        {"type": "object", "properties": {"scores": {"type": "object", "additionalProperties": {"type": "number"}}}},
+        {"type": "object", "properties": {"anything": {}}},
+        {"type": "object", "properties": {"one": {"enum": [{"a": 1}]}}},
+        {"type": "object", "properties": {"both": {"anyOf": [{"type": "null"}], "oneOf": [{"type": "null"}]}}},
+        {},
+        {"$ref": "#/$defs/Tree", "$defs": {"Tree": TREE}},
+        {"type": "object", "properties": {"a": {"$ref": "https://example.com/a.json"}}},
+        {"type": "object", "properties": {"a": {"$ref": "#/$defs/Missing"}}},
+    ],
+)
+def test_a_schema_that_would_be_another_one_is_told_as_an_instruction(schema: JsonObject) -> None:
+    wanted = ResponseFormat("json_schema", "n", schema)
+    body = encode(response_format=wanted)
+    assert "output_config" not in body
+    assert "must fit this JSON Schema" in body["system"][0]["text"]
+    assert dropped(response_format=wanted) == ("response_format",)
 
 
 def test_where_there_is_no_such_field_an_instruction_stands_for_it() -> None:
@@ -564,7 +663,7 @@ def test_where_there_is_no_such_field_an_instruction_stands_for_it() -> None:
     assert body["system"][0] == text("A")
     assert "JSON object" in body["system"][1]["text"]
     old = encode(model="claude-3-5-haiku-20241022", response_format=ResponseFormat("json_schema", "n", SCHEMA))
-    assert '"enum":[{"type":"object"}]' in old["system"][0]["text"]
+    assert '"e":{"const":"object"}' in old["system"][0]["text"]
     assert dropped(response_format=ResponseFormat("json_object")) == ("response_format",)
 
 

@@ -152,6 +152,7 @@ EXAMPLES: list[dict[str, Any]] = [
     {"response_format": ResponseFormat("json_schema", schema=ANYTHING, description="d")},
     {"tools": FUNCTIONS, "parallel_tool_calls": False},
     {"tools": (Tool("f", strict=True),)},
+    {"tools": (Tool("f", parameters={"type": "object", "properties": {"a": {"type": "string"}}}, strict=True),)},
     {"tools": (Tool(ODD, parameters=ANYTHING),)},
     {"tools": (HostedTool("code_interpreter", "code_interpreter"), *HOSTED)},
     asked(ToolChoice("required", ("web_search",)), FUNCTIONS[0], HostedTool("file_search_acme", "web_search")),

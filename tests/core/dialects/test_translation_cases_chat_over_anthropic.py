@@ -170,7 +170,12 @@ REQUESTS = [
     case(
         132,
         "json_schema",
-        {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "n", "schema": {"type": "object", "properties": {}}},
+            }
+        },
         {
             "output_config": Including(
                 {"format": Including({"type": "json_schema", "schema": Including({"type": "object"})})}

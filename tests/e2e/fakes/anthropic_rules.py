@@ -24,6 +24,11 @@ _FIELDS = frozenset(message_create_params.MessageCreateParamsBase.__annotations_
 _BETA_FIELDS = {"context_management": "context-management-2025-06-27", "mcp_servers": "mcp-client-2025-11-20"}
 # Gone from the SDK's types with the newest version of the API, and still good under the older ones.
 _SAMPLING: dict[str, tuple[float, float]] = {"temperature": (0, 1), "top_p": (0, 1), "top_k": (0, 500)}
+_NOT_HELD = {
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"),
+    *("maxItems", "uniqueItems", "oneOf", "not", "patternProperties", "propertyNames"),
+}
+"""What no model is held to (platform.claude.com, structured outputs, JSON Schema limitations)."""
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
 
@@ -39,7 +44,7 @@ def problems(body: JsonObject, headers: Mapping[str, str], issued: Mapping[str, 
     typed = list((_STREAMED if body.get("stream") is True else _WHOLE).problems(known))
     yield from typed
     if not typed:
-        for rule in (_limits, _sampling, _texts, _tools, _thinking, _cache_control):
+        for rule in (_limits, _sampling, _texts, _tools, _structured, _thinking, _cache_control):
             yield from rule(body)
         yield from anthropic_turns.problems(body, issued)
 
@@ -102,6 +107,35 @@ def _choice(body: JsonObject, names: list[str]) -> Iterator[Problem]:
         yield Problem(f"tool_choice.name: Tool '{choice['name']}' not found in provided tools")
     if choice["type"] in ("any", "tool") and body.get("thinking", {}).get("type") == "enabled":
         yield Problem("Thinking may not be enabled when tool_choice forces tool use.")
+
+
+def _structured(body: JsonObject) -> Iterator[Problem]:
+    """Schemas that the model is held to, of answers and of strict tools."""
+    form = (body.get("output_config") or {}).get("format")
+    if form is not None:
+        yield from _schema(form["schema"], "output_config.format.schema")
+    strict = [(number, tool) for number, tool in enumerate(body.get("tools", [])) if tool.get("strict")]
+    if len(strict) > 20:
+        yield Problem(f"Too many strict tools: {len(strict)} > 20")
+    for number, tool in strict:
+        yield from _schema(tool["input_schema"], f"tools.{number}.custom.input_schema")
+
+
+def _schema(node: Any, where: str) -> Iterator[Problem]:
+    if not isinstance(node, dict):
+        return
+    kind = node.get("type")
+    for name in sorted(node.keys() & _NOT_HELD):
+        yield Problem(f"{where}: For '{kind}' type, property '{name}' is not supported")
+    if node.get("minItems", 0) > 1:
+        yield Problem(f"{where}: For 'array' type, 'minItems' values other than 0 or 1 are not supported")
+    if kind == "object" and node.get("additionalProperties") is not False:
+        yield Problem(f"{where}: For 'object' type, 'additionalProperties' must be explicitly set to false")
+    for name in ("properties", "$defs"):
+        for key, inner in node.get(name, {}).items():
+            yield from _schema(inner, f"{where}.{name}.{key}")
+    for inner in (*node.get("anyOf", ()), node.get("items")):
+        yield from _schema(inner, where)
 
 
 def _thinking(body: JsonObject) -> Iterator[Problem]:

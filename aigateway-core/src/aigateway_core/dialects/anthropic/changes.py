@@ -51,13 +51,15 @@ CHANGES = (
     Change(
         "response_format",
         "converted",
-        "the schema is sent, its objects closed; its name, description and strictness are not",
+        "the schema is sent, its objects closed, and limits that the API does not know (minimum, pattern, …) told in "
+        "its descriptions; its name, description and strictness are not",
         "platform.claude.com, structured outputs",
     ),
     Change(
         "response_format",
         "dropped",
-        "no schema, or a model without structured output: an instruction in the system text stands for it",
+        "no schema, one of objects with any keys or within itself, or a model without structured output: an "
+        "instruction in the system text stands for it",
         "platform.claude.com, structured outputs (case 132)",
     ),
     Change("service_tier", "converted", "default is called standard_only here", "platform.claude.com, service tiers"),
@@ -82,6 +84,12 @@ CHANGES = (
         "one tool or any: platform.claude.com, tool use (translation table, 1.3)",
     ),
     Change("tools.*", "dropped", "another vendor runs it", "case 28"),
+    Change(
+        "tools.strict",
+        "dropped",
+        "the model, or the schema, has no structured output, or twenty tools are strict already",
+        "platform.claude.com, structured outputs, limitations",
+    ),
     Change(
         "tools.parameters",
         "converted",

@@ -14,7 +14,14 @@ from aigateway_core.dialects.anthropic.content_writer import (
 )
 from aigateway_core.dialects.anthropic.profile import AnthropicProfile, ModelRule
 from aigateway_core.dialects.anthropic.reasoning import Thinking, plan_thinking
-from aigateway_core.dialects.anthropic.tools import is_foreign, loses_tool_choice, write_tool_choice, write_tools
+from aigateway_core.dialects.anthropic.structured_output import structured
+from aigateway_core.dialects.anthropic.tools import (
+    is_foreign,
+    loses_strictness,
+    loses_tool_choice,
+    write_tool_choice,
+    write_tools,
+)
 from aigateway_core.dialects.dialect import Loss
 from aigateway_core.dialects.lost_parts import lost_hints, lost_parts, lost_pictures, lost_tools
 from aigateway_core.jsontext import dumps
@@ -50,7 +57,7 @@ def write_request(request: ChatRequest, profile: AnthropicProfile) -> JsonObject
     """The body. Raises :class:`InvalidRequestError` for a document of text that is not in base64."""
     rule = profile.rule(request.model)
     turns = write_turns(request.messages, rule, profile.origin)
-    tools = write_tools(request)
+    tools = write_tools(request, rule)
     choice = write_tool_choice(request, tools)
     thinking = _thinking(request, rule, profile, turns, choice)
     body: JsonObject = {"model": request.model, "max_tokens": thinking.max_tokens, "messages": turns}
@@ -74,7 +81,7 @@ def write_request(request: ChatRequest, profile: AnthropicProfile) -> JsonObject
 def unwritten(request: ChatRequest, profile: AnthropicProfile) -> list[str]:
     """Names of what is left out of this request because of its model or its values, beyond :data:`CANNOT_EXPRESS`."""
     rule = profile.rule(request.model)
-    tools = write_tools(request)
+    tools = write_tools(request, rule)
     choice = write_tool_choice(request, tools)
     turns = write_turns(request.messages, rule, profile.origin)
     thinking = _thinking(request, rule, profile, turns, choice)
@@ -86,7 +93,7 @@ def unwritten(request: ChatRequest, profile: AnthropicProfile) -> list[str]:
         },
         "reasoning": _wants_thinking(request.reasoning) and not thinking.on,
         "tool_choice": loses_tool_choice(request, choice),
-        "response_format": request.response_format is not None and not _has_format(request, rule),
+        "response_format": request.response_format is not None and _format(request, rule) is None,
         "service_tier": request.service_tier is not None and request.service_tier not in _TIERS,
         "stop": any(not text.strip() for text in request.stop),
         "messages.prefill": loses_prefill(request.messages, rule),
@@ -94,6 +101,7 @@ def unwritten(request: ChatRequest, profile: AnthropicProfile) -> list[str]:
     return [
         *(name for name, is_lost in checks.items() if is_lost),
         *lost_tools(request, is_foreign),
+        *(["tools.strict"] if loses_strictness(request, tools) else []),
         *lost_parts(request.messages, lambda part: is_unwritten(part, profile.origin)),
         *lost_pictures(request.messages),
         *lost_hints(request.messages, detail=True),
@@ -145,39 +153,27 @@ def _sampling(request: ChatRequest, rule: ModelRule, thinking: Thinking) -> Json
 # -- output as JSON
 
 
-def _has_format(request: ChatRequest, rule: ModelRule) -> bool:
+def _format(request: ChatRequest, rule: ModelRule) -> JsonObject | None:
+    """The ``output_config.format``; None where an instruction has to stand for it."""
     wanted = request.response_format
-    return wanted is not None and wanted.kind == "json_schema" and wanted.schema is not None and rule.structured_output
+    if wanted is None or wanted.schema is None or not rule.structured_output:
+        return None
+    schema = structured(wanted.schema)
+    return None if schema is None else {"type": "json_schema", "schema": schema}
 
 
 def _output_config(request: ChatRequest, rule: ModelRule, thinking: Thinking) -> JsonObject:
     config: JsonObject = {}
     if thinking.effort is not None:
         config["effort"] = thinking.effort
-    if request.response_format is not None and _has_format(request, rule):
-        config["format"] = {"type": "json_schema", "schema": _closed(request.response_format.schema)}
+    if (form := _format(request, rule)) is not None:
+        config["format"] = form
     return config
-
-
-_VALUES = frozenset({"const", "default", "enum", "examples"})
-"""Keywords of JSON Schema whose values are data, not schemas."""
-
-
-def _closed(node: Any) -> Any:
-    """The schema with every object closed: anything else is a 400 (platform.claude.com, "structured outputs")."""
-    if isinstance(node, list | tuple):
-        return [_closed(item) for item in node]
-    if not isinstance(node, Mapping):
-        return node
-    closed = {key: value if key in _VALUES else _closed(value) for key, value in node.items()}
-    if closed.get("type") == "object":
-        closed.setdefault("additionalProperties", False)
-    return closed
 
 
 def _system(request: ChatRequest, rule: ModelRule) -> list[JsonObject]:
     texts = [text for text in request.system if text.strip()]
-    if request.response_format is not None and not _has_format(request, rule):
+    if request.response_format is not None and _format(request, rule) is None:
         texts.append(_instruction(request.response_format.schema))
     return [{"type": "text", "text": text} for text in texts]
 

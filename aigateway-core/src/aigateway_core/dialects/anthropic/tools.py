@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
+from aigateway_core.dialects.anthropic.profile import ModelRule
+from aigateway_core.dialects.anthropic.structured_output import MOST_STRICT_TOOLS, is_structured
 from aigateway_core.dialects.checks import (
     mapping,
     optional_boolean,
@@ -133,12 +135,32 @@ def is_foreign(tool: Tool | HostedTool) -> TypeGuard[HostedTool]:
     return isinstance(tool, HostedTool) and _HOSTED.fullmatch(tool.type) is None
 
 
-def write_tools(request: ChatRequest) -> list[JsonObject]:
+def write_tools(request: ChatRequest, rule: ModelRule) -> list[JsonObject]:
     """The ``tools`` for an upstream: those that this vendor has, narrowed to the ones that the choice leaves."""
     names = request.tool_choice.names if request.tool_choice else ()
     # This API can force one tool or any, not one of several: the others are left out instead.
     narrowed = len(names) > 1 or (names and request.tool_choice is not None and request.tool_choice.mode == "auto")
-    return list(_written(tool for tool in request.tools if not (narrowed and tool.name not in names)))
+    written = list(_written(tool for tool in request.tools if not (narrowed and tool.name not in names)))
+    return _strict_within_limits(written, MOST_STRICT_TOOLS if rule.structured_output else 0)
+
+
+def _strict_within_limits(tools: list[JsonObject], most: int) -> list[JsonObject]:
+    """The tools, of which as many stay strict as may be: those with a schema that this API can hold a model to."""
+    kept = 0
+    for tool in tools:
+        if tool.get("strict") is not True or "input_schema" not in tool:
+            continue
+        if kept < most and is_structured(tool["input_schema"]):
+            kept += 1
+        else:
+            del tool["strict"]
+    return tools
+
+
+def loses_strictness(request: ChatRequest, written: list[JsonObject]) -> bool:
+    """Whether a tool that is sent was to be strict, and is not."""
+    strict = {legal_tool_name(tool.name) for tool in request.tools if isinstance(tool, Tool) and tool.strict}
+    return any(tool.get("name") in strict and "strict" not in tool for tool in written)
 
 
 def loses_tool_choice(request: ChatRequest, written: JsonObject | None) -> bool:
