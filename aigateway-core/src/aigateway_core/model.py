@@ -182,7 +182,8 @@ class ChatRequest:
     """One request for an answer.
 
     ``None`` means that the client did not say. ``extra`` holds the top-level fields that the client's dialect does not
-    know by meaning, under the names they had on the wire.
+    know by meaning, under the names they had on the wire, and one example of each kind of content that it does not
+    know, as ``messages.KIND``.
     """
 
     model: str

@@ -242,6 +242,20 @@ def test_unknown_blocks_are_passed_over() -> None:
     )
 
 
+def test_what_is_passed_over_is_told() -> None:
+    search = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+    found = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
+    request = decode(
+        {"role": "system", "content": [text("s"), {"type": "image", "source": 5}]},
+        user(text("hi"), {"type": "container_upload", "file_id": 5}),
+        assistant(text("so"), search, found, search, CALL),
+        user(result(content=[{"type": "browser_state"}, text("b")])),
+        assistant("plain"),
+    )
+    told = ("image", "container_upload", "server_tool_use", "web_search_tool_result", "browser_state")
+    assert list(request.extra) == [f"messages.{kind}" for kind in told]
+
+
 RESULTS: list[tuple[Any, tuple[Any, ...]]] = [
     ("txt", (TextPart("txt"),)),
     ("", ()),

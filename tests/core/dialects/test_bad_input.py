@@ -140,12 +140,15 @@ PART = {"type": "text", "text": "hi"}
     ("name", "body"),
     [
         ("anthropic", {"messages": [{"role": "user", "content": [HOLOGRAM, PART]}]}),
+        ("openai-responses", {"input": [HOLOGRAM, {"role": "user", "content": "hi"}]}),
         ("gemini", {"contents": [{"role": "user", "parts": [{"hologram": {"text": 5}}, {"text": "hi"}]}]}),
     ],
 )
-def test_where_vendors_add_kinds_of_content_an_unknown_one_is_left_out(name: str, body: JsonObject) -> None:
+def test_where_vendors_add_kinds_of_content_an_unknown_one_is_left_out_and_told(name: str, body: JsonObject) -> None:
     request = read(DIALECTS[name], {"model": "m", **body})
     assert [message.text for message in request.messages] == ["hi"]
+    for other in DIALECTS.values():
+        assert "messages.hologram" in other.losses(request).dropped
 
 
 @pytest.mark.parametrize(("name", "listed"), [("openai-chat", "messages"), ("openai-responses", "input")])

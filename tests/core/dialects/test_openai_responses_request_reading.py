@@ -84,7 +84,8 @@ def test_a_request_with_something_of_everything() -> None:
     assert request.response_format == ResponseFormat("json_schema", "n", {"type": "object"})
     assert (request.verbosity, request.max_tokens, request.user) == ("low", 99, "u")
     assert (request.metadata, request.stream) == ({"a": "b"}, True)
-    assert request.extra == {"include": ["web_search_call.results"], "client_metadata": {"x": 1}}
+    assert request.extra.keys() == {"include", "client_metadata", "messages.web_search_call"}
+    assert (request.extra["include"], request.extra["client_metadata"]) == (["web_search_call.results"], {"x": 1})
 
 
 def test_what_a_gateway_without_a_memory_has_heeded_is_not_named_as_lost() -> None:
@@ -185,6 +186,12 @@ def test_reasoning_items(item: JsonObject, expected: ThinkingPart | None) -> Non
 @pytest.mark.parametrize("kind", ["web_search_call", "mcp_call", "image_generation_call", "of_tomorrow"])
 def test_records_of_the_vendors_own_tools_and_unknown_kinds_are_passed_over(kind: str) -> None:
     assert turns({"type": kind, "id": "x"}, {"role": "user", "content": "hi"}) == read().messages
+
+
+def test_records_of_the_vendors_own_tools_are_told_to_be_lost() -> None:
+    search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+    request = read(input=[{"role": "user", "content": "hi"}, search, {"role": "assistant", "content": "it"}, search])
+    assert list(request.extra) == ["messages.web_search_call"]
 
 
 def test_the_output_of_a_computer_is_a_picture() -> None:

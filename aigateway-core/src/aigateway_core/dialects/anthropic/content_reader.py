@@ -1,7 +1,7 @@
 """Turns and content blocks of a request body into canonical messages.
 
 Types that are wrong are refused with their path; kinds of blocks that are not known are passed over, since new ones
-appear with every version of this API (case 45).
+appear with every version of this API (case 45). :mod:`aigateway_core.dialects.anthropic.unread` names them.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _add_user(messages: _Messages, turn: JsonObject, path: Path) -> None:
 
 def _shown(kind: str, block: JsonObject, path: Path) -> list[Content]:
     """The parts behind a block that a user, or a tool, shows to the model; none for a kind that is not known."""
-    reader = _SHOWN.get(kind)
+    reader = SHOWN.get(kind)
     return reader(block, path) if reader else []
 
 
@@ -240,7 +240,7 @@ def _tool_reference(block: JsonObject, path: Path) -> list[Content]:
     return [TextPart(f"The tool {string(block.get('tool_name'), *path, 'tool_name')} can be called now.")]
 
 
-_SHOWN: dict[str, Callable[[JsonObject, Path], list[Content]]] = {
+SHOWN: dict[str, Callable[[JsonObject, Path], list[Content]]] = {
     "text": _text,
     "image": _image,
     "document": _document,
@@ -263,7 +263,7 @@ def _result_content(value: Any, path: Path) -> list[Content]:
         return [TextPart(value)]
     if isinstance(value, dict):
         kind = value.get("type")
-        if isinstance(kind, str) and kind in _SHOWN:
+        if isinstance(kind, str) and kind in SHOWN:
             return _shown(kind, value, path)
         return [TextPart(dumps(value).decode())]
     if not isinstance(value, list):

@@ -7,6 +7,7 @@ from typing import Any
 from aigateway_core.dialects.anthropic.content_reader import read_conversation, read_system
 from aigateway_core.dialects.anthropic.reasoning import read_effort, read_reasoning
 from aigateway_core.dialects.anthropic.tools import read_tool_choice, read_tools
+from aigateway_core.dialects.anthropic.unread import unread
 from aigateway_core.dialects.checks import (
     mapping,
     one_of,
@@ -69,7 +70,7 @@ def read_request(body: JsonObject, origin: str) -> ChatRequest:
         user=_user(body.get("metadata")),
         service_tier=optional_string(body.get("service_tier"), "service_tier"),
         stream=bool(optional_boolean(body.get("stream"), "stream")),
-        extra={key: value for key, value in body.items() if key not in _KNOWN},
+        extra={key: value for key, value in body.items() if key not in _KNOWN} | unread(body["messages"]),
     )
 
 

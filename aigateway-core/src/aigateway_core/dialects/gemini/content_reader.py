@@ -18,7 +18,7 @@ from aigateway_core.dialects.checks import (
     sequence,
     string,
 )
-from aigateway_core.dialects.gemini.keys import field
+from aigateway_core.dialects.gemini.keys import field, spellings
 from aigateway_core.dialects.gemini.media import read_file, read_inline
 from aigateway_core.dialects.gemini.results import read_result
 from aigateway_core.dialects.gemini.signing import is_foreign, is_placeholder, unsealed
@@ -38,6 +38,11 @@ from aigateway_core.model import (
 
 _ROLES = ("user", "model", "function")
 _Path: TypeAlias = tuple[str | int, ...]
+_READ = spellings(
+    *("text", "thought", "thoughtSignature", "inlineData", "fileData"),
+    *("functionCall", "functionResponse", "executableCode", "codeExecutionResult"),
+)
+"""The fields of a part that are read; the others are kinds of content, or hints, of later versions of this API."""
 
 
 @attrs.frozen
@@ -52,10 +57,11 @@ class ContentReader:
     """Takes the contents one by one; :meth:`turns` gives them in normal form.
 
     Calls and responses without ids are paired by name in the order in which they come, within one turn: vendors use
-    an id again in a later one (case 136).
+    an id again in a later one (case 136). ``unread`` has what parts held besides, by ``messages.`` and the field.
     """
 
     def __init__(self, origin: str) -> None:
+        self.unread: JsonObject = {}
         self._origin = origin
         self._turns: list[Message] = []
         self._answers: dict[int, dict[str, ToolResultPart]] = {}
@@ -73,6 +79,8 @@ class ContentReader:
         path = (*path, "parts")
         listed = [] if given is None else [given] if type(given) is dict else sequence(given, *path)
         parts = [(mapping(part, *path, place), (*path, place)) for place, part in enumerate(listed)]
+        for part, _ in parts:
+            self._note(part)
         if role == "model":
             # SDKs keep each chunk of a stream as a content of its own.
             self._model += parts
@@ -89,6 +97,11 @@ class ContentReader:
             if answers := self._answers.get(position):
                 _append(turns, Message("tool", tuple(answers.values())))
         return tuple(turns)
+
+    def _note(self, part: JsonObject) -> None:
+        for name, value in part.items():
+            if name not in _READ and value is not None:
+                self.unread.setdefault(f"messages.{name}", value)
 
     def _end_of_model_turn(self) -> None:
         if not self._model:

@@ -78,7 +78,7 @@ def read_request(body: JsonObject, *, model: str, stream: bool, origin: str) -> 
         reasoning=read_reasoning(field(config, "thinkingConfig")),
         response_format=_response_format(config),
         audio_output=_audio_output(config),
-        extra=_extra(body, config),
+        extra=_extra(body, config) | reader.unread,
     )
 
 

@@ -7,7 +7,7 @@ for what another vendor has no notion of:
 * an item that points at, or holds, what its maker alone can read (``item_reference``, ``compaction``) is refused,
   since the conversation would be another one without it;
 * records of what OpenAI ran itself (searches, MCP, images), and kinds that are not known, are passed over: new ones
-  appear with every version of this API.
+  appear with every version of this API. They are named among what the request loses.
 """
 
 from __future__ import annotations
@@ -51,11 +51,15 @@ _REFUSED = {
 
 
 class InputReader:
-    """Takes the items one by one; :meth:`turns` gives them in normal form. ``origin`` signs the vendor's reasoning."""
+    """Takes the items one by one; :meth:`turns` gives them in normal form. ``origin`` signs the vendor's reasoning.
+
+    ``unread`` has the first item of each kind that was passed over, by ``messages.`` and its kind.
+    """
 
     def __init__(self, origin: str) -> None:
         self.system: list[str] = []
         self.tools: list[Tool | HostedTool] = []
+        self.unread: dict[str, JsonObject] = {}
         self._origin = origin
         self._turns: list[Message] = []
         self._continues = False
@@ -74,6 +78,8 @@ class InputReader:
             raise InvalidRequestError(_REFUSED[kind], path=path_text(path))
         if (reader := _READERS.get(kind)) is not None:
             reader(self, item, *path)
+        else:
+            self.unread.setdefault(f"messages.{kind}", item)
 
     def turns(self) -> tuple[Message, ...]:
         """The turns, each result directly after the call that it answers."""

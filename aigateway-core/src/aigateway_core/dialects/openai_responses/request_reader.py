@@ -106,7 +106,7 @@ def read_request(body: JsonObject, *, model: str, stream: bool, origin: str) -> 
         metadata=_metadata(body.get("metadata")),
         user=_user(body, extra),
         service_tier=optional_string(body.get("service_tier"), "service_tier"),
-        extra=extra,
+        extra=extra | reader.unread,
     )
 
 
