@@ -151,7 +151,17 @@ def test_a_failure_is_held_against_nobody_unless_it_says_so() -> None:
 
 @pytest.mark.parametrize("kind", list(ErrorKind))
 def test_only_what_is_not_the_request_s_own_fault_may_be_tried_again(kind: ErrorKind) -> None:
-    again = {"rate_limit", "quota", "credential", "overloaded", "server", "unavailable", "timeout", "protocol"}
+    again = {
+        "rate_limit",
+        "quota",
+        "credential",
+        "banned",
+        "overloaded",
+        "server",
+        "unavailable",
+        "timeout",
+        "protocol",
+    }
     assert UpstreamError(kind, "x").retryable == (kind.value in again)
 
 

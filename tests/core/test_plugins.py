@@ -76,7 +76,7 @@ def test_the_builtin_plugins_come_first_and_through_the_hooks() -> None:
     assert {plugin.distribution for plugin in loaded.plugins} == {"aigateway-core"}
     assert {plugin.version for plugin in loaded.plugins} == {__version__}
     assert set(loaded.strategies) == {"api_key", "bearer", "oauth", "none"}
-    assert set(loaded.providers) == {"openai-compatible", "anthropic-compatible"}
+    assert set(loaded.providers) == {"openai-compatible", "anthropic-compatible", "gemini-compatible"}
     assert set(loaded.sinks) == {"log"}
 
 

@@ -75,7 +75,7 @@ def test_plugins_are_listed_with_what_they_offer(command: Command, vendor: Path)
         "builtin-providers",
         "aigateway-core",
         __version__,
-        "provider openai-compatible, provider anthropic-compatible",
+        "provider openai-compatible, provider anthropic-compatible, provider gemini-compatible",
     ]
     found = json.loads(command("plugins", "--json").stdout)
     assert [plugin["name"] for plugin in found["plugins"]] == [
