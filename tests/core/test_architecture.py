@@ -82,7 +82,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"logins", "checkup", "addresses", "assignment", "converter", "snapshot", "state", "storage.rows"}
     | {"structuring", "plugin"},
     # HTTP.
-    "resources": WORDS | {"logins", "gateway", "dialects", "access", "catalogue", "administration", "storage.rows"},
+    "openapi": {"jsontext"},
+    "resources": WORDS
+    | {"openapi", "logins", "gateway", "dialects", "access", "catalogue", "administration", "storage.rows"},
     "app": WORDS | {"resources", "gateway", "dialects", "access", "catalogue", "administration"},
     # The outermost ring.
     "server": {"bootstrap", "settings", "errors", "jsontext", "logs"},
@@ -115,6 +117,9 @@ ONLY_IN: dict[str, set[str]] = {
         "testing",
     },
     "typer": {"cli"},
+    "jinja2": {"openapi"},
+    "markdown_it": {"openapi"},
+    "markupsafe": {"openapi"},
     "cryptography": {"vault"},
     "pytest": {"testing", "_pytest_plugin"},
 }

@@ -89,6 +89,15 @@ class Access:
             raise ForbiddenError(_NO_WEB_PAGE)
         return Caller(id="-", role="client")
 
+    def admit_reader(self, presented: Iterable[str], *, origin: str | None = None, host: str = "localhost") -> Caller:
+        """Who may look at how the gateway does: an admin, and on loopback anybody but a web page.
+
+        Raises :class:`UnauthorizedError`.
+        """
+        if self._loopback and origin is None and self._goes_by(host):
+            return Caller(id="-", role="admin")
+        return self.admit("admin", presented)
+
     def _goes_by(self, host: str) -> bool:
         """Whether this is a name of this machine's own, where that is what keeps strangers out."""
         if self._client_auth == "open":

@@ -20,6 +20,7 @@ from aigateway_core.resources.admin.oauth import CallbackResource, LoginResource
 from aigateway_core.resources.admin.providers import ProviderResource
 from aigateway_core.resources.admin.proxies import ProxyResource
 from aigateway_core.resources.chat import GenerateContent, ModelCall
+from aigateway_core.resources.document import DocsPage, OpenAPIDocument
 from aigateway_core.resources.failures import Failures
 from aigateway_core.resources.health import Health
 from aigateway_core.resources.models import GeminiModels, Models
@@ -58,6 +59,8 @@ def create_app(
     proxies = ProxyResource(access, administration)
     app.add_route("/", health)
     app.add_route("/health", health)
+    app.add_route("/openapi.json", OpenAPIDocument(access))
+    app.add_route("/docs", DocsPage(access))
     app.add_route("/v1/chat/completions", ModelCall(access, gateway, openai))
     app.add_route("/v1/messages", ModelCall(access, gateway, anthropic))
     app.add_route("/v1/messages/count_tokens", ModelCall(access, gateway, AnthropicTokenCount(), "count_tokens"))

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from core.contract import check
 
 from aigateway_core.bootstrap import House, assemble, first_look
 from aigateway_core.secret import Secret
@@ -70,16 +71,20 @@ async def house(settings: Settings) -> AsyncIterator[House]:
 
 @pytest.fixture
 async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    """Asks it without any key."""
+    """Asks it without any key; what it answers is held against the document."""
     transport = httpx.ASGITransport(Guarded(house.app))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+    hooks = {"response": [check]}
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", event_hooks=hooks) as client:
         yield client
 
 
 @pytest.fixture
 async def admin(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    """Asks it with the admin key."""
-    transport = httpx.ASGITransport(Guarded(house.app))
-    headers = {"authorization": f"Bearer {ADMIN_KEY}"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+    """Asks it with the admin key; what it answers is held against the document."""
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(Guarded(house.app)),
+        base_url="http://localhost",
+        headers={"authorization": f"Bearer {ADMIN_KEY}"},
+        event_hooks={"response": [check]},
+    ) as client:
         yield client

@@ -19,7 +19,7 @@ from aigateway_core.storage.rows import Actor
 ACCOUNT_HEADER = "x-aigateway-account"
 """Names the one account that is to take a call."""
 
-Policy: TypeAlias = Literal["client", "admin", "open"]
+Policy: TypeAlias = Literal["client", "admin", "reader", "open"]
 
 
 @attrs.frozen
@@ -33,7 +33,8 @@ class StreamHandle:
 class Resource:
     """Base of every resource. A subclass that declares no ``policy`` cannot even be defined.
 
-    ``client`` and ``admin`` ask for a key of that role, ``open`` for none. The caller is then ``req.context.caller``,
+    ``client`` and ``admin`` ask for a key of that role, ``reader`` for an admin key unless the gateway can be reached
+    from this machine alone, ``open`` for none. The caller is then ``req.context.caller``,
     and ``req.context.account`` the account that an admin has named for a call, if one has.
     """
 
@@ -57,6 +58,8 @@ async def _admit(req: Request, resp: Response, resource: object, params: dict[st
     if resource.policy == "client" and (named := req.get_header(ACCOUNT_HEADER)):
         req.context.account = named
         req.context.caller = _admit_to_accounts(req, resource.access)
+    elif resource.policy == "reader":
+        req.context.caller = reader(req, resource.access)
     else:
         req.context.caller = _caller(req, resource.access, resource.policy)
 
@@ -64,6 +67,12 @@ async def _admit(req: Request, resp: Response, resource: object, params: dict[st
 def _caller(req: Request, access: Access, role: Role) -> Caller:
     host = req.get_header("host") or ""
     return access.admit(role, _presented(req), origin=req.get_header("origin"), host=host)
+
+
+def reader(req: Request, access: Access) -> Caller:
+    """Who looks at how the gateway does. Raises :class:`UnauthorizedError`."""
+    host = req.get_header("host") or ""
+    return access.admit_reader(_presented(req), origin=req.get_header("origin"), host=host)
 
 
 def _admit_to_accounts(req: Request, access: Access) -> Caller:
