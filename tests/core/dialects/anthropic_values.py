@@ -147,6 +147,8 @@ def closed(wanted: ResponseFormat | None) -> ResponseFormat | None:
 
 
 def closed_schema(schema: JsonObject) -> JsonObject:
+    """The schema as this API takes it: objects closed, and no limits."""
+    schema = {name: value for name, value in schema.items() if name != "minimum"}
     inner = {name: closed_schema(node) for name, node in schema.get("properties", {}).items()}
     if "items" in schema:
         schema = {**schema, "items": closed_schema(schema["items"])}

@@ -31,7 +31,7 @@ def structured(schema: Mapping[str, Any]) -> JsonObject | None:
 
     None for one that would be another one then: of objects with any keys, of nothing known, or within itself.
     """
-    if not _ends(schema, schema, ()) or any(_is_open(node) for node in _nodes(schema)):
+    if not _ends(schema) or any(_is_open(node) for node in _nodes(schema)):
         return None
     return dict(_written(schema))
 
@@ -120,15 +120,36 @@ def _inside(node: Mapping[str, Any], maps: tuple[str, ...] = _MAPS) -> Iterator[
             yield value
 
 
-def _ends(node: Any, root: Mapping[str, Any], within: tuple[str, ...]) -> bool:
-    """Whether following its references comes to an end, and never leaves the schema."""
-    if not isinstance(node, Mapping):
-        return True
-    reference = node.get("$ref")
-    if reference is not None:
-        found = None if reference in within else _found(reference, root)
-        return found is not None and _ends(found, root, (*within, reference))
-    return all(_ends(inner, root, within) for inner in _inside(node, ("properties",)))
+def _ends(schema: Mapping[str, Any]) -> bool:
+    """Whether following its references comes to an end, and never leaves the schema.
+
+    Each is followed once: where many schemas refer to the same ones, there are more ways than anyone could walk.
+    """
+    followed: set[str] = set()
+    way: dict[str, Iterator[Any]] = {"": _references(schema)}
+    while way:
+        came_by, onward = next(reversed(way.items()))
+        reference = next(onward, None)
+        if reference is None:
+            del way[came_by]
+            followed.add(came_by)
+            continue
+        found = _found(reference, schema)
+        if found is None or reference in way:
+            return False
+        if reference not in followed:
+            way[reference] = _references(found)
+    return True
+
+
+def _references(node: Any) -> Iterator[Any]:
+    """Where the schemas in it refer to; nothing beside a reference counts."""
+    if isinstance(node, Mapping):
+        if node.get("$ref") is not None:
+            yield node["$ref"]
+            return
+        for inner in _inside(node, ("properties",)):
+            yield from _references(inner)
 
 
 def _found(reference: Any, root: Mapping[str, Any]) -> Any:
