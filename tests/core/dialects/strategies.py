@@ -9,6 +9,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 from hypothesis import strategies as st
 
 from aigateway_core.events import (
@@ -87,7 +88,24 @@ def tools(*, strict: bool = False) -> st.SearchStrategy[tuple[Tool, ...]]:
         parameters=SCHEMAS,
         strict=st.none() | st.booleans() if strict else st.none(),
     )
-    return st.lists(one, max_size=3, unique_by=lambda tool: tool.name).map(tuple)
+    return st.lists(one.map(_kept), max_size=3, unique_by=lambda tool: tool.name).map(tuple)
+
+
+def _kept(tool: Tool) -> Tool:
+    """A strict tool has a schema that every vendor takes as a strict one."""
+    return attrs.evolve(tool, parameters=closed(tool.parameters)) if tool.strict else tool
+
+
+def closed(schema: Any) -> Any:
+    """The schema with every key of its objects required, and no other one allowed."""
+    if not isinstance(schema, dict):
+        return schema
+    if "items" in schema:
+        return {**schema, "items": closed(schema["items"])}
+    if schema.get("type") != "object":
+        return schema
+    inner = {name: closed(node) for name, node in schema.get("properties", {}).items()}
+    return {**schema, "properties": inner, "required": list(inner), "additionalProperties": False}
 
 
 def tool_choices(offered: tuple[Tool, ...], *, several: bool) -> st.SearchStrategy[ToolChoice]:

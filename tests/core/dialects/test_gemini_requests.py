@@ -485,3 +485,25 @@ def test_a_native_answer_has_the_clients_name_for_the_model() -> None:
 def test_a_message_without_parts_can_be_asked_for_its_losses() -> None:
     request = ChatRequest(model="gemini-4", messages=(Message("assistant", ()), Message("user", (TextPart("hi"),))))
     assert GEMINI.losses(request).refused == ()
+
+
+def test_a_kind_of_picture_that_gemini_does_not_read_leaves_a_note() -> None:
+    gif = ImagePart("image/gif", "R0lGODlh")
+    assert contents(Message("user", (TextPart("see"), gif)))[0]["parts"] == [
+        {"text": "see"},
+        {"text": "[image omitted]"},
+    ]
+    call = Message("assistant", (ToolCallPart("a", "w", "{}"),))
+    result = Message("tool", (ToolResultPart("a", (TextPart("see"), gif)),))
+    for model in (NEWEST, OLDER):
+        (part,) = contents(HI, call, result, model=model)[2]["parts"]
+        assert part["functionResponse"]["response"] == {"output": "see\n[image omitted]"}
+        assert "parts" not in part["functionResponse"]
+
+
+@pytest.mark.parametrize(
+    ("seed", "sent"), [(7, 7), (2**31 - 1, 2**31 - 1), (2**31, -(2**31)), (2**40 + 7, 7), (-1, -1)]
+)
+def test_a_seed_is_sent_in_the_bits_that_there_are(seed: int, sent: int) -> None:
+    body = Gemini().encode_request(ChatRequest(model="gemini-3-flash", messages=(HI,), seed=seed))
+    assert body["generationConfig"] == {"seed": sent}

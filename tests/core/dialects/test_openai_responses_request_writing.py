@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.dialect import Loss
+from aigateway_core.dialects.openai_chat import OpenAIChat
 from aigateway_core.dialects.openai_responses import OpenAIResponses, OpenAIResponsesProfile
 from aigateway_core.dialects.openai_tools import OpenAITool
 from aigateway_core.model import (
@@ -37,6 +38,7 @@ PARAMS: TypeAdapter[Any] = TypeAdapter(ResponseCreateParamsNonStreaming)
 HI = Message("user", (TextPart("hi"),))
 HI_ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
 OWN = "openai-responses"
+CLOSED: JsonObject = {"additionalProperties": False, "type": "object"}
 
 
 def written(dialect: OpenAIResponses = DIALECT, **fields: Any) -> JsonObject:
@@ -75,7 +77,7 @@ def test_everything_that_has_a_place() -> None:
         user="u",
         metadata={"a": "b"},
         service_tier="flex",
-        tools=(Tool("w", "d", {"type": "object"}, True),),
+        tools=(Tool("w", "d", CLOSED | {"properties": {}}, True),),
         tool_choice=ToolChoice("required", ("w",)),
         parallel_tool_calls=False,
         stream=True,
@@ -106,7 +108,7 @@ def test_everything_that_has_a_place() -> None:
                 "type": "function",
                 "name": "w",
                 "description": "d",
-                "parameters": {"type": "object", "properties": {}},
+                "parameters": {"type": "object", "properties": {}, "additionalProperties": False},
                 "strict": True,
             }
         ],
@@ -120,6 +122,26 @@ def test_everything_that_has_a_place() -> None:
 
 def test_the_least_number_of_tokens() -> None:
     assert written(max_tokens=1)["max_output_tokens"] == 16
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        ({**CLOSED, "properties": {"a": {"type": "string"}}, "required": ["a"]}, True),
+        ({**CLOSED, "properties": {"a": {"type": "string"}}}, False),
+        ({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}, False),
+        ({**CLOSED, "properties": {"a": {"anyOf": [{"type": "object", "properties": {}}]}}, "required": ["a"]}, False),
+        ({**CLOSED, "properties": {"properties": {"type": "string"}}, "required": ["properties"]}, True),
+    ],
+)
+def test_a_strict_tool_with_a_schema_that_openai_does_not_hold_to_is_an_ordinary_one(
+    schema: JsonObject, strict: bool
+) -> None:
+    asked = ChatRequest(model="gpt-5", messages=(HI,), tools=(Tool("w", None, schema, True),))
+    for dialect in (OpenAIResponses(), OpenAIChat()):
+        (tool,) = dialect.encode_request(asked)["tools"]
+        assert tool.get("function", tool)["strict"] is strict
+        assert dialect.losses(asked).dropped == (() if strict else ("tools.strict",))
 
 
 def test_a_tool_that_says_nothing_of_strictness_is_not_strict() -> None:

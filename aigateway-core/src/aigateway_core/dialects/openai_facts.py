@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
 import attrs
 
-from aigateway_core.dialects.dialect import Loss
+from aigateway_core.dialects.dialect import Change, Loss
 from aigateway_core.dialects.identifiers import digest, legal_tool_name
 from aigateway_core.model import (
     AudioPart,
     ChatRequest,
     DocumentPart,
     Effort,
+    HostedTool,
     ImagePart,
     JsonObject,
     Part,
     Reasoning,
     ResponseFormat,
     TextPart,
+    Tool,
 )
 
 EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -111,6 +113,41 @@ def function_schema(parameters: Mapping[str, Any]) -> Any:
     """The ``parameters`` of a function; one without any takes an empty object."""
     return with_properties(parameters) if parameters else {"type": "object", "properties": {}}
 
+
+def may_be_strict(tool: Tool) -> bool:
+    """Whether OpenAI takes this function as a strict one: no object of it leaves a key open, or out.
+
+    Anthropic's strict tools may have optional properties, which are a 400 here (OpenAI, structured outputs, supported
+    schemas).
+    """
+    return bool(tool.strict) and _all_is_required(function_schema(tool.parameters))
+
+
+def _all_is_required(node: Any) -> bool:
+    if isinstance(node, list):
+        return all(map(_all_is_required, node))
+    if not isinstance(node, Mapping):
+        return True
+    if isinstance(properties := node.get("properties"), Mapping):
+        closed = node.get("additionalProperties") is False and set(node.get("required") or ()) == set(properties)
+        if not (closed and all(map(_all_is_required, properties.values()))):
+            return False
+    return all(
+        _all_is_required(value) for name, value in node.items() if name not in _NO_SCHEMAS and name != "properties"
+    )
+
+
+def loses_strictness(tools: Iterable[Tool | HostedTool]) -> bool:
+    """Whether a function was to be strict, and cannot be here."""
+    return any(isinstance(tool, Tool) and tool.strict and not may_be_strict(tool) for tool in tools)
+
+
+STRICT_CHANGE = Change(
+    "tools.strict",
+    "dropped",
+    "an object in the schema has optional properties, or any",
+    "OpenAI, structured outputs, supported schemas",
+)
 
 _MOST_TOKENS = 2**53
 """No count is larger; beyond 64 bits one could not even be written as JSON."""

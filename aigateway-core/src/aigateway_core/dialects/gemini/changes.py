@@ -52,6 +52,13 @@ CHANGES = (
         "another made it, it is not signed, or it signs a call that does not follow",
         "cases 137 and 142",
     ),
+    Change(
+        "messages.image",
+        "dropped",
+        "inline and neither PNG, JPEG, WebP, HEIC nor HEIF; a note remains",
+        "ai.google.dev, image understanding",
+    ),
+    Change("seed", "converted", "more than 32 bits: the lower ones are sent", "int32: ai.google.dev, GenerationConfig"),
     Change("messages.image.detail", "dropped", "always", "OpenAI's own hint: translation table, 1.2"),
     Change(
         "messages.document.as_text", "converted", "a document of text: text that holds it", "translation table, 1.2"

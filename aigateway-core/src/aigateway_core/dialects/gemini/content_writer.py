@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from aigateway_core.dialects.arguments import told_arguments
-from aigateway_core.dialects.gemini.media import write_media
+from aigateway_core.dialects.gemini.media import is_readable, write_media
 from aigateway_core.dialects.gemini.names import wire_name
 from aigateway_core.dialects.gemini.profile import GeminiProfile, ModelRule
-from aigateway_core.dialects.gemini.results import document_text, texts, write_result
+from aigateway_core.dialects.gemini.results import OMITTED_IMAGE, document_text, texts, write_result
 from aigateway_core.dialects.identifiers import legal_tool_id
 from aigateway_core.dialects.turns import paired
 from aigateway_core.model import (
@@ -53,9 +53,11 @@ def ends_with_the_model(messages: Sequence[Message], profile: GeminiProfile) -> 
 
 
 def is_unwritten(part: Part, origin: str) -> bool:
-    """Whether nothing is left of this part: thinking that no signature of this maker comes with."""
+    """Whether nothing is left of this part but a note, or nothing at all."""
     if isinstance(part, ThinkingPart):
         return part.origin != origin or not (part.signature or part.redacted)
+    if isinstance(part, ImagePart) and not is_readable(part):
+        return True
     return isinstance(part, ImagePart | DocumentPart) and shown(part) is None
 
 
@@ -140,6 +142,8 @@ def shown(part: Part) -> JsonObject | None:
         case TextPart() | DocumentPart(text=str()):
             text = document_text(part)
             return {"text": text} if text else None
+        case ImagePart() if not is_readable(part):
+            return {"text": OMITTED_IMAGE}
         case ImagePart() | DocumentPart() | AudioPart():
             return write_media(part)
         case _:

@@ -14,6 +14,7 @@ _ALPHABET = str.maketrans("-_", "+/")
 _SOUNDS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
 _OWN_STORE = "generativelanguage.googleapis.com"
 _DEFAULT_IMAGE_TYPE = "image/png"
+_READABLE_IMAGES = frozenset({_DEFAULT_IMAGE_TYPE, "image/jpeg", "image/webp", "image/heic", "image/heif"})
 _DEFAULT_DOCUMENT_TYPE = "application/pdf"
 
 
@@ -59,6 +60,11 @@ def _guessed(uri: str) -> str | None:
         return guess_type(urlsplit(uri).path)[0]
     except ValueError:
         return None
+
+
+def is_readable(part: ImagePart) -> bool:
+    """Whether the models read this kind of picture; others (GIF) are a 400 (ai.google.dev, image understanding)."""
+    return part.data is None or part.media_type is None or part.media_type.lower() in _READABLE_IMAGES
 
 
 def write_media(part: ImagePart | DocumentPart | AudioPart) -> JsonObject | None:

@@ -45,7 +45,6 @@ _SAMPLING = {
     "top_k": "topK",
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
-    "seed": "seed",
 }
 
 
@@ -108,10 +107,17 @@ def _stop(request: ChatRequest) -> list[str]:
     return [text for text in request.stop if text]
 
 
+def _int32(seed: int) -> int:
+    """The seed in 32 bits, which is all that the field has; the same one for the same."""
+    return (seed + 2**31) % 2**32 - 2**31
+
+
 def _generation_config(request: ChatRequest, profile: GeminiProfile) -> JsonObject:
     config: JsonObject = {
         name: value for own, name in _SAMPLING.items() if (value := getattr(request, own)) is not None
     }
+    if request.seed is not None:
+        config["seed"] = _int32(request.seed)
     if stop := _stop(request)[: profile.max_stop]:
         config["stopSequences"] = stop
     if (thinking := write_reasoning(request.reasoning, profile.rule(request.model))) is not None:

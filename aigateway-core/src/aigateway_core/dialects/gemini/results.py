@@ -11,7 +11,7 @@ from typing import Any
 
 from aigateway_core.dialects.checks import mapping, optional_mapping, optional_string, sequence
 from aigateway_core.dialects.gemini.keys import field
-from aigateway_core.dialects.gemini.media import read_file, read_inline, write_media
+from aigateway_core.dialects.gemini.media import is_readable, read_file, read_inline, write_media
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import (
     AudioPart,
@@ -24,6 +24,9 @@ from aigateway_core.model import (
 )
 
 _ANSWERS = ("output", "result")
+
+OMITTED_IMAGE = "[image omitted]"
+"""What is left of a picture of a kind that the models do not read."""
 
 
 def read_result(response: JsonObject, call_id: str, path: tuple[str | int, ...]) -> ToolResultPart:
@@ -74,7 +77,9 @@ def write_result(
 
 
 def _is_attachment(part: Part) -> bool:
-    return isinstance(part, ImagePart) or (isinstance(part, DocumentPart) and part.text is None)
+    if isinstance(part, ImagePart):
+        return is_readable(part)
+    return isinstance(part, DocumentPart) and part.text is None
 
 
 def _written(part: TextPart | ImagePart | DocumentPart) -> JsonObject | None:
@@ -82,8 +87,10 @@ def _written(part: TextPart | ImagePart | DocumentPart) -> JsonObject | None:
 
 
 def document_text(part: Part) -> str:
-    """The text of a text or of a document that is one."""
+    """The text of a text or of a document that is one, and the note of a picture that cannot be sent."""
     match part:
+        case ImagePart() if not is_readable(part):
+            return OMITTED_IMAGE
         case TextPart(text):
             return text
         case DocumentPart(text=str(text)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aigateway_core.dialects.dialect import SHORTENED, Change
+from aigateway_core.dialects.openai_facts import STRICT_CHANGE
 
 CHANGES = (
     Change(
@@ -57,6 +58,7 @@ CHANGES = (
         "in an earlier answer; a note remains",
         "OpenAI API reference, create chat completion, assistant message",
     ),
+    STRICT_CHANGE,
     *SHORTENED,
     Change(
         "messages.system",

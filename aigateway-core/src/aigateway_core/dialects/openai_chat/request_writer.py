@@ -13,6 +13,8 @@ from aigateway_core.dialects.openai_facts import (
     SERVICE_TIERS,
     effort_word,
     function_schema,
+    loses_strictness,
+    may_be_strict,
     schema_name,
     user_id,
     without,
@@ -68,6 +70,7 @@ def unwritten(request: ChatRequest, profile: OpenAIChatProfile) -> list[str]:
     }
     return [
         *lost_tools(request, lambda _: True),
+        *(["tools.strict"] if loses_strictness(_sent_tools(request, profile)) else []),
         *(name for name, is_lost in checks.items() if is_lost),
         *lost_pictures(request.messages),
         *lost_parts(request.messages, lambda part: is_unwritten(part, profile)),
@@ -130,6 +133,12 @@ def _tools(request: ChatRequest, profile: OpenAIChatProfile) -> JsonObject:
     return body
 
 
+def _sent_tools(request: ChatRequest, profile: OpenAIChatProfile) -> list[Tool]:
+    """The functions that are left of the tools."""
+    names = {tool["function"]["name"] for tool in _tools(request, profile).get("tools", ())}
+    return [tool for tool in request.tools if isinstance(tool, Tool) and legal_tool_name(tool.name) in names]
+
+
 def _form(choice: ToolChoice, names: tuple[str, ...]) -> str:
     if not names or choice.mode == "none":
         return choice.mode
@@ -154,5 +163,5 @@ def _tool(tool: Tool) -> JsonObject:
         function["description"] = tool.description
     function["parameters"] = function_schema(tool.parameters)
     if tool.strict is not None:
-        function["strict"] = tool.strict
+        function["strict"] = may_be_strict(tool)
     return {"type": "function", "function": function}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aigateway_core.dialects.dialect import SHORTENED, Change
+from aigateway_core.dialects.openai_facts import STRICT_CHANGE
 
 CHANGES = (
     Change("max_tokens", "converted", "below 16: 16 is sent", "OpenAI API reference, max_output_tokens"),
@@ -41,6 +42,7 @@ CHANGES = (
         "in an earlier answer; a note remains",
         "OpenAI API reference, create a model response, input items",
     ),
+    STRICT_CHANGE,
     *SHORTENED,
     Change("messages.thinking", "dropped", "another made it, or it is not signed", "translation table, 3.7 (case 166)"),
     Change("messages.document.as_text", "converted", "a document of text: text that holds it", "case 33"),

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from aigateway_core.dialects.lost_parts import lost_parts, lost_pictures, lost_tools
-from aigateway_core.dialects.openai_facts import SERVICE_TIERS, effort_word, schema_name, user_id, without
+from aigateway_core.dialects.openai_facts import (
+    SERVICE_TIERS,
+    effort_word,
+    loses_strictness,
+    schema_name,
+    user_id,
+    without,
+)
 from aigateway_core.dialects.openai_responses.call_forms import CallForms
 from aigateway_core.dialects.openai_responses.item_writer import is_unwritten, write_items
 from aigateway_core.dialects.openai_responses.profile import OpenAIResponsesProfile
@@ -54,6 +61,8 @@ def write_request(request: ChatRequest, profile: OpenAIResponsesProfile) -> Json
 def unwritten(request: ChatRequest, profile: OpenAIResponsesProfile) -> list[str]:
     """What of this request the body has no place for, besides whole fields that this API lacks."""
     lost = lost_tools(request, is_foreign)
+    if loses_strictness(request.tools):
+        lost.append("tools.strict")
     if request.tool_choice is not None and _loses_tool_choice(request, request.tool_choice):
         lost.append("tool_choice")
     if request.reasoning is not None and _loses_effort(request, profile):

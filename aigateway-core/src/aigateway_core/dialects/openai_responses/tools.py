@@ -23,7 +23,7 @@ from aigateway_core.dialects.checks import (
     string,
 )
 from aigateway_core.dialects.identifiers import legal_tool_name
-from aigateway_core.dialects.openai_facts import function_schema
+from aigateway_core.dialects.openai_facts import function_schema, may_be_strict
 from aigateway_core.dialects.openai_tools import OpenAITool, free_text_schema
 from aigateway_core.model import HostedTool, JsonObject, Tool, ToolChoice
 
@@ -196,7 +196,7 @@ def _definition(tool: Tool | HostedTool) -> JsonObject:
         return {**written, "type": "custom"} | ({} if tool.format is None else {"format": dict(tool.format)})
     written["parameters"] = function_schema(tool.parameters)
     # Silence means strict here, where it means the opposite elsewhere.
-    written["strict"] = bool(tool.strict)
+    written["strict"] = may_be_strict(tool)
     return written
 
 
