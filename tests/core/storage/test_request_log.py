@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aigateway_core.records import Attempt, CallRecord
-from aigateway_core.storage import Storage
+from aigateway_core.storage import CallQuery, Storage
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +75,7 @@ async def test_a_request_id_that_a_client_repeats_is_no_repeated_record(storage:
 async def test_a_large_batch_is_written_whole(storage: Storage, noted: Noted, sql: Callable[..., Any]) -> None:
     await storage.calls.insert_many([noted(str(n), error="x" * 1500) for n in range(2000)])
     assert sql("SELECT COUNT(*) FROM request_logs") == [(2000,)]
-    assert len(await storage.calls.list(limit=3)) == 3
+    assert len(await storage.calls.list(CallQuery(limit=3))) == 3
 
 
 async def test_an_empty_batch_is_nothing(storage: Storage) -> None:
@@ -87,7 +87,7 @@ async def test_newest_first_is_by_time_and_not_by_arrival(storage: Storage, note
     await storage.calls.insert_many([noted("late", minute=9)])
     await storage.calls.insert_many([noted("early", minute=1), noted("middle", minute=5), noted("middle2", minute=5)])
     assert ids(await storage.calls.list()) == ["late", "middle2", "middle", "early"]
-    assert ids(await storage.calls.list(limit=2)) == ["late", "middle2"]
+    assert ids(await storage.calls.list(CallQuery(limit=2))) == ["late", "middle2"]
 
 
 async def test_filters_combine(storage: Storage, noted: Noted) -> None:
@@ -99,15 +99,15 @@ async def test_filters_combine(storage: Storage, noted: Noted) -> None:
             noted("3", 3),
         ]
     )
-    assert ids(await storage.calls.list(provider_id="acme")) == ["1", "0"]
-    assert ids(await storage.calls.list(account_id="c")) == ["2"]
-    assert ids(await storage.calls.list(outcome="ok", provider_id="acme")) == ["0"]
+    assert ids(await storage.calls.list(CallQuery(provider_id="acme"))) == ["1", "0"]
+    assert ids(await storage.calls.list(CallQuery(account_id="c"))) == ["2"]
+    assert ids(await storage.calls.list(CallQuery(outcome="ok", provider_id="acme"))) == ["0"]
     since = noted(minute=2).created_at
-    assert ids(await storage.calls.list(since=since)) == ["3", "2"]
-    assert ids(await storage.calls.list(since=since.astimezone(timezone(timedelta(hours=-9))))) == ["3", "2"]
-    assert ids(await storage.calls.list(since=since + timedelta(microseconds=1))) == ["3"]
+    assert ids(await storage.calls.list(CallQuery(since=since))) == ["3", "2"]
+    assert ids(await storage.calls.list(CallQuery(since=since.astimezone(timezone(timedelta(hours=-9)))))) == ["3", "2"]
+    assert ids(await storage.calls.list(CallQuery(since=since + timedelta(microseconds=1)))) == ["3"]
     for odd in ("nobody", "' OR 1=1 --", "$provider_id", "%s", "?", "x" * 500, "\udc80"):
-        assert await storage.calls.list(provider_id=odd) == ()
+        assert await storage.calls.list(CallQuery(provider_id=odd)) == ()
 
 
 async def test_an_odd_record_is_trimmed_and_holds_up_nobody(storage: Storage, noted: Noted) -> None:
@@ -130,16 +130,44 @@ async def test_an_odd_record_is_trimmed_and_holds_up_nobody(storage: Storage, no
 
 async def test_records_outlive_the_account_they_speak_of(storage: Storage, noted: Noted) -> None:
     await storage.calls.insert_many([noted("a", provider_id="uninstalled", account_id="deleted")])
-    assert ids(await storage.calls.list(account_id="deleted")) == ["a"]
+    assert ids(await storage.calls.list(CallQuery(account_id="deleted"))) == ["a"]
 
 
 async def test_batches_written_at_the_same_time_are_all_there(storage: Storage, noted: Noted) -> None:
     batches = [[noted(f"{batch}-{n}") for n in range(20)] for batch in range(10)]
     await asyncio.gather(*(storage.calls.insert_many(batch) for batch in [*batches, *batches[:3]]))
-    assert len(await storage.calls.list(limit=1000)) == 200
+    assert len(await storage.calls.list(CallQuery(limit=1000))) == 200
 
 
 async def test_times_keep_their_microseconds_around_whole_seconds(storage: Storage, noted: Noted) -> None:
     moments = [datetime(2026, 5, 4, 12, 0, 0, micro, UTC) for micro in (0, 1, 999_999)]
     await storage.calls.insert_many([noted(str(n), created_at=moment) for n, moment in enumerate(moments)])
     assert [record.created_at for record in await storage.calls.list()] == moments[::-1]
+
+
+async def test_pages_follow_the_last_record_that_was_read(storage: Storage, noted: Noted) -> None:
+    await storage.calls.insert_many([noted(str(n), minute=n // 2) for n in range(6)])
+    first = await storage.calls.list(CallQuery(limit=3))
+    second = await storage.calls.list(CallQuery(limit=3, before=first[-1].id))
+    assert ids(first) + ids(second) == ["5", "4", "3", "2", "1", "0"]
+    assert ids(await storage.calls.list(CallQuery(limit=2, offset=4))) == ["1", "0"]
+    assert await storage.calls.list(CallQuery(before="0")) == ()
+    for odd in ("never", "\0", "x" * 500):
+        assert await storage.calls.list(CallQuery(before=odd)) == ()
+
+
+async def test_only_what_was_not_there_is_new(storage: Storage, noted: Noted) -> None:
+    one, two, three = (noted(str(n), n) for n in range(3))
+    assert list(await storage.calls.insert_many([one])) == [one]
+    assert list(await storage.calls.insert_many([one, two, two])) == [two]
+    assert list(await storage.calls.insert_many([three, one])) == [three]
+
+
+async def test_old_records_are_deleted_a_slice_at_a_time(storage: Storage, noted: Noted) -> None:
+    await storage.calls.insert_many([noted(str(n), minute=n) for n in range(10)])
+    limit = noted(minute=7).created_at
+    assert await storage.calls.delete_before(limit, 5) == 5
+    assert ids(await storage.calls.list()) == ["9", "8", "7", "6", "5"]
+    assert await storage.calls.delete_before(limit, 5) == 2
+    assert await storage.calls.delete_before(limit, 5) == 0
+    assert ids(await storage.calls.list()) == ["9", "8", "7"]

@@ -26,7 +26,7 @@ def tables(dialect: Dialect) -> Tables:
     found: dict[str, dict[str, str]] = {}
     for step in load_steps(files("aigateway_core.storage.migrations"), dialect):
         if match := re.match(r"CREATE TABLE (\w+) \(\n(.*)\n\)", step.sql, re.DOTALL):
-            lines = re.findall(r"^    ([a-z_]+) ([A-Z]+(?:\(\d+\))?)", match[2], re.MULTILINE)
+            lines = re.findall(r"^    ([a-z0-9_]+) ([A-Z]+(?:\(\d+\))?)", match[2], re.MULTILINE)
             found[match[1]] = dict(lines)
         elif match := re.match(r"ALTER TABLE (\w+) ADD COLUMN ([a-z_]+) ([A-Z]+(?:\(\d+\))?)", step.sql):
             found[match[1]][match[2]] = match[3]

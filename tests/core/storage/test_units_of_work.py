@@ -15,7 +15,16 @@ from pymysql.connections import Connection
 from services.private_servers import MariaDB
 
 from aigateway_core.errors import ConflictError, NotFoundError, UnavailableError
-from aigateway_core.storage import SYSTEM, AccountPatch, Actor, DatabaseLocation, MySQLServer, NewAccount, Storage
+from aigateway_core.storage import (
+    SYSTEM,
+    AccountPatch,
+    Actor,
+    CallQuery,
+    DatabaseLocation,
+    MySQLServer,
+    NewAccount,
+    Storage,
+)
 from aigateway_core.storage.database import Change, Database, Session
 from aigateway_core.storage.migrations import migrate
 from aigateway_core.vault import KeyRing
@@ -364,7 +373,7 @@ async def test_every_change_is_whole_or_absent_wherever_its_connection_is_cut(
                 "provider audits": sum(entry.action == "provider.create" for entry in entries),
                 "keys": (await storage.keys.list()).total,
                 "key audits": sum(entry.action == "key.create" for entry in entries),
-                "calls": len(await storage.calls.list(limit=10_000)),
+                "calls": len(await storage.calls.list(CallQuery(limit=10_000))),
             }
 
         outages = 0

@@ -12,6 +12,8 @@ import orjson
 from aigateway_core.records import Attempt, CallRecord
 from aigateway_core.storage.columns import clipped, from_column, from_json, storable, to_text
 from aigateway_core.storage.database import Database, Session
+from aigateway_core.storage.rows import CallQuery
+from aigateway_core.storage.tallies import add_up
 
 _COLUMNS = tuple(field.name for field in attrs.fields(CallRecord))
 _FLAGS = frozenset({"streamed", "native"})
@@ -35,8 +37,9 @@ _MOST = 2**31 - 1
 """Counts and milliseconds beyond this are nonsense that an upstream said; the row is worth keeping all the same."""
 
 _INSERT = f"INSERT INTO request_logs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
-_ONCE_SQLITE = " ON CONFLICT (id) DO NOTHING"
-_ONCE_MYSQL = " ON DUPLICATE KEY UPDATE id = id"
+_EQUAL = ("provider_id", "account_id", "model", "outcome", "client_key_id")
+_BOUNDS = {"since": "created_at >= $since", "until": "created_at < $until"}
+_PLACE = "SELECT created_at, seq FROM request_logs WHERE id = $id"
 
 
 class Calls:
@@ -45,43 +48,66 @@ class Calls:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert_many(self, records: Sequence[CallRecord]) -> None:
-        """Write a batch, all of it or nothing. A record that is there already is kept: batches can be repeated."""
+    async def insert_many(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
+        """Write a batch with all that it adds up to, whole or not at all, and return those that are new.
+
+        A record that is there already is kept and counts for nothing: batches can be repeated.
+        """
         rows = [_row(record) for record in records]
 
-        def unit(session: Session) -> None:
-            session.execute_many(_INSERT + (_ONCE_SQLITE if session.is_sqlite else _ONCE_MYSQL), rows)
+        def unit(session: Session) -> Sequence[CallRecord]:
+            fresh = [records[place] for place in session.insert_new(_INSERT, rows)]
+            add_up(session, fresh)
+            return fresh
 
-        if rows:
-            await self._database.transaction(unit)
+        return await self._database.transaction(unit) if rows else ()
 
-    async def list(
-        self,
-        *,
-        limit: int = 100,
-        provider_id: str | None = None,
-        account_id: str | None = None,
-        outcome: str | None = None,
-        since: datetime | None = None,
-    ) -> tuple[CallRecord, ...]:
-        """The newest records that fit, newest first; ``since`` is included."""
-        equal = {"provider_id": provider_id, "account_id": account_id, "outcome": outcome}
-        wanted: dict[str, object] = {name: value for name, value in equal.items() if value is not None}
+    async def list(self, query: CallQuery | None = None) -> tuple[CallRecord, ...]:
+        """The newest records that fit, newest first."""
+        query = query or CallQuery()
+        wanted: dict[str, object] = {name: value for name in _EQUAL if (value := getattr(query, name)) is not None}
         if not all(storable(str(value), _WIDTHS[name]) for name, value in wanted.items()):
             return ()
         conditions = [f"{name} = ${name}" for name in wanted]
-        if since is not None:
-            wanted["since"] = to_text(since)
-            conditions.append("created_at >= $since")
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        statement = (
-            f"SELECT {', '.join(_COLUMNS)} FROM request_logs{where} ORDER BY created_at DESC, seq DESC LIMIT $most"  # noqa: S608 - constants
-        )
+        for name, condition in _BOUNDS.items():
+            if (moment := getattr(query, name)) is not None:
+                wanted[name] = to_text(moment)
+                conditions.append(condition)
 
         def unit(session: Session) -> tuple[CallRecord, ...]:
-            return tuple(_record(row) for row in session.select(statement, **wanted, most=limit))
+            if query.before is not None:
+                found = session.select(_PLACE, id=query.before) if storable(query.before, _WIDTHS["id"]) else ()
+                if not found:
+                    return ()
+                wanted["at"], wanted["seq"] = found[0]
+                conditions.append("created_at <= $at AND (created_at < $at OR seq < $seq)")
+            rows = session.select(_listing(conditions), **wanted, most=query.limit, skipped=query.offset)
+            return tuple(_record(row) for row in rows)
 
         return await self._database.read(unit)
+
+    async def delete_before(self, moment: datetime, most: int) -> int:
+        """Delete up to so many of the oldest records from before ``moment``; returns how many it were.
+
+        Nothing is locked for longer than that takes, and nobody waits for it but who reads those very rows.
+        """
+
+        def unit(session: Session) -> int:
+            old = session.select(
+                "SELECT seq FROM request_logs WHERE created_at < $moment ORDER BY created_at, seq LIMIT $most",
+                moment=to_text(moment),
+                most=most,
+            )
+            session.execute_many("DELETE FROM request_logs WHERE seq = ?", [(seq,) for seq in sorted(old)])
+            return len(old)
+
+        return await self._database.transaction(unit)
+
+
+def _listing(conditions: Sequence[str]) -> str:
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    newest = "ORDER BY created_at DESC, seq DESC LIMIT $most OFFSET $skipped"
+    return f"SELECT {', '.join(_COLUMNS)} FROM request_logs{where} {newest}"  # noqa: S608 - constants
 
 
 def _row(record: CallRecord) -> tuple[object, ...]:

@@ -24,7 +24,7 @@ from pony.orm import db_session
 from aigateway_core.errors import ConflictError, GatewayError, NotFoundError, UnavailableError
 from aigateway_core.storage.columns import clipped, now, to_json, to_naive
 from aigateway_core.storage.entities import Entities, define_entities
-from aigateway_core.storage.failures import Trouble, diagnose
+from aigateway_core.storage.failures import Trouble, diagnose, is_duplicate
 from aigateway_core.storage.locations import DatabaseLocation, SQLiteFile
 from aigateway_core.storage.mysql_provider import HardenedMySQLProvider, arguments
 from aigateway_core.storage.rows import Actor
@@ -63,8 +63,44 @@ class Session:
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         """Run the statement once for each row; its ``?`` stand for the row's values."""
+        if rows:
+            self._db.get_connection().cursor().executemany(self._spelled(sql), rows)
+
+    def execute(self, sql: str, *values: object) -> int:
+        """Run a statement, and tell how many rows it found; its ``?`` stand for the values."""
         cursor = self._db.get_connection().cursor()
-        cursor.executemany(sql if self.is_sqlite else sql.replace("?", "%s"), rows)
+        cursor.execute(self._spelled(sql), values)
+        count: int = cursor.rowcount
+        return count
+
+    def insert_new(self, sql: str, rows: Sequence[Sequence[object]]) -> Sequence[int]:
+        """Insert those rows that are not there yet, and tell which, by their place.
+
+        ``sql`` is a plain ``INSERT``: only an insert that fails tells for certain that another transaction, which may
+        be under way, has been first.
+        """
+        self.execute("SAVEPOINT batch")
+        try:
+            self.execute_many(sql, rows)
+        except Exception as error:
+            if not is_duplicate(error):
+                raise
+        else:
+            return range(len(rows))
+        self.execute("ROLLBACK TO SAVEPOINT batch")
+        return [place for place, row in enumerate(rows) if self._inserted(sql, row)]
+
+    def _inserted(self, sql: str, row: Sequence[object]) -> bool:
+        try:
+            self.execute(sql, *row)
+        except Exception as error:
+            if not is_duplicate(error):
+                raise
+            return False
+        return True
+
+    def _spelled(self, sql: str) -> str:
+        return sql if self.is_sqlite else sql.replace("?", "%s")
 
     def find(self, entity: Any, noun: str, key: str) -> Any:
         """The row with this key. Raises :class:`NotFoundError`."""

@@ -40,6 +40,8 @@ _MYSQL = {
 }
 _BY_NUMBER = {number: trouble for trouble, numbers in _MYSQL.items() for number in numbers}
 
+_DUPLICATE = 1062
+
 _SQLITE = {
     "locked": Trouble.BUSY,
     "busy": Trouble.BUSY,
@@ -85,6 +87,13 @@ def _diagnose_one(error: BaseException) -> Trouble:
 def number(error: BaseException) -> int:
     """MySQL's number of an error, or 0."""
     return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+
+
+def is_duplicate(error: BaseException) -> bool:
+    """Whether a driver refuses a row because one with its key is there already; the statement alone has failed then."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return "UNIQUE" in str(error)
+    return isinstance(error, pymysql.err.IntegrityError) and number(error) == _DUPLICATE
 
 
 def refusal_to_open(error: Exception, location: DatabaseLocation) -> GatewayError | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
@@ -225,6 +225,56 @@ class StoredKey:
     def is_valid(self, at: datetime) -> bool:
         """Whether the key opens anything at this time: neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
+
+
+@attrs.frozen(kw_only=True)
+class CallQuery:
+    """Which call records to read, newest first.
+
+    ``since`` is included and ``until`` is not; ``before`` is the id of a record that only older ones are to follow.
+    """
+
+    provider_id: str | None = None
+    account_id: str | None = None
+    model: str | None = None
+    outcome: str | None = None
+    client_key_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: str | None = None
+    limit: int = 100
+    offset: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class CallSums:
+    """What calls add up to. ``name`` is what they have in common; ``latencies`` counts them by bucket.
+
+    Of the calls that are ``errors`` none was left by its client: that is nobody's fault.
+    """
+
+    name: str
+    requests: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    latency_ms: int
+    latencies: tuple[int, ...]
+
+
+@attrs.frozen(kw_only=True)
+class ProxyDay:
+    """What an outbound proxy carried for a provider on one day (UTC); a request is an attempt that went by it."""
+
+    proxy_id: int
+    provider_id: str
+    date: date
+    request_count: int
+    success_count: int
+    error_count: int
+    total_latency_ms: int
 
 
 @attrs.frozen(kw_only=True)

@@ -19,6 +19,7 @@ from aigateway_core.storage.migrations import migrate
 from aigateway_core.storage.outbound_proxies import OutboundProxies, all_proxies
 from aigateway_core.storage.providers import Providers, all_providers
 from aigateway_core.storage.rows import SnapshotRows
+from aigateway_core.storage.statistics import Statistics
 from aigateway_core.storage.tokens import Tokens
 from aigateway_core.vault import KeyRing, Place, VaultError
 
@@ -41,6 +42,7 @@ class Storage:
         self.proxies = OutboundProxies(database, keyring)
         self.bindings = Bindings(database)
         self.calls = Calls(database)
+        self.statistics = Statistics(database)
         self.keys = Keys(database, keyring)
         self.audit = AuditLog(database)
 
