@@ -73,7 +73,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Beside the path.
     "access": WORDS | {"snapshot"},
     "catalogue": WORDS | {"routing", "snapshot"},
-    "ledger": WORDS,
+    "spool": {"records", "errors"},
+    "ledger": WORDS | {"spool"},
+    "retention": {"errors", "state"},
+    "metrics": {"records"},
+    "readiness": set(),
     "proxy_pool": WORDS | {"egress", "storage.rows"},
     "live": WORDS | {"credentials", "snapshot", "state", "storage.rows", "structuring", "plugin"},
     "logins": WORDS | {"addresses", "renewal", "snapshot", "storage.rows", "structuring", "plugin"},
@@ -81,11 +85,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "administration": WORDS
     | {"logins", "checkup", "addresses", "assignment", "converter", "snapshot", "state", "storage.rows"}
     | {"structuring", "plugin"},
+    # What happens with call records, from the start to the end: it puts together the parts that do it.
+    "bookkeeping": WORDS
+    | {"assembly", "ledger", "metrics", "recording", "retention", "settings", "snapshot", "spool", "state", "storage"},
     # HTTP.
     "openapi": {"jsontext"},
     "resources": WORDS
-    | {"openapi", "logins", "gateway", "dialects", "access", "catalogue", "administration", "storage.rows"},
-    "app": WORDS | {"resources", "gateway", "dialects", "access", "catalogue", "administration"},
+    | {"openapi", "metrics", "readiness", "logins", "gateway", "dialects", "access", "catalogue", "administration"}
+    | {"storage.rows"},
+    "app": WORDS
+    | {"metrics", "readiness", "resources", "gateway", "dialects", "access", "catalogue", "administration"},
     # The outermost ring.
     "server": {"bootstrap", "settings", "errors", "jsontext", "logs"},
     # The command shows what bootstrap hands it: the administration, the plugins, the snapshot's values.
@@ -121,6 +130,7 @@ ONLY_IN: dict[str, set[str]] = {
     "markdown_it": {"openapi"},
     "markupsafe": {"openapi"},
     "cryptography": {"vault"},
+    "prometheus_client": {"metrics"},
     "pytest": {"testing", "_pytest_plugin"},
 }
 """Libraries that only these parts of the core may know."""

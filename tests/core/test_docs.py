@@ -131,7 +131,12 @@ def test_every_dependency_says_what_it_is_for() -> None:
         assert told == sorted(told, key=str.lower)
 
 
-DISTRIBUTION_OF = {"markdown_it": "markdown-it-py", "yaml": "PyYAML", "aiohttp_socks": "aiohttp-socks"}
+DISTRIBUTION_OF = {
+    "markdown_it": "markdown-it-py",
+    "yaml": "PyYAML",
+    "aiohttp_socks": "aiohttp-socks",
+    "prometheus_client": "prometheus-client",
+}
 
 
 def test_every_library_that_is_imported_is_declared() -> None:

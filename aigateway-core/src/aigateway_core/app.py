@@ -15,14 +15,17 @@ from aigateway_core.dialects.gemini import Gemini
 from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIEmbeddings
 from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.gateway import Gateway
+from aigateway_core.metrics import Metrics
+from aigateway_core.readiness import Readiness
 from aigateway_core.resources.admin.accounts import AccountResource
 from aigateway_core.resources.admin.oauth import CallbackResource, LoginResource
 from aigateway_core.resources.admin.providers import ProviderResource
 from aigateway_core.resources.admin.proxies import ProxyResource
+from aigateway_core.resources.admin.statistics import StatisticsResource
 from aigateway_core.resources.chat import GenerateContent, ModelCall
 from aigateway_core.resources.document import DocsPage, OpenAPIDocument
 from aigateway_core.resources.failures import Failures
-from aigateway_core.resources.health import Health
+from aigateway_core.resources.health import Health, MetricsPage, Ready
 from aigateway_core.resources.models import GeminiModels, Models
 
 
@@ -47,6 +50,8 @@ def create_app(
     access: Access,
     catalogue: Catalogue,
     administration: Callable[[], Administration],
+    readiness: Readiness,
+    metrics: Metrics,
     lifespan: Lifespan,
 ) -> falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]:
     """The app over a gateway that is put together."""
@@ -61,6 +66,8 @@ def create_app(
     app.add_route("/health", health)
     app.add_route("/openapi.json", OpenAPIDocument(access))
     app.add_route("/docs", DocsPage(access))
+    app.add_route("/ready", Ready(access, readiness))
+    app.add_route("/metrics", MetricsPage(access, metrics))
     app.add_route("/v1/chat/completions", ModelCall(access, gateway, openai))
     app.add_route("/v1/messages", ModelCall(access, gateway, anthropic))
     app.add_route("/v1/messages/count_tokens", ModelCall(access, gateway, AnthropicTokenCount(), "count_tokens"))
@@ -86,4 +93,9 @@ def create_app(
     app.add_route("/api/v1/proxies/assignments", proxies, suffix="assignments")
     app.add_route("/api/v1/proxies/plan", proxies, suffix="plan")
     app.add_route("/api/v1/proxies/recalculate", proxies, suffix="recalculate")
+    statistics = StatisticsResource(access, administration)
+    app.add_route("/api/v1/stats/logs", statistics, suffix="logs")
+    app.add_route("/api/v1/stats/summary", statistics, suffix="summary")
+    app.add_route("/api/v1/stats/timeseries", statistics, suffix="timeseries")
+    app.add_route("/api/v1/stats/proxies/{proxy_id:int}", statistics, suffix="proxy")
     return app

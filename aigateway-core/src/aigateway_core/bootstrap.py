@@ -19,9 +19,11 @@ from aigateway_core.administration import Administration
 from aigateway_core.administration.accounts import AccountAdministration
 from aigateway_core.administration.providers import ProviderAdministration
 from aigateway_core.administration.proxies import ProxyAdministration
+from aigateway_core.administration.statistics import StatisticsAdministration
 from aigateway_core.app import Lifespan, create_app
 from aigateway_core.assembly import Assembly as Assembly
 from aigateway_core.assembly import assemble as assemble
+from aigateway_core.bookkeeping import Bookkeeping
 from aigateway_core.catalogue import Catalogue
 from aigateway_core.checkup import Checkup
 from aigateway_core.credentials import Credentials, secrets_of
@@ -34,7 +36,7 @@ from aigateway_core.gateway import Gateway
 from aigateway_core.live import LiveSnapshot, outbound_proxies
 from aigateway_core.logins import Logins
 from aigateway_core.proxy_pool import ProxyPool
-from aigateway_core.recording import Recorder, RecorderLimits
+from aigateway_core.readiness import Readiness
 from aigateway_core.renewal import Renewals
 from aigateway_core.routing import Router
 from aigateway_core.secret import Secret
@@ -119,21 +121,15 @@ class House:
             max_failures=settings.proxy.max_failures, retry_interval=settings.proxy.health_check_interval or 60.0
         )
         self._egress = Egress(self._transports, self._snapshot, self._pool, self._health)
-        self._recorder = Recorder(
-            assembly.sinks,
-            RecorderLimits(
-                queue_size=settings.recording.queue_size,
-                flush_interval=settings.recording.flush_interval,
-                batch_size=settings.recording.batch_size,
-            ),
-        )
+        self._books = Bookkeeping(assembly, self._state, self._snapshot)
+        self._readiness = Readiness(lambda: self._snapshot.value.version, self._state, assembly.ledger)
         router = Router(assembly.providers)
         gateway = Gateway(
             router=router,
             selector=AccountSelector(self._snapshot, self._state),
             egress=self._egress,
             credentials=self._credentials,
-            recorder=self._recorder,
+            recorder=self._books.recorder,
             limits=limits(settings.upstream),
             max_attempts=settings.upstream.max_attempts,
         )
@@ -142,6 +138,8 @@ class House:
             access(settings, self._snapshot, key_ring(settings)),
             Catalogue(router, self._snapshot),
             self.administration,
+            self._readiness,
+            self._books.metrics,
             Lifespan(self.start, self.stop),
         )
 
@@ -149,7 +147,7 @@ class House:
         """Open the storage and begin to record; the snapshot is loaded before the first request."""
         assembly = self._assembly
         async with AsyncExitStack() as opened:
-            storage = assembly.ledger.books = await opened.enter_async_context(await open_storage(assembly.settings))
+            storage = await opened.enter_async_context(await open_storage(assembly.settings))
             await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
             opened.push_async_callback(self._state.aclose)
             await self._state.start()
@@ -173,8 +171,9 @@ class House:
             self._administration = _administration(
                 storage, assembly, self._egress, self._destinations, renewals, live.notice, self._state
             )
-            self._recorder.start()
-            opened.push_async_callback(self._recorder.aclose)
+            self._books.start(storage)
+            opened.push_async_callback(self._books.aclose)
+            self._readiness.snapshots = live
             self._opened = opened.pop_all()
 
     def _renewals(self, storage: Storage) -> Renewals:
@@ -197,6 +196,7 @@ class House:
 
     async def stop(self) -> None:
         """Write what is left, then let go of everything in the reverse order, whatever of it fails."""
+        self._readiness.stopping = True
         await self._opened.aclose()
 
     def administration(self) -> Administration:
@@ -332,6 +332,7 @@ def _administration(
         ),
         providers=ProviderAdministration(assembly.providers),
         proxies=ProxyAdministration(storage.proxies, storage.bindings, storage.accounts, pooled, destinations, changed),
+        statistics=StatisticsAdministration(storage.calls, storage.statistics, storage.proxies, state),
         logins=Logins(
             storage.logins, storage.accounts, storage.bindings, assembly.providers, egress, destinations, changed
         ),

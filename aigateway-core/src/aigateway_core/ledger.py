@@ -1,7 +1,8 @@
-"""The store behind the database sink: call records as rows, and the use that they make of accounts and keys."""
+"""The store behind the database sink: call records as rows, and on disk while there is no database to write to."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -10,15 +11,24 @@ from typing import Protocol
 
 from aigateway_core.errors import UnavailableError
 from aigateway_core.records import CallRecord
+from aigateway_core.spool import Spool
 
 log = logging.getLogger(__name__)
+
+_PATIENCE = 3.0
+"""Seconds that a batch waits for the database before it goes to disk."""
+
+_PAUSES = (0.25, 0.5, 1.0, 2.0)
+"""Seconds between tries while the database is away; the last one repeats."""
+
+_AT_ONCE = 500
 
 
 class Calls(Protocol):
     """Where records are kept."""
 
-    async def insert_many(self, records: Sequence[CallRecord]) -> None:
-        """Keep these, all or none; one that is there already stays as it is."""
+    async def insert_many(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
+        """Keep these, all or none, and return the new ones; one that is there already stays as it is."""
 
 
 class AccountUse(Protocol):
@@ -52,25 +62,142 @@ class Books(Protocol):
 
 
 class CallLedger:
-    """Writes to whatever storage is open: the sink is made before the storage is."""
+    """Writes to whatever storage is open: the sink is made before the storage is.
+
+    What the database does not take goes into the spool, and from there into the database, in its order, once that is
+    back: :attr:`spooling` meanwhile. A record may be offered to the database twice, and is stored and counted once.
+    ``dropped`` counts records that nothing could keep.
+    """
 
     def __init__(self) -> None:
         self.books: Books | None = None
+        self.dropped = 0
+        self.spooling = False
+        self.spool_bytes = 0
+        self._spool: Spool | None = None
+        self._spooled = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self, books: Books, spool: Spool | None = None) -> None:
+        """Write to this storage from now on, beginning with what an earlier process left in the spool."""
+        self.books, self._spool = books, spool
+        if spool is not None:
+            self._spooled.set()
+            self._task = asyncio.create_task(self._replay_always(spool), name="spool")
+
+    async def aclose(self) -> None:
+        """Stop; what is in the spool stays there."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._spool is not None:
+            await asyncio.to_thread(self._spool.close)
 
     async def insert_many(self, records: Sequence[CallRecord]) -> None:
-        """Keep these records. Raises :class:`UnavailableError` when there is no database to write to."""
+        """Keep these records, in the database or on disk.
+
+        Raises :class:`UnavailableError` when there is no database and no spool, :class:`OSError` when the disk does not
+        take them either.
+        """
+        if self._spool is None:
+            await self._keep(records)
+            return
+        if not self.spooling:
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    await self._keep(records)
+            except (UnavailableError, TimeoutError):
+                await self._put(records, self._spool)
+                log.warning("the database takes no call records, they wait in %s", self._spool.path)
+            return
+        await self._put(records, self._spool)
+
+    # -- to disk, and back
+
+    async def _put(self, records: Sequence[CallRecord], spool: Spool) -> None:
+        async with self._turn:
+            gone = await asyncio.to_thread(spool.put, records)
+            self.spool_bytes = await asyncio.to_thread(spool.bytes)
+            self.spooling = True
+        self._spooled.set()
+        if gone:
+            self.dropped += gone
+            log.warning("%s is full, the %d oldest call records are dropped", spool.path, gone)
+
+    async def _replay_always(self, spool: Spool) -> None:
+        while True:
+            await self._spooled.wait()
+            self._spooled.clear()
+            tries = count = 0
+            while True:
+                try:
+                    if not (written := await self._replay(spool)):
+                        break
+                    count, tries = count + written, 0
+                except Exception as error:  # noqa: BLE001 - without this task nothing would come back for good
+                    # That the database is away is said already, and anything else need not be said at every try.
+                    if not isinstance(error, UnavailableError) and tries == 0:
+                        log.warning("what waits in %s cannot be written: %s", spool.path, error)
+                    await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+                    tries += 1
+            if count:
+                log.warning("the database takes call records again: %d that had waited are written", count)
+
+    async def _replay(self, spool: Spool) -> int:
+        """Write the oldest that wait, and return their number; 0 when none waits any more."""
+        async with self._turn:
+            waiting = await asyncio.to_thread(spool.peek, _AT_ONCE)
+            self.spooling = bool(waiting)
+            self.spool_bytes = await asyncio.to_thread(spool.bytes)
+        records = [each.record for each in waiting if each.record is not None]
+        if records:
+            await self._keep(records)
+        self.dropped += len(waiting) - len(records)
+        if waiting:
+            await asyncio.to_thread(spool.remove, waiting)
+        return len(waiting)
+
+    # -- to the database
+
+    async def _keep(self, records: Sequence[CallRecord]) -> None:
         if self.books is None:
             raise UnavailableError("the storage is not open")
-        await self.books.calls.insert_many(records)
+        fresh = await self._insert(self.books.calls, records)
         try:
-            await self._note_use(self.books, records)
+            await self._note_use(self.books, fresh)
         except UnavailableError as error:
-            # The rows are what counts; writing the batch again for the sake of a hint could count it twice.
+            # The rows are what counts; writing the batch again for the sake of a hint would not count it either.
             log.warning("the use of accounts was not noted: %s", error.message)
+
+    async def _insert(self, calls: Calls, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
+        """Insert the batch; when it is refused because of some of its records, the others all the same."""
+        try:
+            return await calls.insert_many(records)
+        except UnavailableError:
+            raise
+        except Exception as error:
+            kept: list[Sequence[CallRecord]] = []
+            refused = 0
+            for record in records if len(records) > 1 else ():
+                try:
+                    kept.append(await calls.insert_many([record]))
+                except UnavailableError:
+                    raise
+                except Exception:  # noqa: BLE001 - said below
+                    refused += 1
+            if not kept:
+                # It is not because of a record that all of them are refused.
+                raise
+            self.dropped += refused
+            log.error("%d call records are lost: the database refuses them: %s", refused, type(error).__name__)
+            return [record for each in kept for record in each]
 
     @staticmethod
     async def _note_use(books: Books, records: Sequence[CallRecord]) -> None:
         """An attempt is a use, whatever came of it."""
+        if not records:
+            return
         latest = max(record.created_at for record in records)
         used = Counter(attempt.account_id for record in records for attempt in record.attempts)
         stored = {account: count for account, count in used.items() if not account.startswith("config:")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -58,6 +59,7 @@ class LiveSnapshot:
         self._failing = False
         self._revisions: Mapping[str, datetime] = {}
         self._hinted = asyncio.Event()
+        self._confirmed = time.monotonic()
         state.on_announcement(self._hear)
 
     async def start(self) -> None:
@@ -70,6 +72,11 @@ class LiveSnapshot:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the database last said that the snapshot is still true."""
+        return time.monotonic() - self._confirmed
 
     async def reload(self) -> None:
         """Make the snapshot what is stored now. Raises :class:`UnavailableError`; the old one stands then."""
@@ -86,6 +93,7 @@ class LiveSnapshot:
                 proxies=outbound_proxies(rows),
             )
             self._current.value = after
+            self._confirmed = time.monotonic()
             self._settle(before, after)
 
     async def notice(self) -> None:
@@ -111,6 +119,7 @@ class LiveSnapshot:
             try:
                 if await self._store.version() != self._current.value.version:
                     await self.reload()
+                self._confirmed = time.monotonic()
             except Exception as error:  # noqa: BLE001 - without the watch a revoked key would open the door for ever
                 self._tell(error)
             else:

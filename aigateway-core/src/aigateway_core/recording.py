@@ -55,6 +55,11 @@ class Recorder:
         """Records lost so far, over all sinks."""
         return sum(lane.dropped for lane in self._lanes)
 
+    @property
+    def waiting(self) -> int:
+        """Records that wait now, in the longest queue."""
+        return max((lane.waiting for lane in self._lanes), default=0)
+
     def put(self, record: CallRecord) -> None:
         """Take in one record."""
         for lane in self._lanes:
@@ -84,6 +89,10 @@ class _Lane:
         self._closing = False
         self._dropped_before = 0
         self.dropped = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
 
     def put(self, record: CallRecord) -> None:
         if len(self._queue) >= self._limits.queue_size:

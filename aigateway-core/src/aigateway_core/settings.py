@@ -157,11 +157,17 @@ class SecuritySettings:
 
 @attrs.frozen(kw_only=True)
 class RecordingSettings:
-    """The queue between the request path and the stats sinks."""
+    """The queue between the request path and the stats sinks, and how long what came through it is kept.
+
+    ``spool_folder`` is where records wait while the database is away; without it, the folder of ``database.path``.
+    """
 
     queue_size: Count = 10_000
     flush_interval: Seconds = 0.25
     batch_size: Count = 500
+    spool_folder: Path | None = None
+    spool_max_bytes: Annotated[int, Range(at_least=1 << 20)] = 256 << 20
+    retention_days: Annotated[int, Range(at_least=0, at_most=36_500)] = 0
 
 
 @attrs.frozen(kw_only=True)

@@ -11,10 +11,11 @@ import attrs
 from aigateway_core.administration.accounts import AccountAdministration, AccountQuery
 from aigateway_core.administration.providers import ProviderAdministration
 from aigateway_core.administration.proxies import ProxyAdministration, ProxyQuery
+from aigateway_core.administration.statistics import Dimension, Span, StatisticsAdministration
 from aigateway_core.checkup import Checkup
 from aigateway_core.logins import Logins
 
-__all__ = ["AccountQuery", "Administration", "ProxyQuery"]
+__all__ = ["AccountQuery", "Administration", "Dimension", "ProxyQuery", "Span"]
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -24,5 +25,6 @@ class Administration:
     accounts: AccountAdministration
     providers: ProviderAdministration
     proxies: ProxyAdministration
+    statistics: StatisticsAdministration
     logins: Logins
     checkup: Checkup

@@ -147,6 +147,10 @@ class State(Protocol):
 
     # -- its own life
 
+    @property
+    def connected(self) -> bool | None:
+        """Whether the store that workers share answers now; None where there is none."""
+
     async def start(self) -> None:
         """Begin to share. Never raises because the store is away."""
 

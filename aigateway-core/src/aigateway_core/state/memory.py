@@ -161,6 +161,11 @@ class MemoryState:
         if held is not None and held[0] == lease.token:
             del self._leases[lease.name]
 
+    @property
+    def connected(self) -> bool | None:
+        """Nobody else is there."""
+        return None
+
     # -- the day's counters
 
     def count(self, proxy_id: int, *, failed: bool) -> None:

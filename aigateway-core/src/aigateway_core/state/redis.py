@@ -244,6 +244,11 @@ class RedisState:
 
     # -- its own life
 
+    @property
+    def connected(self) -> bool | None:
+        """Whether Redis answered the last time."""
+        return self._link.up
+
     async def start(self) -> None:
         """Begin to listen and to write, whether Redis is there or not."""
         if await self._link.probe("SET", self._keys.probe, 1, "EX", 60):

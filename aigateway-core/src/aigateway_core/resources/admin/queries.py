@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import falcon
 from falcon.asgi import Request, Response
 
@@ -45,6 +47,19 @@ def boolean(req: Request, name: str) -> bool | None:
     if said not in {None, "true", "false"}:
         raise InvalidRequestError("expected true or false", path=name)
     return None if said is None else said == "true"
+
+
+def time(req: Request, name: str) -> datetime | None:
+    """A moment as RFC 3339 has it, None when nothing was said. Raises :class:`InvalidRequestError`."""
+    said = req.get_param(name)
+    if said is None:
+        return None
+    try:
+        # A plus that was not escaped has become a space.
+        moment = datetime.fromisoformat(said.replace(" ", "+"))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidRequestError("expected a time like 2026-05-04T12:00:00Z", path=name) from None
 
 
 def choice(req: Request, name: str, *choices: str) -> str | None:

@@ -1,0 +1,91 @@
+"""Everything that happens with call records once they are made: sinks, the spool, counters, and what is too old."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from aigateway_core.assembly import Assembly
+from aigateway_core.metrics import Gauges, Metrics
+from aigateway_core.recording import Recorder, RecorderLimits
+from aigateway_core.records import CallRecord
+from aigateway_core.retention import Retention
+from aigateway_core.settings import Settings
+from aigateway_core.snapshot import CurrentSnapshot
+from aigateway_core.spool import Spool
+from aigateway_core.state import EVERY_MODEL, State
+from aigateway_core.storage import Storage
+
+
+class DailyCounts:
+    """A stats sink for what each outbound proxy carried today, in the state that workers share."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def write(self, records: Sequence[CallRecord]) -> None:
+        """Count every attempt that went by a proxy; that a client left is nobody's failure."""
+        for attempt in (attempt for record in records for attempt in record.attempts):
+            if attempt.proxy_id is not None:
+                self._state.count(attempt.proxy_id, failed=attempt.error_kind not in {None, "client_gone"})
+
+    async def aclose(self) -> None:
+        """The state belongs to whoever opened it."""
+
+
+class Bookkeeping:
+    """The recorder with all its sinks, from the start of the gateway to its end."""
+
+    def __init__(self, assembly: Assembly, state: State, snapshot: CurrentSnapshot) -> None:
+        settings = assembly.settings.recording
+        self._assembly = assembly
+        self._state = state
+        self._snapshot = snapshot
+        self._retention: Retention | None = None
+        self.ledger = assembly.ledger
+        self.metrics = Metrics(self._gauges)
+        self.recorder = Recorder(
+            [*assembly.sinks, DailyCounts(state), self.metrics],
+            RecorderLimits(
+                queue_size=settings.queue_size, flush_interval=settings.flush_interval, batch_size=settings.batch_size
+            ),
+        )
+
+    def start(self, storage: Storage) -> None:
+        """Begin to write, and with what an earlier process left on disk."""
+        settings = self._assembly.settings
+        self.ledger.open(storage, Spool(spool_path(settings), settings.recording.spool_max_bytes))
+        self.recorder.start()
+        self._retention = Retention(storage.calls, self._state, days=settings.recording.retention_days)
+        self._retention.start()
+
+    async def aclose(self) -> None:
+        """Write what is left, into the database or onto the disk, and stop."""
+        if self._retention is not None:
+            await self._retention.aclose()
+        await self.recorder.aclose()
+        await self.ledger.aclose()
+
+    def _gauges(self) -> Gauges:
+        snapshot = self._snapshot.value
+        resting = self._state.resting(EVERY_MODEL)
+        cooling = Counter(account.provider_id for account in snapshot.by_id.values() if account.id in resting)
+        health = Counter(proxy.health_status if proxy.is_active else "off" for proxy in snapshot.proxies.values())
+        return {
+            "queue_length": self.recorder.waiting,
+            "records_dropped": self.recorder.dropped + self.ledger.dropped,
+            "spool_bytes": self.ledger.spool_bytes,
+            "accounts_cooling": {name: cooling[name] for name in snapshot.accounts},
+            "outbound_proxies": {name: health[name] for name in ("healthy", "degraded", "down", "off")},
+        }
+
+
+def spool_path(settings: Settings) -> Path:
+    """The file that belongs to this database and to no other."""
+    database, folder = settings.database, settings.recording.spool_folder
+    if database.engine == "sqlite":
+        return (folder or database.path.parent) / f"{database.path.name}.spool"
+    place = f"{database.host}:{database.port}/{database.database}"
+    return (folder or database.path.parent) / f"calls-{hashlib.sha256(place.encode()).hexdigest()[:12]}.spool"

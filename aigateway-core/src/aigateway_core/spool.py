@@ -1,0 +1,148 @@
+"""Call records on disk while the database is away: a small SQLite file, in which order, cuts and sharing are settled.
+
+Several processes may use the same file. What is taken out is deleted only once it has been kept elsewhere, so that a
+record may come out twice; its id tells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from aigateway_core.records import Attempt, CallRecord
+
+log = logging.getLogger(__name__)
+
+_FIELDS = frozenset(field.name for field in attrs.fields(CallRecord))
+_ATTEMPT_FIELDS = frozenset(field.name for field in attrs.fields(Attempt))
+_TABLE = "CREATE TABLE IF NOT EXISTS spool (seq INTEGER PRIMARY KEY AUTOINCREMENT, record TEXT NOT NULL)"
+_TOO_FULL = 200
+"""How many of the oldest records go at a time when there is no room."""
+
+
+@attrs.frozen
+class Waiting:
+    """A record that waits, and its place; ``record`` is None when nobody can read it any more."""
+
+    place: int
+    record: CallRecord | None
+
+
+class Spool:
+    """A bounded queue in a file. Its methods block, and may raise :class:`OSError` when the disk does not take it."""
+
+    def __init__(self, path: Path, most_bytes: int) -> None:
+        self.path = path
+        self._most_bytes = most_bytes
+        self._connection: sqlite3.Connection | None = None
+        self._lock = threading.Lock()
+
+    def put(self, records: Sequence[CallRecord]) -> int:
+        """Append these, all or none. Returns how many of the oldest were dropped to make room."""
+        rows = [(json.dumps(attrs.asdict(record), default=datetime.isoformat),) for record in records]
+        with self._open() as connection, connection:
+            connection.executemany("INSERT INTO spool (record) VALUES (?)", rows)
+            dropped = 0
+            while self._bytes(connection) > self._most_bytes and (gone := _drop(connection)):
+                dropped += gone
+            return dropped
+
+    def peek(self, most: int) -> Sequence[Waiting]:
+        """The oldest records that wait; they go on waiting."""
+        if not self.path.exists():
+            return ()
+        with self._open() as connection:
+            rows = connection.execute("SELECT seq, record FROM spool ORDER BY seq LIMIT ?", (most,)).fetchall()
+        return [Waiting(place, _read(text)) for place, text in rows]
+
+    def remove(self, waiting: Sequence[Waiting]) -> None:
+        """Forget these: they are kept elsewhere."""
+        with self._open() as connection, connection:
+            connection.executemany("DELETE FROM spool WHERE seq = ?", [(each.place,) for each in waiting])
+
+    def bytes(self) -> int:
+        """How much room the waiting records take."""
+        if not self.path.exists():
+            return 0
+        with self._open() as connection:
+            return self._bytes(connection) if connection.execute("SELECT 1 FROM spool LIMIT 1").fetchone() else 0
+
+    def close(self) -> None:
+        """Let go of the file; the next use opens it again."""
+        with self._lock:
+            self._disconnect()
+
+    def _bytes(self, connection: sqlite3.Connection) -> int:
+        pages, free, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """The file, made if it is not there. One that is damaged is set aside, and an empty one takes its place."""
+        with self._lock:
+            try:
+                yield self._connect()
+            except sqlite3.OperationalError as error:
+                # Full, read-only, locked by somebody for long: it may be better the next time.
+                self._disconnect()
+                raise OSError(f"the file {self.path} cannot be used: {error}") from error
+            except sqlite3.DatabaseError as error:
+                self._set_aside()
+                raise OSError(f"the file {self.path} was damaged: {error}") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            self._connection = sqlite3.connect(self.path, timeout=5.0, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(_TABLE)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _set_aside(self) -> None:
+        self._disconnect()
+        aside = self.path.with_name(f"{self.path.name}.damaged")
+        log.error("the file %s is damaged; it is kept as %s, and what waited in it is not written", self.path, aside)
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
+
+
+def _drop(connection: sqlite3.Connection) -> int:
+    oldest = "DELETE FROM spool WHERE seq IN (SELECT seq FROM spool ORDER BY seq LIMIT ?)"
+    return connection.execute(oldest, (_TOO_FULL,)).rowcount
+
+
+def _read(text: str) -> CallRecord | None:
+    """The record; fields that this version does not know are left out."""
+    try:
+        said: dict[str, Any] = {name: value for name, value in json.loads(text).items() if name in _FIELDS}
+        said["created_at"] = datetime.fromisoformat(said["created_at"])
+        said["attempts"] = tuple(
+            Attempt(**{name: value for name, value in each.items() if name in _ATTEMPT_FIELDS})
+            for each in said["attempts"]
+        )
+        return CallRecord(**said)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
