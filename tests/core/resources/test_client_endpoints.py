@@ -112,6 +112,15 @@ async def test_an_unknown_model_is_a_404_in_the_clients_dialect_with_the_install
         assert "acme, config-only" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/embeddings"])
+async def test_an_error_has_the_shape_of_its_endpoint_whatever_header_a_middleman_adds(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    answer = await client.post(path, json={}, headers={"anthropic-version": "2023-06-01"})
+    assert answer.status_code == 400
+    assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
+
+
 async def test_errors_carry_the_request_id(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/messages", json={**CHAT, "model": "nobody", "max_tokens": 5})
     assert answer.json()["request_id"] == "req-test"

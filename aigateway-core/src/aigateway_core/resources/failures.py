@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 _GEMINI_METHOD = re.compile(r"/v1/(?:models|tunedModels)/.+:[A-Za-z]*(?:Content|Contents|Tokens)")
 """Gemini's stable version shares its path with the models of OpenAI; what it does stands behind a colon."""
 
+_OPENAI = ("/v1/chat/completions", "/v1/embeddings")
+
 _ADMIN_STATUS: Mapping[ErrorKind, int] = {
     ErrorKind.INVALID_REQUEST: 400,
     ErrorKind.UNSUPPORTED: 400,
@@ -85,10 +87,11 @@ class Failures:
             return encode_admin_error
         if req.path.startswith("/v1beta/") or _GEMINI_METHOD.fullmatch(req.path) or _lists_for_gemini(req):
             return self._gemini.encode_error
-        if req.path.startswith("/v1/messages") or req.get_header("anthropic-version"):
-            return self._anthropic.encode_error
-        dialect = self._responses if req.path.startswith("/v1/responses") else self._openai
-        return dialect.encode_error
+        if req.path.startswith("/v1/responses"):
+            return self._responses.encode_error
+        # Where the path does not tell the API, the header of Anthropic's clients does.
+        of_anthropic = req.path.startswith("/v1/messages") or req.get_header("anthropic-version")
+        return (self._anthropic if of_anthropic and not req.path.startswith(_OPENAI) else self._openai).encode_error
 
 
 def _lists_for_gemini(req: Request) -> bool:
