@@ -455,6 +455,8 @@ def test_case_147_a_stream_without_alt_sse_is_one_json_array() -> None:
     assert b"},\n{" in stream
     elements = orjson.loads(stream)
     assert elements[1:] == chunks_of(encoded(GEMINI, events))
+    # Clients take the first candidate of every element without asking.
+    assert [element["candidates"][0]["content"]["parts"][0]["text"] for element in elements] == ["", "hel", "lo", ""]
 
 
 def test_case_147_an_error_is_the_last_element() -> None:

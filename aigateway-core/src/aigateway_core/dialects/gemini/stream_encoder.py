@@ -132,7 +132,10 @@ class GeminiStreamEncoder(StreamEncoder):
     def _begin(self, start: StreamStart) -> bytes:
         """In an array a first chunk goes at once, so that an error, whenever it comes, is not the first element."""
         self._shared = {"modelVersion": self._request.model, "responseId": response_id(start.id, self._request)}
-        return self._frames.add(dumps(self._shared)) if self._framing == "array" else b""
+        if self._framing != "array":
+            return b""
+        nothing = {"content": {"parts": [{"text": ""}], "role": "model"}, "index": 0}
+        return self._frames.add(dumps({"candidates": [nothing], **self._shared}))
 
     def _receive(self, event: StreamEvent) -> None:
         match event:
