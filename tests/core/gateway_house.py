@@ -23,6 +23,7 @@ from aigateway_core.egress.health import ProxyHealthBook
 from aigateway_core.engine import Transports
 from aigateway_core.events import StreamEvent, StreamFinish, StreamStart, TextDelta, UsageUpdate
 from aigateway_core.gateway import Gateway, Incoming, StreamAnswer, WholeAnswer
+from aigateway_core.key_limits import KeyLimits
 from aigateway_core.model import ChatRequest, ChatResponse, ModelInfo, TextPart, Usage
 from aigateway_core.plugin import (
     AnthropicCompatibleConfig,
@@ -213,6 +214,7 @@ class House:
             egress=egress or OneWay(script),
             credentials=Credentials(),
             recorder=self.recorder,
+            key_limits=KeyLimits(self.state),
             limits=Limits(),
             max_attempts=max_attempts,
         )

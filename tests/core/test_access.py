@@ -8,6 +8,7 @@ import pytest
 
 from aigateway_core.access import Access, ClientAuth, Role
 from aigateway_core.errors import ForbiddenError, UnauthorizedError
+from aigateway_core.records import Caller
 from aigateway_core.secret import Secret
 from aigateway_core.snapshot import CurrentSnapshot, KeyEntry, Snapshot
 
@@ -18,8 +19,8 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def entry(key: str, role: str) -> KeyEntry:
-    return KeyEntry(id=key.split("_")[1], hash=digest(key), role=role)
+def entry(key: str, role: Role) -> KeyEntry:
+    return KeyEntry(hash=digest(key), caller=Caller(id=key.split("_")[1], role=role))
 
 
 def access(
@@ -30,7 +31,11 @@ def access(
     fixed: dict[Role, Secret] | None = None,
 ) -> Access:
     snapshot = CurrentSnapshot()
-    snapshot.value = Snapshot(version=1, keys={key.id: key for key in stored})
+    snapshot.value = Snapshot(
+        version=1,
+        keys={key.caller.id: key for key in stored},
+        client_keys_exist=any(key.caller.role == "client" for key in stored),
+    )
     return Access(
         snapshot,
         verify=lambda key, stored_hash: digest(key) == stored_hash,

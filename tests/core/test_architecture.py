@@ -58,6 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "routing": WORDS | {"snapshot"},
     "affinity": WORDS,
     "accounts": WORDS | {"affinity", "routing", "snapshot", "state"},
+    "key_limits": WORDS | {"state"},
     "egress": WORDS | {"engine", "upstream", "snapshot"},
     "renewal": WORDS | {"snapshot", "storage.rows", "structuring", "plugin", "upstream"},
     "credentials": WORDS | {"renewal", "snapshot", "plugin"},
@@ -69,7 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "operations": WORDS | {"dialects", "routing", "exchange", "translation", "counting"},
     "gateway": WORDS
     | {"dialects", "routing", "affinity", "accounts", "egress", "credentials", "upstream", "recording", "exchange"}
-    | {"operations", "snapshot"},
+    | {"operations", "snapshot", "key_limits"},
     # Beside the path.
     "access": WORDS | {"snapshot"},
     "catalogue": WORDS | {"routing", "snapshot"},
@@ -83,11 +84,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "logins": WORDS | {"addresses", "renewal", "snapshot", "storage.rows", "structuring", "plugin"},
     "checkup": WORDS | {"credentials", "renewal", "snapshot", "storage.rows", "structuring", "upstream"},
     "administration": WORDS
-    | {"logins", "checkup", "addresses", "assignment", "converter", "snapshot", "state", "storage.rows"}
+    | {"logins", "checkup", "addresses", "assignment", "converter", "routing", "snapshot", "state", "storage.rows"}
     | {"structuring", "plugin"},
     # What happens with call records, from the start to the end: it puts together the parts that do it.
     "bookkeeping": WORDS
     | {"assembly", "ledger", "metrics", "recording", "retention", "settings", "snapshot", "spool", "state", "storage"},
+    "office": WORDS
+    | {"administration", "assembly", "logins", "checkup", "addresses", "egress", "renewal", "state", "storage"},
     # HTTP.
     "openapi": {"jsontext"},
     "resources": WORDS

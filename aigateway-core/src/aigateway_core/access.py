@@ -32,7 +32,7 @@ page's own name has been bent to this machine (DNS rebinding), anything at all (
 
 
 def clients_need_a_key(client_auth: ClientAuth, *, loopback: bool, has_keys: bool) -> bool:
-    """The rule of ``server.client_auth``: ``auto`` asks for no key only on loopback, and while none exists."""
+    """The rule of ``server.client_auth``: ``auto`` asks for no key only on loopback, and until one was made."""
     if client_auth == "auto":
         return not loopback or has_keys
     return client_auth == "required"
@@ -68,7 +68,7 @@ class Access:
     @property
     def clients_need_a_key(self) -> bool:
         """Whether client endpoints ask for a key now."""
-        has_keys = "client" in self._fixed or self._snapshot.value.has_client_keys
+        has_keys = "client" in self._fixed or self._snapshot.value.client_keys_exist
         return clients_need_a_key(self._client_auth, loopback=self._loopback, has_keys=has_keys)
 
     def admit(
@@ -119,7 +119,7 @@ class Access:
             if role == "admin":
                 return None
         entry = self._snapshot.value.keys.get(self._key_id(key))
-        if entry is None or entry.role != role or not self._verify(key, entry.hash):
+        if entry is None or entry.caller.role != role or not self._verify(key, entry.hash):
             return None
         expired = entry.expires_at is not None and entry.expires_at <= datetime.now(UTC)
-        return None if expired else Caller(id=entry.id, role=role)
+        return None if expired else entry.caller

@@ -18,6 +18,8 @@ from aigateway_core.gateway import Gateway
 from aigateway_core.metrics import Metrics
 from aigateway_core.readiness import Readiness
 from aigateway_core.resources.admin.accounts import AccountResource
+from aigateway_core.resources.admin.keys import KeyResource
+from aigateway_core.resources.admin.mappings import MappingResource
 from aigateway_core.resources.admin.oauth import CallbackResource, LoginResource
 from aigateway_core.resources.admin.providers import ProviderResource
 from aigateway_core.resources.admin.proxies import ProxyResource
@@ -88,6 +90,11 @@ def create_app(
     app.add_route("/api/v1/oauth/{provider_id}/start", logins, suffix="start")
     app.add_route("/api/v1/oauth/{provider_id}/complete", logins, suffix="complete")
     app.add_route("/api/v1/oauth/callback", CallbackResource(access, administration))
+    keys, mappings = KeyResource(access, administration), MappingResource(access, administration)
+    app.add_route("/api/v1/keys", keys)
+    app.add_route("/api/v1/keys/{key_id}", keys, suffix="one")
+    app.add_route("/api/v1/model-mappings", mappings)
+    app.add_route("/api/v1/model-mappings/{alias:path}", mappings, suffix="one")
     app.add_route("/api/v1/proxies", proxies)
     app.add_route("/api/v1/proxies/{proxy_id:int}", proxies, suffix="one")
     app.add_route("/api/v1/proxies/assignments", proxies, suffix="assignments")

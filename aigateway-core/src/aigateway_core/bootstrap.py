@@ -7,7 +7,7 @@ database and brings its tables up to date, :class:`House` is the running gateway
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import attrs
@@ -16,16 +16,11 @@ from aigateway_core.access import Access, Role, clients_need_a_key
 from aigateway_core.accounts import AccountSelector
 from aigateway_core.addresses import Destinations, password_in
 from aigateway_core.administration import Administration
-from aigateway_core.administration.accounts import AccountAdministration
-from aigateway_core.administration.providers import ProviderAdministration
-from aigateway_core.administration.proxies import ProxyAdministration
-from aigateway_core.administration.statistics import StatisticsAdministration
 from aigateway_core.app import Lifespan, create_app
 from aigateway_core.assembly import Assembly as Assembly
 from aigateway_core.assembly import assemble as assemble
 from aigateway_core.bookkeeping import Bookkeeping
 from aigateway_core.catalogue import Catalogue
-from aigateway_core.checkup import Checkup
 from aigateway_core.credentials import Credentials, secrets_of
 from aigateway_core.egress import Egress
 from aigateway_core.egress.health import ProxyHealthBook
@@ -33,8 +28,9 @@ from aigateway_core.egress.upkeep import ProxyUpkeep, origins
 from aigateway_core.engine import Transports
 from aigateway_core.errors import ConfigurationError, UnavailableError
 from aigateway_core.gateway import Gateway
+from aigateway_core.key_limits import KeyLimits
 from aigateway_core.live import LiveSnapshot, outbound_proxies
-from aigateway_core.logins import Logins
+from aigateway_core.office import office
 from aigateway_core.proxy_pool import ProxyPool
 from aigateway_core.readiness import Readiness
 from aigateway_core.renewal import Renewals
@@ -123,13 +119,14 @@ class House:
         self._egress = Egress(self._transports, self._snapshot, self._pool, self._health)
         self._books = Bookkeeping(assembly, self._state, self._snapshot)
         self._readiness = Readiness(lambda: self._snapshot.value.version, self._state, assembly.ledger)
-        router = Router(assembly.providers)
+        router = Router(assembly.providers, self._snapshot)
         gateway = Gateway(
             router=router,
             selector=AccountSelector(self._snapshot, self._state),
             egress=self._egress,
             credentials=self._credentials,
             recorder=self._books.recorder,
+            key_limits=KeyLimits(self._state),
             limits=limits(settings.upstream),
             max_attempts=settings.upstream.max_attempts,
         )
@@ -168,7 +165,7 @@ class House:
             upkeep = self._upkeep()
             upkeep.start()
             opened.push_async_callback(upkeep.aclose)
-            self._administration = _administration(
+            self._administration = office(
                 storage, assembly, self._egress, self._destinations, renewals, live.notice, self._state
             )
             self._books.start(storage)
@@ -261,7 +258,7 @@ async def first_look(assembly: Assembly) -> FirstLook:
     async with await open_storage(settings) as storage:
         await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
         rows = await storage.load_snapshot()
-        has_client_keys = settings.keys.client is not None or any(key.role == "client" for key in rows.keys)
+        has_client_keys = settings.keys.client is not None or rows.client_keys_exist
         _refuse_open_door(settings, has_client_keys=has_client_keys)
         made = None if settings.keys.admin else await storage.keys.create_first("admin", "first start", SYSTEM)
     stored = (
@@ -303,7 +300,7 @@ async def administration(assembly: Assembly) -> AsyncIterator[Administration]:
                 SealedTokens(MemoryState(), key_ring(assembly.settings)),
             )
             renewals = Renewals(storage.accounts, storage.tokens, egress, cache)
-            yield _administration(storage, assembly, egress, destinations, renewals)
+            yield office(storage, assembly, egress, destinations, renewals)
             await renewals.aclose()
 
 
@@ -313,31 +310,6 @@ async def _egress_of(storage: Storage, transports: Transports) -> Egress:
     snapshot.value = Snapshot(proxies=outbound_proxies(await storage.load_snapshot()))
     pool.open(storage)
     return Egress(transports, snapshot, pool, ProxyHealthBook())
-
-
-def _administration(
-    storage: Storage,
-    assembly: Assembly,
-    egress: Egress,
-    destinations: Destinations,
-    renewals: Renewals,
-    changed: Callable[[], Awaitable[None]] | None = None,
-    state: State | None = None,
-) -> Administration:
-    """What changes this storage. ``changed`` and ``state`` are a running gateway's own."""
-    pooled = [account.id for account in assembly.accounts if account.egress == "pool"]
-    return Administration(
-        accounts=AccountAdministration(
-            storage.accounts, storage.bindings, assembly.providers, assembly.accounts, destinations, changed, state
-        ),
-        providers=ProviderAdministration(assembly.providers),
-        proxies=ProxyAdministration(storage.proxies, storage.bindings, storage.accounts, pooled, destinations, changed),
-        statistics=StatisticsAdministration(storage.calls, storage.statistics, storage.proxies, state),
-        logins=Logins(
-            storage.logins, storage.accounts, storage.bindings, assembly.providers, egress, destinations, changed
-        ),
-        checkup=Checkup(storage.accounts, assembly.providers, assembly.accounts, renewals, egress),
-    )
 
 
 async def reset_admin_key(settings: Settings) -> Secret:

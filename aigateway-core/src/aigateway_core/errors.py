@@ -206,6 +206,10 @@ class ConflictError(ClientError):
     kind = ErrorKind.CONFLICT
 
 
+class StaleChangeError(ConflictError):
+    """What is to be changed is no longer what the caller has read (``If-Match``)."""
+
+
 class RequestTooLargeError(ClientError):
     """The body is over the cap (``server.max_body_bytes``)."""
 

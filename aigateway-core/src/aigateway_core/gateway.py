@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeAlias
 
@@ -26,17 +26,21 @@ from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.egress import Egress, WayOut
 from aigateway_core.errors import (
     ErrorKind,
+    ForbiddenError,
     GatewayError,
     NoAccountError,
+    NotFoundError,
+    UnsupportedFeatureError,
     UpstreamError,
 )
 from aigateway_core.exchange import Exchange, Stream, Whole
 from aigateway_core.jsontext import loads_object
+from aigateway_core.key_limits import KeyLimits, Tell
 from aigateway_core.model import JsonObject
 from aigateway_core.operations import Asked, exchange_for
 from aigateway_core.recording import Call, Recorder, is_cancelled
 from aigateway_core.records import Account, Caller, Operation
-from aigateway_core.routing import Route, Router, permit
+from aigateway_core.routing import Route, Router, permitted
 from aigateway_core.secret import scrub
 from aigateway_core.upstream import Limits, Upstream
 
@@ -50,7 +54,8 @@ class Incoming:
     ``dialect`` is that of the ``operation``: the one for chat, or a variant that reads and writes its bodies.
     ``exits`` is closed when the request is over, whatever its end: what an answer holds open is registered there.
     ``header`` gives one of the request's headers; ``said_by_url`` are fields that the URL says instead of the body;
-    ``account`` is the one account to ask, if the caller has named one.
+    ``account`` is the one account to ask, if the caller has named one. ``tell`` adds headers to the answer, be it an
+    error.
     """
 
     dialect: Dialect
@@ -62,6 +67,7 @@ class Incoming:
     said_by_url: Mapping[str, Any] = attrs.field(factory=dict)
     account: str | None = None
     operation: Operation = "chat"
+    tell: Tell = lambda _: None
 
 
 @attrs.frozen(eq=False)
@@ -139,6 +145,7 @@ class Gateway:
         egress: Egress,
         credentials: Credentials,
         recorder: Recorder,
+        key_limits: KeyLimits,
         limits: Limits,
         max_attempts: int,
     ) -> None:
@@ -147,6 +154,7 @@ class Gateway:
         self._egress = egress
         self._credentials = credentials
         self._recorder = recorder
+        self._key_limits = key_limits
         self._limits = limits
         self._max_attempts = max_attempts
 
@@ -154,16 +162,15 @@ class Gateway:
         """Answer a request. Raises :class:`GatewayError`; whatever happens, one record of it is kept."""
         call = self._begin(incoming)
         try:
-            body = {**loads_object(await incoming.body), **incoming.said_by_url}
+            content = await incoming.body
+            await self._key_limits.enter(incoming.caller, incoming.exits, incoming.tell)
+            body = {**loads_object(content), **incoming.said_by_url}
             asked = incoming.dialect.peek(body)
             call.model, call.streamed = asked.model, asked.stream
-            route = call.route = self.router.route(asked.model)
-            permit(incoming.caller, asked.model, route)
-            exchange = exchange_for(
-                Asked(incoming.operation, incoming.dialect, body, asked.model, incoming.header), route
-            )
-            call.native = exchange.is_native
-            answer = await self._answer(route, _terms(incoming, body), exchange, call, incoming.exits)
+            routes = permitted(incoming.caller, asked.model, self.router.routes(asked.model))
+            call.route = routes[0]
+            question = Asked(incoming.operation, incoming.dialect, body, asked.model, incoming.header)
+            answer = await self._answer(routes, _terms(incoming, body), question, call, incoming.exits)
         except GatewayError as error:
             call.end(error, status=incoming.dialect.encode_error(error, call.request_id).status)
             raise
@@ -190,18 +197,27 @@ class Gateway:
         return call
 
     async def _answer(
-        self, route: Route, terms: Terms, exchange: Exchange, call: Call, exits: AsyncExitStack
+        self, routes: Sequence[Route], terms: Terms, asked: Asked, call: Call, exits: AsyncExitStack
     ) -> Whole | Stream:
-        """The accounts' answer, or what can be said without one."""
-        if (known := exchange.unasked()) is not None:
-            return known
-        try:
-            return await self._ask(route, terms, exchange, call, exits)
-        except (UpstreamError, NoAccountError) as failure:
-            if (known := exchange.unasked(failure)) is None:
-                raise
+        """The answer of the first route that gives one, or what can be said without any."""
+        failures: list[GatewayError] = []
+        exchange: Exchange | None = None
+        for route in routes:
+            try:
+                exchange = exchange_for(asked, route)
+                if (known := exchange.unasked()) is not None:
+                    return known
+                return await self._ask(route, terms, exchange, call, exits)
+            except _ONE_ROUTES_OWN as failure:
+                failures.append(failure)
+                if isinstance(failure, UpstreamError) and not failure.retryable:
+                    break
+        error = _most_telling(failures)
+        if exchange is not None and isinstance(error, UpstreamError | NoAccountError):
             call.native = False
-            return known
+            if (known := exchange.unasked(error)) is not None:
+                return known
+        raise error
 
     async def _ask(
         self, route: Route, terms: Terms, exchange: Exchange, call: Call, exits: AsyncExitStack
@@ -255,6 +271,7 @@ class Gateway:
         self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: AsyncExitStack
     ) -> Whole | Stream:
         """One account's try, written down whatever comes of it; a stream is open up to its commit point."""
+        call.route, call.native = route, exchange.is_native
         attempt = call.attempt(account, way_out.proxy_id)
         try:
             upstream = await self._upstream(route, account, way_out, call)
@@ -297,6 +314,18 @@ class Gateway:
 
 
 _ONE_ACCOUNTS_OWN = frozenset({ErrorKind.CREDENTIAL, ErrorKind.BANNED})
+_ONE_ROUTES_OWN = (UpstreamError, NoAccountError, ForbiddenError, NotFoundError, UnsupportedFeatureError)
+"""What another provider may not say: it has other accounts, and can do other things."""
+
+
+def _most_telling(failures: Sequence[GatewayError]) -> GatewayError:
+    """What the client hears when no route gave an answer: what an upstream said last, and the shortest wait of all."""
+    said = [each for each in failures if isinstance(each, UpstreamError)]
+    unready = [each for each in failures if isinstance(each, NoAccountError)]
+    told = [*said[-1:], *unready, *failures][0]
+    if not isinstance(told, UpstreamError) or told.retryable:
+        told.retry_after = min((each.retry_after for each in failures if each.retry_after is not None), default=None)
+    return told
 
 
 def _terms(incoming: Incoming, body: JsonObject) -> Terms:

@@ -14,10 +14,10 @@ import attrs
 
 from aigateway_core.credentials import Credentials
 from aigateway_core.errors import GatewayError
-from aigateway_core.records import Account
+from aigateway_core.records import Account, Caller
 from aigateway_core.snapshot import CurrentSnapshot, KeyEntry, OutboundProxy, ProviderEntry, Snapshot
 from aigateway_core.state import EVERY_MODEL, NO_WAY_OUT, State
-from aigateway_core.storage.rows import SnapshotRows, StoredAccount, StoredProxy
+from aigateway_core.storage.rows import SnapshotRows, StoredAccount, StoredKey, StoredProxy
 from aigateway_core.structuring import StructuringError, structure
 
 log = logging.getLogger(__name__)
@@ -86,11 +86,11 @@ class LiveSnapshot:
             after = Snapshot(
                 version=rows.version,
                 accounts=self._accounts(rows, before),
-                keys={
-                    key.id: KeyEntry(id=key.id, hash=key.hash, role=key.role, expires_at=key.expires_at)
-                    for key in rows.keys
-                },
+                keys={key.id: _key(key) for key in rows.keys},
                 proxies=outbound_proxies(rows),
+                client_keys_exist=rows.client_keys_exist,
+                mappings={row.alias: row.targets for row in rows.mappings},
+                switched_off=frozenset(row.id for row in rows.providers if not row.is_active),
             )
             self._current.value = after
             self._confirmed = time.monotonic()
@@ -202,6 +202,24 @@ class LiveSnapshot:
 def _same(before: Account | None, after: Account) -> Account:
     """An account that did not change stays the same object, and so keeps its auth flow."""
     return before if before is not None and before == after else after
+
+
+def _key(row: StoredKey) -> KeyEntry:
+    terms = row.terms
+    caller = Caller(
+        id=row.id,
+        role=row.role,
+        providers=_set(terms.providers),
+        models=_set(terms.models),
+        accounts=_set(terms.accounts),
+        requests_per_minute=terms.requests_per_minute,
+        concurrency=terms.concurrency,
+    )
+    return KeyEntry(hash=row.hash, caller=caller, expires_at=row.expires_at)
+
+
+def _set(names: tuple[str, ...] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(names)
 
 
 def outbound_proxies(rows: SnapshotRows) -> Mapping[int, OutboundProxy]:

@@ -42,7 +42,7 @@ class Caller:
     """Who calls, and what the key opens; ``id`` is the key's public part, ``-`` when none was needed.
 
     ``providers``, ``models`` and ``accounts`` are those that the key may use, by id; None is every one. A model may end
-    with ``*``, which stands for whatever follows.
+    with ``*``, which stands for whatever follows. ``requests_per_minute`` and ``concurrency`` are the key's limits.
     """
 
     id: str
@@ -50,6 +50,8 @@ class Caller:
     providers: frozenset[str] | None = None
     models: frozenset[str] | None = None
     accounts: frozenset[str] | None = None
+    requests_per_minute: int | None = None
+    concurrency: int | None = None
 
     def may_use_model(self, *names: str) -> bool:
         """Whether the key opens a model that goes by these names."""
@@ -57,6 +59,14 @@ class Caller:
             return True
         starts = [model[:-1] for model in self.models if model.endswith("*")]
         return any(name.startswith(start) for name in names for start in starts)
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """Where another name for a model leads: a provider, and that provider's own name for the model."""
+
+    provider: str
+    model: str
 
 
 @attrs.frozen(kw_only=True)

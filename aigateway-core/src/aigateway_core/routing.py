@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
 from aigateway_core.errors import ForbiddenError, InvalidRequestError, UnknownModelError
 from aigateway_core.model import ModelInfo
-from aigateway_core.records import Caller
-from aigateway_core.snapshot import ProviderEntry
+from aigateway_core.records import Caller, Target
+from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry
 
 _REMEMBERED = 4096
 """Distinct model names to remember a decision for; callers choose these names, so it is bounded."""
@@ -29,50 +29,90 @@ class Route:
     max_output_tokens: int | None = None
 
 
-def permit(caller: Caller, model: str, route: Route) -> None:
-    """Let through who may use this model, by the name that was asked for or the vendor's own, of this provider.
+def permitted(caller: Caller, model: str, routes: Sequence[Route]) -> Sequence[Route]:
+    """Those that this caller may take: by the name that was asked for or the vendor's own, of that provider.
 
-    Raises :class:`ForbiddenError`.
+    Raises :class:`ForbiddenError` when there is none.
     """
-    if caller.providers is not None and route.provider.id not in caller.providers:
-        raise ForbiddenError(f"this key may not use the provider {route.provider.id!r}")
+    if caller.providers is None and caller.models is None:
+        return routes
+    found = [route for route in routes if _refusal(caller, model, route) is None]
+    if not found:
+        raise ForbiddenError(_refusal(caller, model, routes[0]) or "")
+    return found
+
+
+def _refusal(caller: Caller, model: str, route: Route) -> str | None:
     if not caller.may_use_model(model, route.model):
-        raise ForbiddenError(f"this key may not use the model {model!r}")
+        return f"this key may not use the model {model!r}"
+    if caller.providers is not None and route.provider.id not in caller.providers:
+        return f"this key may not use the provider {route.provider.id!r}"
+    return None
 
 
-class Router:
-    """Decides by the name of a model: an exact known one, then ``provider/model``, then the longest pattern that fits.
+class _Names:
+    """What some providers serve: an exact known name, then ``provider/model``, then the longest pattern that fits.
 
-    Where two providers are equal in that, the higher ``priority`` wins, then the name that sorts first.
+    Where two providers are equal in that, the one that comes first among ``providers``.
     """
 
-    def __init__(self, providers: Sequence[ProviderEntry]) -> None:
-        self._providers = sorted(providers, key=lambda entry: (-entry.priority, entry.id))
-        self._by_id = {entry.id: entry for entry in self._providers}
-        self._known: dict[str, ProviderEntry] = {}
+    def __init__(self, providers: Iterable[ProviderEntry]) -> None:
+        self.by_id: dict[str, ProviderEntry] = {}
+        self.known: dict[str, ProviderEntry] = {}
         patterns: list[tuple[str, ProviderEntry]] = []
-        for entry in self._providers:
+        for entry in providers:
+            self.by_id[entry.id] = entry
             for model in entry.provider.models:
-                self._known.setdefault(model.id, entry)
+                self.known.setdefault(model.id, entry)
             for pattern in entry.provider.model_patterns:
                 if pattern.endswith("*"):
                     patterns.append((pattern[:-1], entry))
                 else:
-                    self._known.setdefault(pattern, entry)
+                    self.known.setdefault(pattern, entry)
         # Sorting is stable, so among equal lengths the order of priority stands.
         self._patterns = sorted(patterns, key=lambda pair: -len(pair[0]))
-        self._decided: dict[str, Route] = {}
+
+    def find(self, model: str) -> Route | None:
+        """Where this name leads."""
+        if (entry := self.known.get(model)) is not None:
+            return _to(entry, model)
+        prefix, slash, rest = model.partition("/")
+        if slash and rest and (entry := self.by_id.get(prefix)) is not None:
+            return _to(entry, rest)
+        for start, entry in self._patterns:
+            if model.startswith(start):
+                return _to(entry, model)
+        return None
+
+
+class Router:
+    """Decides by the name of a model: a mapping of the operator's, then what providers know it or a name like it.
+
+    Where two providers are equal in that, the higher ``priority`` wins, then the name that sorts first.
+    """
+
+    def __init__(self, providers: Sequence[ProviderEntry], snapshot: CurrentSnapshot | None = None) -> None:
+        self._providers = sorted(providers, key=lambda entry: (-entry.priority, entry.id))
+        self._snapshot = snapshot or CurrentSnapshot()
+        self._of = self._snapshot.value
+        self._learn()
 
     @property
     def providers(self) -> Sequence[ProviderEntry]:
-        """All providers, the preferred first."""
-        return self._providers
+        """The providers that are switched on, the preferred first."""
+        self._keep_up()
+        return list(self._names.by_id.values())
 
     def route(self, model: str) -> Route:
-        """Where this model is served.
+        """Where this model is served first of all. Raises what :meth:`routes` raises."""
+        return self.routes(model)[0]
+
+    def routes(self, model: str) -> Sequence[Route]:
+        """Where this model is served: at the first of these, else at the next, and so on.
 
         Raises :class:`UnknownModelError`, with near names, and :class:`InvalidRequestError` for what can be no name.
         """
+        self._keep_up()
         decided = self._decided.get(model)
         if decided is None:
             if len(model) > LONGEST_NAME or not model.isprintable():
@@ -83,27 +123,48 @@ class Router:
                 self._decided[model] = decided
         return decided
 
-    def _decide(self, model: str) -> Route:
-        if (entry := self._known.get(model)) is not None:
-            return self._to(entry, model)
-        prefix, slash, rest = model.partition("/")
-        if slash and rest and (entry := self._by_id.get(prefix)) is not None:
-            return self._to(entry, rest)
-        for start, entry in self._patterns:
-            if model.startswith(start):
-                return self._to(entry, model)
-        raise UnknownModelError(self._unknown(model), model=model[:100])
+    def _keep_up(self) -> None:
+        """Forget what was decided when the operator has changed anything since."""
+        if self._of is not self._snapshot.value:
+            self._of = self._snapshot.value
+            self._learn()
 
-    @staticmethod
-    def _to(entry: ProviderEntry, model: str) -> Route:
-        known = next((info for info in entry.provider.models if info.id == model), ModelInfo(id=model))
-        return Route(entry, model, known.quota_group or model, known.max_output_tokens)
+    def _learn(self) -> None:
+        off = self._of.switched_off
+        self._decided: dict[str, Sequence[Route]] = {}
+        self._names = _Names(entry for entry in self._providers if entry.id not in off)
+        self._off = _Names(entry for entry in self._providers if entry.id in off)
+
+    def _decide(self, model: str) -> Sequence[Route]:
+        targets = self._of.mappings.get(model)
+        if targets is not None:
+            return self._mapped(model, targets)
+        found = self._names.find(model)
+        if found is None:
+            raise UnknownModelError(self._unknown(model), model=model[:100])
+        return (found,)
+
+    def _mapped(self, alias: str, targets: Iterable[Target]) -> Sequence[Route]:
+        known = self._names.by_id
+        found = [_to(known[target.provider], target.model) for target in targets if target.provider in known]
+        if not found:
+            names = ", ".join(target.provider for target in targets)
+            message = f"the model {alias[:100]!r} leads to no provider that is switched on ({names})"
+            raise UnknownModelError(message, model=alias[:100])
+        return found
 
     def _unknown(self, model: str) -> str:
         shown = model if len(model) <= 100 else model[:100] + "…"
+        if (off := self._off.find(model)) is not None:
+            return f"the provider {off.provider.id!r}, which serves the model {shown!r}, is switched off"
         text = f"no provider serves the model {shown!r}"
-        near = difflib.get_close_matches(model[:100], list(self._known), n=3)
+        near = difflib.get_close_matches(model[:100], [*self._of.mappings, *self._names.known], n=3)
         if near:
             text += f"; did you mean {' or '.join(near)}?"
-        installed = ", ".join(sorted(self._by_id)) or "none"
+        installed = ", ".join(sorted(self._names.by_id)) or "none"
         return f"{text} (installed providers: {installed})"
+
+
+def _to(entry: ProviderEntry, model: str) -> Route:
+    known = next((info for info in entry.provider.models if info.id == model), ModelInfo(id=model))
+    return Route(entry, model, known.quota_group or model, known.max_output_tokens)

@@ -11,7 +11,7 @@ import attrs
 from aigateway_core.dialects.dialect import Classify
 from aigateway_core.plugin.auth import AuthStrategy, LogsIn, RenewsTokens
 from aigateway_core.plugin.provider import ClassifiesErrors, CountsTokens, DeclaresLosses, Provider, SpeaksNatively
-from aigateway_core.records import Account
+from aigateway_core.records import Account, Caller, Target
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -66,11 +66,10 @@ class ProviderEntry:
 
 @attrs.frozen(kw_only=True)
 class KeyEntry:
-    """A key that opens the gateway: its public part, its hash, what it opens, and until when (None: for good)."""
+    """A key that opens the gateway: its hash, until when (None: for good), and who calls with it."""
 
-    id: str
     hash: str = attrs.field(repr=False)
-    role: str
+    caller: Caller
     expires_at: datetime | None = None
 
 
@@ -96,22 +95,25 @@ Accounts: TypeAlias = Mapping[str, tuple[Account, ...]]
 
 @attrs.frozen(kw_only=True)
 class Snapshot:
-    """Accounts that are active, by provider; keys that are valid, by their public part; outbound proxies, by number."""
+    """Accounts that are active, by provider; keys that are valid, by their public part; outbound proxies, by number.
+
+    ``client_keys_exist`` stays true when the last client key has ended: a key that opens nothing any more must not
+    leave the door open to everybody. ``mappings`` are other names for models, ``switched_off`` are the ids of providers
+    that serve nothing.
+    """
 
     version: int = -1
     accounts: Accounts = attrs.field(factory=dict)
     keys: Mapping[str, KeyEntry] = attrs.field(factory=dict)
     proxies: Mapping[int, OutboundProxy] = attrs.field(factory=dict)
+    client_keys_exist: bool = False
+    mappings: Mapping[str, tuple[Target, ...]] = attrs.field(factory=dict)
+    switched_off: frozenset[str] = frozenset()
     by_id: Mapping[str, Account] = attrs.field(init=False, repr=False, eq=False)
 
     @by_id.default
     def _by_id(self) -> Mapping[str, Account]:
         return {account.id: account for accounts in self.accounts.values() for account in accounts}
-
-    @property
-    def has_client_keys(self) -> bool:
-        """Whether any client key exists."""
-        return any(key.role == "client" for key in self.keys.values())
 
 
 class CurrentSnapshot:

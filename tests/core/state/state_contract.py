@@ -56,6 +56,40 @@ class StateContract:
         for (provider, model), turn in first.items():
             assert await state.take_turn(provider, model) == turn + 1
 
+    # -- limits of keys
+
+    async def test_a_bucket_gives_what_it_holds_and_then_says_how_long_to_wait(self, state: State) -> None:
+        first = [await state.spend("k", 3) for _ in range(3)]
+        assert [each.granted for each in first] == [True] * 3
+        assert [each.remaining for each in first] == [2, 1, 0]
+        assert 0 < first[0].reset <= 20
+        refused = await state.spend("k", 3)
+        assert not refused.granted
+        assert 15 < refused.wait <= 20.1
+        assert refused.remaining == 0
+        assert 55 < refused.reset <= 60.1
+
+    async def test_a_bucket_fills_evenly(self, state: State) -> None:
+        assert all([(await state.spend("quick", 600)).granted for _ in range(600)][:600])
+        await asyncio.sleep(0.35)
+        assert (await state.spend("quick", 600)).granted
+
+    async def test_each_key_has_a_bucket_of_its_own(self, state: State) -> None:
+        assert (await state.spend("one", 1)).granted
+        assert not (await state.spend("one", 1)).granted
+        assert (await state.spend("One", 1)).granted
+
+    async def test_a_limit_that_was_lowered_keeps_nobody_waiting_for_longer_than_its_own_minute(
+        self, state: State
+    ) -> None:
+        for _ in range(10):
+            await state.spend("less", 10)
+        assert (await state.spend("less", 2)).wait <= 30.1
+
+    async def test_workers_take_from_one_bucket(self, state: State, other: State) -> None:
+        taken = [await worker.spend("both", 4) for worker in (state, other) * 3]
+        assert [each.granted for each in taken] == [True] * 4 + [False] * 2
+
     # -- cooldowns
 
     async def test_a_cooldown_stands_at_once(self, state: State) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import attrs
 
 from aigateway_core.administration.accounts import AccountAdministration, AccountQuery
+from aigateway_core.administration.keys import KeyAdministration
+from aigateway_core.administration.mappings import MappingAdministration
 from aigateway_core.administration.providers import ProviderAdministration
 from aigateway_core.administration.proxies import ProxyAdministration, ProxyQuery
 from aigateway_core.administration.statistics import Dimension, Span, StatisticsAdministration
@@ -26,5 +28,7 @@ class Administration:
     providers: ProviderAdministration
     proxies: ProxyAdministration
     statistics: StatisticsAdministration
+    keys: KeyAdministration
+    mappings: MappingAdministration
     logins: Logins
     checkup: Checkup

@@ -36,7 +36,7 @@ class AccountStore(Protocol):
     async def update(
         self, account_id: str, patch: AccountPatch, actor: Actor, *, expected_updated_at: datetime | None = None
     ) -> StoredAccount:
-        """Change one. Raises :class:`NotFoundError`, or :class:`ConflictError` when it has changed since."""
+        """Change one. Raises :class:`NotFoundError`, or :class:`StaleChangeError` when it has changed since."""
 
     async def delete(self, account_id: str, actor: Actor) -> None:
         """Remove one. Raises :class:`NotFoundError`."""
@@ -149,7 +149,9 @@ class AccountAdministration:
         await self._changed()
         return self._view(row)
 
-    async def update(self, account_id: str, body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
+    async def update(
+        self, account_id: str, body: Mapping[str, Any], actor: Actor, expected: datetime | None = None
+    ) -> dict[str, Any]:
         """Change the given fields of an account. Raises what :meth:`create` and :meth:`get` raise."""
         self._refuse_configured(account_id)
         said = structured(body, _AccountBody)
@@ -168,7 +170,7 @@ class AccountAdministration:
                 patch["auth_data"] = _auth_data(entry, said.auth_data, problems)
         if problems:
             raise InvalidEntityError(problems)
-        changed = await self._store.update(account_id, AccountPatch(**patch), actor)
+        changed = await self._store.update(account_id, AccountPatch(**patch), actor, expected_updated_at=expected)
         await self._changed()
         return self._view(changed)
 

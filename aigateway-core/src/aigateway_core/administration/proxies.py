@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Protocol
 
 import attrs
@@ -31,7 +32,9 @@ class ProxyStore(Protocol):
     async def create(self, new: NewProxy, actor: Actor) -> StoredProxy:
         """Add one. Raises :class:`ConflictError`."""
 
-    async def update(self, proxy_id: int, patch: ProxyPatch, actor: Actor) -> StoredProxy:
+    async def update(
+        self, proxy_id: int, patch: ProxyPatch, actor: Actor, *, expected_updated_at: datetime | None = None
+    ) -> StoredProxy:
         """Change one. Raises :class:`NotFoundError`, :class:`ConflictError`."""
 
     async def delete(self, proxy_id: int, actor: Actor) -> Mapping[str, int]:
@@ -122,14 +125,15 @@ class ProxyAdministration:
         await self._changed()
         return _view(row)
 
-    async def update(self, proxy_id: int, body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
+    async def update(
+        self, proxy_id: int, body: Mapping[str, Any], actor: Actor, expected: datetime | None = None
+    ) -> dict[str, Any]:
         """Change the given fields. Raises what :meth:`create` and :meth:`get` raise."""
         said = structured(body, _ProxyBody)
         if "url" in body:
             self._check_url(said.url)
-        row = await self._store.update(
-            proxy_id, ProxyPatch(**{name: value for name, value in _fields(said).items() if name in body}), actor
-        )
+        patch = ProxyPatch(**{name: value for name, value in _fields(said).items() if name in body})
+        row = await self._store.update(proxy_id, patch, actor, expected_updated_at=expected)
         await self._changed()
         return _view(row)
 

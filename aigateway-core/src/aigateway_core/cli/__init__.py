@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aigateway_core import __version__
-from aigateway_core.cli import accounts, admin_key, config, login, plugins, proxies, server
+from aigateway_core.cli import accounts, admin_key, config, keys, login, mappings, plugins, providers, proxies, server
 from aigateway_core.errors import ConfigurationError, GatewayError, SettingsError
 from aigateway_core.secret import scrub
 
@@ -29,6 +29,9 @@ app.command("plugins")(plugins.plugins)
 app.add_typer(config.app, name="config")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(proxies.app, name="proxies")
+app.add_typer(keys.app, name="keys")
+app.add_typer(mappings.app, name="mappings")
+app.add_typer(providers.app, name="providers")
 app.add_typer(admin_key.app, name="admin-key")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
@@ -12,8 +11,8 @@ import typer
 from aigateway_core import bootstrap
 from aigateway_core.administration import ProxyQuery
 from aigateway_core.administration.proxies import ProxyAdministration
+from aigateway_core.cli.administering import PAGE, administer, every, given
 from aigateway_core.cli.options import AsJson, ConfigFile, print_json, print_table
-from aigateway_core.settings import load
 
 app = typer.Typer(help="Add, list and remove outbound proxies, and see who goes where.", no_args_is_help=True)
 
@@ -22,15 +21,10 @@ Number = Annotated[int, typer.Argument(metavar="NUMBER", help="The proxy's numbe
 MaxAccounts = Annotated[int | None, typer.Option(min=0, help="How many accounts may go out by it; 0 for any number.")]
 Priority = Annotated[int | None, typer.Option(help="A higher one is filled earlier.")]
 MaxFailures = Annotated[int | None, typer.Option(min=1, help="Failures in a row until it is down.")]
-_PAGE = 200
 
 
 def _run(config: ConfigFile, deed: Callable[[ProxyAdministration], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with bootstrap.administration(bootstrap.assemble(load(config))) as administration:
-            return await deed(administration.proxies)
-
-    return asyncio.run(run())
+    return administer(config, lambda administration: deed(administration.proxies))
 
 
 @app.command()
@@ -45,7 +39,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add an outbound proxy. From then on every account goes out by the pool, unless it is marked `egress: direct`."""
-    body = _given(url=_said(url), max_accounts=max_accounts, priority=priority, max_failures=max_failures)
+    body = given(url=_said(url), max_accounts=max_accounts, priority=priority, max_failures=max_failures)
     proxy = _run(config, lambda proxies: proxies.create(body, bootstrap.COMMAND_LINE))
     if as_json:
         print_json(proxy)
@@ -88,7 +82,7 @@ def change(
     config: ConfigFile = None,
 ) -> None:
     """Change an outbound proxy. Accounts stay bound to it."""
-    body = _given(
+    body = given(
         url=None if url is None else _said(url),
         is_active=active,
         max_accounts=max_accounts,
@@ -138,12 +132,7 @@ def recalculate(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 
 async def _all(proxies: ProxyAdministration) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        page = await proxies.list(ProxyQuery(limit=_PAGE, offset=len(found)))
-        found += page["data"]
-        if not page["data"] or len(found) >= page["total"]:
-            return found
+    return await every(lambda offset: proxies.list(ProxyQuery(limit=PAGE, offset=offset)))
 
 
 def _show(found: dict[str, Any], *, as_json: bool) -> None:
@@ -168,10 +157,6 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
 
 def _place(proxy_id: int | None) -> str:
     return "-" if proxy_id is None else str(proxy_id)
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _said(url: str) -> str:

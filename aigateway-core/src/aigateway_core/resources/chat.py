@@ -86,6 +86,7 @@ async def _answer(
             said_by_url or {},
             account=req.context.account,
             operation=operation,
+            tell=lambda headers: resp.set_headers(dict(headers)),
         )
     )
     resp.set_headers(dict(answer.headers))

@@ -18,6 +18,7 @@ from aigateway_core.errors import (
     InvalidEntityError,
     MethodNotAllowedError,
     NotFoundError,
+    StaleChangeError,
     UpstreamError,
 )
 from aigateway_core.jsontext import dumps
@@ -102,6 +103,8 @@ def encode_admin_error(error: GatewayError, number: str) -> ErrorReply:
     """The admin API's shape: ``{"error": {"code", "message", "request_id", "details"?}}``."""
     body: dict[str, Any] = {"code": error.kind, "message": error.message, "request_id": number}
     status = 502 if isinstance(error, UpstreamError) else _ADMIN_STATUS.get(error.kind, 500)
+    if isinstance(error, StaleChangeError):
+        status = 412
     if isinstance(error, InvalidEntityError):
         status = 422
         body["details"] = error.problems

@@ -72,6 +72,24 @@ class DailyCount:
     errors: int
 
 
+@attrs.frozen
+class Allowance:
+    """What a key may still ask for, of so many requests a minute.
+
+    ``wait`` are the seconds until the next request would be let through: none, if this one was. ``remaining`` is how
+    many could follow now, ``reset`` in how many seconds all of them could.
+    """
+
+    wait: float
+    remaining: int
+    reset: float
+
+    @property
+    def granted(self) -> bool:
+        """Whether this request may go on."""
+        return self.wait <= 0
+
+
 class State(Protocol):
     """Everything that workers share."""
 
@@ -128,6 +146,11 @@ class State(Protocol):
 
     async def release(self, lease: Lease) -> None:
         """Give it back; nothing happens when it has been lost meanwhile."""
+
+    # -- limits of keys
+
+    async def spend(self, key_id: str, per_minute: int) -> Allowance:
+        """Take one request from what this key may ask for: a bucket of so many, which fills evenly in a minute."""
 
     # -- the day's counters
 

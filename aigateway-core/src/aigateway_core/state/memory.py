@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from aigateway_core.state import EVERY_MODEL, Cooldown, DailyCount, Lease
+from aigateway_core.state import EVERY_MODEL, Allowance, Cooldown, DailyCount, Lease
+from aigateway_core.state.buckets import Buckets
 from aigateway_core.state.recent import Recent
 
 AFFINITY_SECONDS = 3600.0
@@ -37,6 +38,7 @@ class MemoryState:
         self._tokens: Recent[tuple[str, str], _Token] = Recent(_MOST_TOKENS)
         self._leases: dict[str, tuple[int, float]] = {}
         self._newest_token = 0
+        self._buckets = Buckets()
         self._counts: dict[int, DailyCount] = {}
         self._day = 0
         self._listeners: list[Callable[[int], None]] = []
@@ -165,6 +167,12 @@ class MemoryState:
     def connected(self) -> bool | None:
         """Nobody else is there."""
         return None
+
+    # -- limits of keys
+
+    async def spend(self, key_id: str, per_minute: int) -> Allowance:
+        """Take one request from this key's bucket."""
+        return self._buckets.spend(key_id, per_minute)
 
     # -- the day's counters
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aigateway_core.state import Cooldown, DailyCount, Lease
+from aigateway_core.state.buckets import SharedBuckets
 from aigateway_core.state.hints import Hints
 from aigateway_core.state.leases import Leases
 from aigateway_core.state.link import LIMIT, AwayError, Command, Link, RedisAddress, is_about_the_value
@@ -58,6 +59,7 @@ class RedisState:
         self._outbox = Outbox(self._link, self._heal)
         self._turns = Turns(self._link, self._keys, self._heal)
         self._leases = Leases(self._link, self._keys, self._local)
+        self.spend = SharedBuckets(self._link, self._keys).spend
         self._hints = Hints(self._link, self._keys, self._hear, self._look_soon)
         self._kept_alive: Recent[str, float] = Recent(50_000)
         self._tasks: list[asyncio.Task[None]] = []

@@ -43,6 +43,10 @@ class Keys:
         """The account of a conversation."""
         return f"{self.prefix}affinity:{provider_id}:{model}:{conversation}"
 
+    def bucket(self, key_id: str) -> str:
+        """When the bucket of a client key would be full again."""
+        return f"{self.prefix}limit:{key_id}:requests"
+
     def lock(self, name: str) -> str:
         """Who holds a lock, and until when."""
         return f"{self.prefix}lock:{name}"

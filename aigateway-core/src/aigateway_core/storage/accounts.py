@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import attrs
 
-from aigateway_core.errors import ConflictError, InvalidRequestError, NotFoundError
+from aigateway_core.errors import InvalidRequestError, NotFoundError
 from aigateway_core.storage import bindings, columns
 from aigateway_core.storage.columns import from_column, from_json, from_optional, now, to_column, to_json, to_naive
 from aigateway_core.storage.database import Change, Database, Session
@@ -73,16 +73,15 @@ class Accounts:
     ) -> StoredAccount:
         """Change the given fields.
 
-        Raises :class:`NotFoundError`, :class:`InvalidRequestError`, and :class:`ConflictError` when the account was
-        changed since ``expected_updated_at``.
+        Raises :class:`NotFoundError`, :class:`InvalidRequestError`, and :class:`StaleChangeError` when the account
+        was changed since ``expected_updated_at``.
         """
         given = {name: value for name, value in attrs.asdict(patch, recurse=False).items() if value is not UNSET}
 
         def unit(session: Session) -> tuple[StoredAccount, tuple[Change, ...]]:
             row = _find(session, account_id)
             before = self._value(session, row)
-            if expected_updated_at is not None and before.updated_at != expected_updated_at:
-                raise ConflictError("the account was changed meanwhile: read it again, then repeat the change")
+            columns.refuse_stale(row, expected_updated_at)
             if not given:
                 return before, ()
             detail = {name: self._difference(before, name, value) for name, value in given.items()}
@@ -93,7 +92,7 @@ class Accounts:
                 row.set(status="active", status_reason=None, status_until=None)
                 row.set(auth_generation=row.auth_generation + 1, refresh_attempt=None, refresh_until=None)
             # Later than before even when the clock is not: the time tells the states of an account apart.
-            row.updated_at = max(to_naive(now()), row.updated_at + timedelta(microseconds=1))
+            row.updated_at = columns.later(row.updated_at)
             changed = Change(action="account.update", entity="account", entity_id=account_id, detail=detail)
             if row.proxy_url is not None or row.egress == "direct":
                 # It does not go out by the pool any more, and its place is free.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
-from aigateway_core.errors import InvalidRequestError
+from aigateway_core.errors import InvalidRequestError, StaleChangeError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -48,6 +48,17 @@ def from_column(value: datetime | str) -> datetime:
 def from_optional(value: datetime | str | None) -> datetime | None:
     """As :func:`from_column`, for a column that may be empty."""
     return None if value is None else from_column(value)
+
+
+def later(before: datetime) -> datetime:
+    """The time of a change: later than the one before even when the clock is not, since it tells the states apart."""
+    return max(to_naive(now()), before + timedelta(microseconds=1))
+
+
+def refuse_stale(row: Any, expected: datetime | None) -> None:
+    """Go on if the row was last changed when the caller thinks. Raises :class:`StaleChangeError`."""
+    if expected is not None and from_column(row.updated_at or row.created_at) != expected:
+        raise StaleChangeError("it was changed meanwhile: read it again, then repeat the change")
 
 
 def to_json(value: Mapping[str, Any] | tuple[Any, ...]) -> str:

@@ -19,6 +19,7 @@ class Entities:
     proxy: Any
     binding: Any
     key: Any
+    mapping: Any
     audit: Any
     fact: Any
 
@@ -137,6 +138,21 @@ def define_entities(db: Any) -> Entities:
         last_used_at = time_or_none()
         revoked_at = time_or_none()
         expires_at = time_or_none()
+        providers = long_text_or_none()
+        models = long_text_or_none()
+        accounts = long_text_or_none()
+        requests_per_minute = Optional(int, size=64)
+        concurrency = Optional(int, size=64)
+        updated_at = time_or_none()
+
+    class Mapping(db.Entity):  # type: ignore[misc]
+        _table_ = "model_mappings"
+        alias = identifier(255)
+        targets = long_text()
+        description = text_or_empty(1000)
+        is_active = Required(bool)
+        created_at = time()
+        updated_at = time()
 
     class Audit(db.Entity):  # type: ignore[misc]
         _table_ = "audit_log"
@@ -161,6 +177,7 @@ def define_entities(db: Any) -> Entities:
         proxy=Proxy,
         binding=Binding,
         key=Key,
+        mapping=Mapping,
         audit=Audit,
         fact=Fact,
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 import attrs
 
 from aigateway_core.errors import ConflictError, NotFoundError
 from aigateway_core.storage import bindings
-from aigateway_core.storage.columns import from_column, from_optional, now, to_column, to_naive
+from aigateway_core.storage.columns import from_column, from_optional, later, now, refuse_stale, to_column, to_naive
 from aigateway_core.storage.database import Change, Database, Session
 from aigateway_core.storage.rows import UNSET, Actor, NewProxy, Page, ProxyHealth, ProxyPatch, StoredProxy
 from aigateway_core.vault import KeyRing, Place, VaultError
@@ -66,12 +66,15 @@ class OutboundProxies:
 
         return await self._database.change(actor, unit)
 
-    async def update(self, proxy_id: int, patch: ProxyPatch, actor: Actor) -> StoredProxy:
+    async def update(
+        self, proxy_id: int, patch: ProxyPatch, actor: Actor, *, expected_updated_at: datetime | None = None
+    ) -> StoredProxy:
         """Change the given fields; accounts stay bound. Raises :class:`NotFoundError`, :class:`ConflictError`."""
         given = {name: value for name, value in attrs.asdict(patch).items() if value is not UNSET}
 
         def unit(session: Session) -> tuple[StoredProxy, tuple[Change, ...]]:
             row = _find(session, proxy_id)
+            refuse_stale(row, expected_updated_at)
             if not given:
                 return self._value(session, row), ()
             detail = {name: self._told(name, value) for name, value in given.items()}
@@ -81,7 +84,7 @@ class OutboundProxies:
                 # It is another proxy now: nothing that was seen of the one before counts.
                 given.update(health_status="healthy", consecutive_failures=0, success_rate=None, avg_latency_ms=None)
             row.set(**given)
-            row.updated_at = max(to_naive(now()), row.updated_at + timedelta(microseconds=1))
+            row.updated_at = later(row.updated_at)
             return self._value(session, row), (_change("update", row, detail),)
 
         return await self._database.change(actor, unit)

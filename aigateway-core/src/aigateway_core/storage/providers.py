@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import attrs
 
 from aigateway_core.secret import scrub
-from aigateway_core.storage.columns import checked, from_column, from_json, now, to_json, to_naive
+from aigateway_core.storage.columns import checked, from_column, from_json, later, now, refuse_stale, to_json, to_naive
 from aigateway_core.storage.database import Change, Database, Session
 from aigateway_core.storage.rows import SYSTEM, UNSET, Actor, ProviderPatch, StoredProvider
 from aigateway_core.vault import KeyRing
@@ -48,12 +49,19 @@ class Providers:
         if not known.issuperset(provider_ids):
             await self._database.change(actor, unit)
 
-    async def update(self, provider_id: str, patch: ProviderPatch, actor: Actor) -> StoredProvider:
-        """Change the given fields. Raises :class:`NotFoundError`, :class:`InvalidRequestError`."""
+    async def update(
+        self, provider_id: str, patch: ProviderPatch, actor: Actor, *, expected_updated_at: datetime | None = None
+    ) -> StoredProvider:
+        """Change the given fields.
+
+        Raises :class:`NotFoundError`, :class:`InvalidRequestError`, and :class:`StaleChangeError` when it was changed
+        since ``expected_updated_at``.
+        """
         given = {name: value for name, value in attrs.asdict(patch, recurse=False).items() if value is not UNSET}
 
         def unit(session: Session) -> tuple[StoredProvider, tuple[Change, ...]]:
             row = session.find(session.entities.provider, "provider", provider_id)
+            refuse_stale(row, expected_updated_at)
             detail: dict[str, Any] = {}
             for name, value in given.items():
                 old, new = getattr(row, name), _column(name, value)
@@ -62,7 +70,7 @@ class Providers:
                     setattr(row, name, new)
             if not detail:
                 return provider_value(row), ()
-            row.updated_at = to_naive(now())
+            row.updated_at = later(row.updated_at)
             changed = Change(action="provider.update", entity="provider", entity_id=provider_id, detail=detail)
             return provider_value(row), (changed,)
 

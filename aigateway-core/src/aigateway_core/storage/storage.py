@@ -12,9 +12,10 @@ from aigateway_core.storage.bindings import Bindings, current
 from aigateway_core.storage.calls import Calls
 from aigateway_core.storage.database import Database, Session
 from aigateway_core.storage.failures import refusal_to_open
-from aigateway_core.storage.keys import Keys, valid_keys
+from aigateway_core.storage.keys import Keys, client_keys_exist, valid_keys
 from aigateway_core.storage.locations import DatabaseLocation
 from aigateway_core.storage.logins import Logins
+from aigateway_core.storage.mappings import ModelMappings, active_mappings
 from aigateway_core.storage.migrations import migrate
 from aigateway_core.storage.outbound_proxies import OutboundProxies, all_proxies
 from aigateway_core.storage.providers import Providers, all_providers
@@ -44,6 +45,7 @@ class Storage:
         self.calls = Calls(database)
         self.statistics = Statistics(database)
         self.keys = Keys(database, keyring)
+        self.mappings = ModelMappings(database)
         self.audit = AuditLog(database)
 
     @classmethod
@@ -80,7 +82,7 @@ class Storage:
         await self.aclose()
 
     async def version(self) -> int:
-        """Grows with every change of providers, accounts, outbound proxies and keys."""
+        """Grows with every change of providers, accounts, outbound proxies, keys and mappings."""
         return await self._database.read(version)
 
     async def load_snapshot(self) -> SnapshotRows:
@@ -94,6 +96,8 @@ class Storage:
                 keys=valid_keys(session),
                 proxies=all_proxies(session, self._keyring),
                 bindings=current(session),
+                client_keys_exist=client_keys_exist(session),
+                mappings=active_mappings(session),
             )
 
         return await self._database.transaction(unit)

@@ -12,7 +12,7 @@ from aigateway_core.access import Access
 from aigateway_core.administration import AccountQuery, Administration
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import loads_object
-from aigateway_core.resources.admin.queries import answer, boolean, limit, offset
+from aigateway_core.resources.admin.queries import answer, answer_one, boolean, expected, limit, offset
 from aigateway_core.resources.resource import Policy, Resource, actor
 
 
@@ -31,23 +31,24 @@ class AccountResource(Resource):
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Add one."""
-        answer(resp, await self._administration().accounts.create(loads_object(await req.stream.read()), actor(req)))
+        body = loads_object(await req.stream.read())
+        answer_one(resp, await self._administration().accounts.create(body, actor(req)))
         resp.status = falcon.HTTP_201
 
     async def on_get_one(self, req: Request, resp: Response, account_id: str) -> None:
         """Read one."""
-        answer(resp, await self._administration().accounts.get(account_id))
+        answer_one(resp, await self._administration().accounts.get(account_id))
 
     async def on_put_one(self, req: Request, resp: Response, account_id: str) -> None:
         """Change the fields that are given."""
         body = loads_object(await req.stream.read())
-        answer(resp, await self._administration().accounts.update(account_id, body, actor(req)))
+        answer_one(resp, await self._administration().accounts.update(account_id, body, actor(req), expected(req)))
 
     async def on_post_refresh(self, req: Request, resp: Response, account_id: str) -> None:
         """Renew its tokens now."""
         administration = self._administration()
         await administration.checkup.refresh(account_id)
-        answer(resp, await administration.accounts.get(account_id))
+        answer_one(resp, await administration.accounts.get(account_id))
 
     async def on_post_test(self, req: Request, resp: Response, account_id: str) -> None:
         """See whether it works: ``{"model": …}``, or nothing."""

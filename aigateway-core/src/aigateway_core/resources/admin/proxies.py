@@ -11,7 +11,7 @@ from falcon.asgi import Request, Response
 from aigateway_core.access import Access
 from aigateway_core.administration import Administration, ProxyQuery
 from aigateway_core.jsontext import loads_object
-from aigateway_core.resources.admin.queries import answer, boolean, choice, limit, number, offset
+from aigateway_core.resources.admin.queries import answer, answer_one, boolean, choice, expected, limit, number, offset
 from aigateway_core.resources.resource import Policy, Resource, actor
 
 
@@ -36,17 +36,18 @@ class ProxyResource(Resource):
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Add one."""
-        answer(resp, await self._administration().proxies.create(loads_object(await req.stream.read()), actor(req)))
+        body = loads_object(await req.stream.read())
+        answer_one(resp, await self._administration().proxies.create(body, actor(req)))
         resp.status = falcon.HTTP_201
 
     async def on_get_one(self, req: Request, resp: Response, proxy_id: int) -> None:
         """Read one."""
-        answer(resp, await self._administration().proxies.get(proxy_id))
+        answer_one(resp, await self._administration().proxies.get(proxy_id))
 
     async def on_put_one(self, req: Request, resp: Response, proxy_id: int) -> None:
         """Change the fields that are given."""
         body = loads_object(await req.stream.read())
-        answer(resp, await self._administration().proxies.update(proxy_id, body, actor(req)))
+        answer_one(resp, await self._administration().proxies.update(proxy_id, body, actor(req), expected(req)))
 
     async def on_delete_one(self, req: Request, resp: Response, proxy_id: int) -> None:
         """Remove one; its accounts go by the others."""

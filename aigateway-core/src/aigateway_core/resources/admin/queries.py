@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import falcon
 from falcon.asgi import Request, Response
 
-from aigateway_core.errors import InvalidRequestError
+from aigateway_core.errors import InvalidRequestError, StaleChangeError
 from aigateway_core.jsontext import dumps
 
 MOST = 200
@@ -19,6 +21,27 @@ def answer(resp: Response, value: object) -> None:
     resp.content_type = falcon.MEDIA_JSON
     resp.set_header("cache-control", "no-store")
     resp.data = dumps(value)
+
+
+def answer_one(resp: Response, entity: Mapping[str, Any]) -> None:
+    """Send one thing, with an ``ETag`` that tells whether it has been changed: the time of its last change."""
+    answer(resp, entity)
+    if entity.get("updated_at"):
+        resp.set_header("etag", f'"{entity["updated_at"]}"')
+
+
+def expected(req: Request) -> datetime | None:
+    """When the thing to be changed was last changed as far as its caller knows (``If-Match``); None: whenever.
+
+    Raises :class:`StaleChangeError` for what is no ``ETag`` of ours: it fits nothing (RFC 9110, 13.1.1).
+    """
+    said = req.get_header("if-match")
+    if said is None or said.strip() == "*":
+        return None
+    try:
+        return datetime.fromisoformat(said.strip().strip('"'))
+    except ValueError:
+        raise StaleChangeError("If-Match: expected the ETag of an earlier answer") from None
 
 
 def limit(req: Request) -> int:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from enum import Enum
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import attrs
 
+from aigateway_core.storage.rows.mappings import MappingPatch as MappingPatch
+from aigateway_core.storage.rows.mappings import NewMapping as NewMapping
+from aigateway_core.storage.rows.mappings import StoredMapping as StoredMapping
+from aigateway_core.storage.rows.unset import UNSET as UNSET
+from aigateway_core.storage.rows.unset import Unset as Unset
+
 RowT = TypeVar("RowT")
 
-
-class Unset(Enum):
-    """The type of :data:`UNSET`."""
-
-    UNSET = "unset"
-
-
-UNSET: Final = Unset.UNSET
-"""Stands in a patch for a field that stays as it is; None is a value there."""
 
 Role: TypeAlias = Literal["client", "admin"]
 
@@ -210,6 +206,34 @@ class ProxyHealth:
 
 
 @attrs.frozen(kw_only=True)
+class KeyTerms:
+    """What a key opens, and how often: None is everything, and as often as one likes.
+
+    ``providers``, ``models`` and ``accounts`` are lists of ids; a model may end with ``*``. ``concurrency`` is how many
+    requests may be under way at a time.
+    """
+
+    providers: tuple[str, ...] | None = None
+    models: tuple[str, ...] | None = None
+    accounts: tuple[str, ...] | None = None
+    requests_per_minute: int | None = None
+    concurrency: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class KeyPatch:
+    """The fields of a key to change."""
+
+    name: str | Unset = UNSET
+    expires_at: datetime | Unset | None = UNSET
+    providers: tuple[str, ...] | Unset | None = UNSET
+    models: tuple[str, ...] | Unset | None = UNSET
+    accounts: tuple[str, ...] | Unset | None = UNSET
+    requests_per_minute: int | Unset | None = UNSET
+    concurrency: int | Unset | None = UNSET
+
+
+@attrs.frozen(kw_only=True)
 class StoredKey:
     """A key of the gateway's own. ``id`` is its public part; the key itself is not stored, only ``hash``."""
 
@@ -221,6 +245,8 @@ class StoredKey:
     last_used_at: datetime | None
     revoked_at: datetime | None
     expires_at: datetime | None
+    updated_at: datetime
+    terms: KeyTerms = KeyTerms()
 
     def is_valid(self, at: datetime) -> bool:
         """Whether the key opens anything at this time: neither revoked nor expired."""
@@ -296,6 +322,8 @@ class SnapshotRows:
     """All that the request path needs to know, as it stood at one moment; ``keys`` are those valid at that moment.
 
     ``bindings`` say which outbound proxy an account goes out by, accounts of the configuration file included.
+    ``client_keys_exist`` is true once there was a client key, be it that none is valid any more; ``mappings`` are those
+    that are switched on.
     """
 
     version: int
@@ -304,3 +332,5 @@ class SnapshotRows:
     keys: tuple[StoredKey, ...]
     proxies: tuple[StoredProxy, ...] = ()
     bindings: Mapping[str, int] = attrs.field(factory=dict)
+    client_keys_exist: bool = False
+    mappings: tuple[StoredMapping, ...] = ()

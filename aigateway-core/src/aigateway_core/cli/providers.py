@@ -1,0 +1,40 @@
+"""``aigateway-core providers``: the providers that run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from aigateway_core.administration import Administration
+from aigateway_core.cli.administering import administer
+from aigateway_core.cli.options import AsJson, ConfigFile, print_json, print_table
+
+app = typer.Typer(help="List the providers.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_providers(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List the providers that run."""
+    found = administer(config, _all)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        typer.echo("There are no providers. Install one, for example: pip install aigateway-openai")
+        return
+    rows = [
+        (
+            provider["id"],
+            provider["name"],
+            "on" if provider["is_active"] else "off",
+            provider["auth_strategy"],
+            str(len(provider["supported_models"])),
+        )
+        for provider in found
+    ]
+    print_table(("ID", "NAME", "STATUS", "AUTH", "MODELS"), rows)
+
+
+async def _all(administration: Administration) -> list[dict[str, Any]]:
+    return list(administration.providers.list())

@@ -1,0 +1,78 @@
+"""How much a client key may ask for: so many requests a minute, and so many at a time.
+
+Requests a minute are counted for all workers where they share a state; requests at a time are those of one worker.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import TypeAlias
+
+from aigateway_core.errors import ClientError, ErrorKind
+from aigateway_core.records import Caller
+from aigateway_core.state import State
+
+_BUSY_SECONDS = 1.0
+"""When to ask again while too many requests are under way: nobody knows when the first of them ends."""
+
+Tell: TypeAlias = Callable[[Mapping[str, str]], None]
+
+
+class LimitError(ClientError):
+    """The key has asked for as much as it may, for now."""
+
+    kind = ErrorKind.RATE_LIMIT
+
+
+class KeyLimits:
+    """Lets a request through, or not."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._under_way: Counter[str] = Counter()
+
+    async def enter(self, caller: Caller, exits: AsyncExitStack, tell: Tell) -> None:
+        """Count this request, until ``exits`` are closed; ``tell`` adds headers to its answer, whatever that will be.
+
+        Raises :class:`LimitError`.
+        """
+        if caller.concurrency is not None:
+            self._take_place(caller.id, caller.concurrency, exits)
+        if caller.requests_per_minute is not None:
+            await self._spend(caller.id, caller.requests_per_minute, tell)
+
+    def _take_place(self, key_id: str, most: int, exits: AsyncExitStack) -> None:
+        if self._under_way[key_id] >= most:
+            raise LimitError(
+                f"this key may have {_counted(most, 'request')} under way at a time", retry_after=_BUSY_SECONDS
+            )
+        self._under_way[key_id] += 1
+        exits.callback(self._leave, key_id)
+
+    def _leave(self, key_id: str) -> None:
+        self._under_way[key_id] -= 1
+        if self._under_way[key_id] <= 0:
+            del self._under_way[key_id]
+
+    async def _spend(self, key_id: str, per_minute: int, tell: Tell) -> None:
+        allowance = await self._state.spend(key_id, per_minute)
+        tell(
+            {
+                "x-ratelimit-limit-requests": str(per_minute),
+                "x-ratelimit-remaining-requests": str(allowance.remaining),
+                "x-ratelimit-reset-requests": f"{allowance.reset:.3f}s",
+            }
+        )
+        if not allowance.granted:
+            wait = max(1, math.ceil(allowance.wait))
+            raise LimitError(
+                f"this key may make {_counted(per_minute, 'request')} a minute; try again in {wait} s",
+                retry_after=allowance.wait,
+            )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
