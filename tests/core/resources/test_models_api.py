@@ -145,6 +145,7 @@ async def test_one_model_has_the_shape_that_it_has_in_the_list(client: httpx.Asy
         ("/v1beta/models/nobody", {}, "NOT_FOUND"),
         ("/v1beta/models/hidden", {}, "NOT_FOUND"),
         ("/v1beta/tunedModels/nobody", {}, "NOT_FOUND"),
+        ("/v1/tunedModels/nobody", {}, "NOT_FOUND"),
         ("/v1/models/nobody", GOOGLE, "NOT_FOUND"),
         ("/v1/models/nobody", ANTHROPIC, "not_found_error"),
         ("/v1/models/nobody", {}, "model_not_found"),

@@ -357,3 +357,18 @@ def test_a_length_that_is_none_is_refused_even_if_the_parser_let_it_through(leng
     found = Inspector().inspect(scope)
     assert isinstance(found, Refusal)
     assert found.status == 400
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status", "code"),
+    [("GET /a/../b HTTP/1.1", 404, "not_found"), ("GET /?" + "x" * 9_000 + " HTTP/1.1", 414, "invalid_request")],
+)
+async def test_a_refusal_is_one_that_clients_of_every_api_here_can_read(
+    request_line: str, status: int, code: str, serving: Serving, app: Any
+) -> None:
+    served = await serving(app)
+    answer = await served.ask(request_line.encode() + b"\r\nHOST\r\nX-Request-Id: r-1\r\n\r\n")
+    assert answer.status == status
+    told = answer.json
+    assert (told["type"], told["error"]["type"], told["request_id"]) == ("error", "invalid_request_error", "r-1")
+    assert (told["error"]["code"], told["error"]["param"], told["error"]["request_id"]) == (code, None, "r-1")

@@ -256,11 +256,16 @@ async def test_a_request_without_an_answer_is_ended_with_a_503(serving: Serving)
     served.guard.end()
     answer = await asking
     assert (answer.status, answer.headers["retry-after"], answer.headers["connection"]) == (503, "1", "close")
-    assert answer.json["error"] == {
-        "type": "overloaded_error",
-        "message": "the gateway is shutting down",
-        "param": None,
-        "code": None,
+    assert answer.json == {
+        "type": "error",
+        "error": {
+            "type": "overloaded_error",
+            "message": "the gateway is shutting down",
+            "param": None,
+            "code": "unavailable",
+            "request_id": answer.headers["x-request-id"],
+        },
+        "request_id": answer.headers["x-request-id"],
     }
     assert cancelled == [("the gateway is shutting down",)]
     assert (await served.post("/")).status == 503

@@ -161,7 +161,7 @@ def _replies(document: _Node, responses: _Node) -> Iterator[Reply]:
         left = {each: left[each] for each in left if each not in same}
         found = _resolved(document, said)
         content = found.get("content", {})
-        kinds = [Markup("{}: {}").format(media, _kind(each["schema"])) for media, each in content.items()]
+        kinds = [Markup("{}: {}").format(media, _kind(each.get("schema", {}))) for media, each in content.items()]
         examples = [_json(value) for each in content.values() for _, value in _examples(each) if status < "3"]
         yield Reply(same, _text(found), kinds, examples)
 

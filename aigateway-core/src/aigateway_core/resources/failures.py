@@ -26,7 +26,9 @@ from aigateway_core.resources.resource import request_id, speaks_gemini
 
 log = logging.getLogger(__name__)
 
-_GEMINI_METHOD = re.compile(r"/v1/(?:models|tunedModels)/.+:[A-Za-z]*(?:Content|Contents|Tokens)")
+_GEMINI_PATHS = ("/v1beta/", "/v1/tunedModels/")
+
+_GEMINI_METHOD = re.compile(r"/v1/models/.+:[A-Za-z]*(?:Content|Contents|Tokens)")
 """Gemini's stable version shares its path with the models of OpenAI; what it does stands behind a colon."""
 
 _OPENAI = ("/v1/chat/completions", "/v1/embeddings")
@@ -86,7 +88,7 @@ class Failures:
     def _shape(self, req: Request) -> Callable[[GatewayError, str], ErrorReply]:
         if req.path.startswith("/api/"):
             return encode_admin_error
-        if req.path.startswith("/v1beta/") or _GEMINI_METHOD.fullmatch(req.path) or _lists_for_gemini(req):
+        if req.path.startswith(_GEMINI_PATHS) or _GEMINI_METHOD.fullmatch(req.path) or _lists_for_gemini(req):
             return self._gemini.encode_error
         if req.path.startswith("/v1/responses"):
             return self._responses.encode_error

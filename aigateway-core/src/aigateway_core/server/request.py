@@ -34,6 +34,7 @@ _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 64 << 20
 _LAST_WORDS_SECONDS = 2.0
 _STATUS = {ErrorKind.TOO_LARGE: 413, ErrorKind.REQUEST_TIMEOUT: 408, ErrorKind.UNAVAILABLE: 503}
+_CODES = {status: kind for kind, status in _STATUS.items()} | {404: ErrorKind.NOT_FOUND, 500: ErrorKind.INTERNAL}
 
 
 @attrs.frozen(kw_only=True)
@@ -321,12 +322,19 @@ class LiveRequest:
 
 
 async def refuse(send: Send, refusal: Refusal, number: bytes) -> None:
-    """Answer in a shape that clients of every dialect can read, and close the connection."""
+    """Answer in a shape that clients of OpenAI, of Anthropic and of the admin API can read; close the connection."""
     kind = "invalid_request_error" if refusal.status < 500 else "api_error"
     if refusal.status == 503:
         kind = "overloaded_error"
-    error = {"type": kind, "message": refusal.message, "param": None, "code": None}
-    body = dumps({"type": "error", "error": error, "request_id": number.decode()})
+    request_id = number.decode()
+    error = {
+        "type": kind,
+        "message": refusal.message,
+        "param": None,
+        "code": _CODES.get(refusal.status, ErrorKind.INVALID_REQUEST),
+        "request_id": request_id,
+    }
+    body = dumps({"type": "error", "error": error, "request_id": request_id})
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
