@@ -36,7 +36,7 @@ def office(
         accounts=AccountAdministration(
             storage.accounts, storage.bindings, assembly.providers, assembly.accounts, destinations, changed, state
         ),
-        providers=ProviderAdministration(assembly.providers),
+        providers=ProviderAdministration(storage.providers, assembly.providers, changed),
         proxies=ProxyAdministration(storage.proxies, storage.bindings, storage.accounts, pooled, destinations, changed),
         statistics=StatisticsAdministration(storage.calls, storage.statistics, storage.proxies, state),
         keys=KeyAdministration(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from aigateway_core import bootstrap
 from aigateway_core.administration import Administration
 from aigateway_core.cli.administering import administer
 from aigateway_core.cli.options import AsJson, ConfigFile, print_json, print_table
 
-app = typer.Typer(help="List the providers.", no_args_is_help=True)
+app = typer.Typer(help="List the providers, and switch them on and off.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -36,5 +37,18 @@ def list_providers(config: ConfigFile = None, as_json: AsJson = False) -> None:
     print_table(("ID", "NAME", "STATUS", "AUTH", "MODELS"), rows)
 
 
+@app.command("set")
+def change(
+    provider_id: Annotated[str, typer.Argument(metavar="ID", help="The provider's id, as `providers list` shows it.")],
+    active: Annotated[bool, typer.Option("--on/--off", help="Switch it on or off.")],
+    config: ConfigFile = None,
+) -> None:
+    """Switch a provider on or off. One that is off serves nothing; its accounts stay."""
+    body = {"is_active": active}
+    administer(config, lambda each: each.providers.update(provider_id, body, bootstrap.COMMAND_LINE))
+    typer.echo(f"Switched the provider {provider_id} {'on' if active else 'off'}.")
+
+
 async def _all(administration: Administration) -> list[dict[str, Any]]:
-    return list(administration.providers.list())
+    found: list[dict[str, Any]] = (await administration.providers.list())["data"]
+    return found

@@ -9,12 +9,13 @@ from falcon.asgi import Request, Response
 
 from aigateway_core.access import Access
 from aigateway_core.administration import Administration
-from aigateway_core.resources.admin.queries import answer
-from aigateway_core.resources.resource import Policy, Resource
+from aigateway_core.jsontext import loads_object
+from aigateway_core.resources.admin.queries import answer, answer_one, expected
+from aigateway_core.resources.resource import Policy, Resource, actor
 
 
 class ProviderResource(Resource):
-    """List the providers that run."""
+    """List and read the providers that run, and switch them on and off."""
 
     policy: ClassVar[Policy] = "admin"
 
@@ -24,5 +25,13 @@ class ProviderResource(Resource):
 
     async def on_get(self, req: Request, resp: Response) -> None:
         """All of them: there are few."""
-        data = self._administration().providers.list()
-        answer(resp, {"data": data, "total": len(data), "limit": len(data), "offset": 0})
+        answer(resp, await self._administration().providers.list())
+
+    async def on_get_one(self, req: Request, resp: Response, provider_id: str) -> None:
+        """Read one."""
+        answer_one(resp, await self._administration().providers.get(provider_id))
+
+    async def on_put_one(self, req: Request, resp: Response, provider_id: str) -> None:
+        """Switch it on or off."""
+        body = loads_object(await req.stream.read())
+        answer_one(resp, await self._administration().providers.update(provider_id, body, actor(req), expected(req)))
