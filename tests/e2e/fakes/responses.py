@@ -35,7 +35,7 @@ class ResponsesWire(OpenAIWire):
             yield Problem("We could not parse the JSON body of your request.")
             return
         previous = exchange.json.get("previous_response_id")
-        if previous is not None and previous not in self.stored:
+        if previous is not None and (not isinstance(previous, str) or previous not in self.stored):
             yield Problem(
                 f"Previous response with id '{previous}' not found.",
                 where="previous_response_id",

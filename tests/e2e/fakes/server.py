@@ -109,7 +109,11 @@ class FakeVendor:
 
     def _checked(self, wire: Wire, exchange: Exchange) -> Problem | None:
         scripted = {name for kind, name in self._scripts if kind == "model"}
-        problems = list(wire.check(exchange, scripted))
+        try:
+            problems = list(wire.check(exchange, scripted))
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            # A rule stumbled over a value of a kind that it did not expect; a vendor would not have taken it either.
+            problems = [Problem(f"this cannot be read: {error!r}")]
         self.violations.extend(f"{exchange.model} {one.where or ''}: {one.message}" for one in problems)
         return problems[0] if problems else None
 

@@ -144,8 +144,10 @@ def _keys(said: _Node) -> str:
     wanted = {name for choice in said["security"] for name in choice}
     if not wanted:
         return "no key"
-    key = "admin key" if "adminKey" in wanted else "client key"
-    return f"{key}, unless on loopback" if {} in said["security"] else key
+    is_optional = {} in said["security"]
+    if "adminKey" in wanted:
+        return "admin key, unless on loopback" if is_optional else "admin key"
+    return "client key, unless none is needed on loopback" if is_optional else "client key"
 
 
 def _parameter(said: _Node) -> Row:
