@@ -98,11 +98,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"storage.rows"},
     "app": WORDS
     | {"metrics", "readiness", "resources", "gateway", "dialects", "access", "catalogue", "administration"},
+    # From the settings to what they name, and what an operator does with it.
+    "stores": {"settings", "secret", "state", "storage", "vault"},
+    "provisioning": {"assembly", "stores", "settings", "storage", "errors"},
     # The outermost ring.
     "server": {"bootstrap", "settings", "errors", "jsontext", "logs"},
     # The command shows what bootstrap hands it: the administration, the plugins, the snapshot's values.
+    "__main__": {"cli"},
     "cli": WORDS
-    | {"bootstrap", "server", "settings", "logs", "structuring"}
+    | {"bootstrap", "provisioning", "server", "settings", "logs", "structuring"}
     | {"administration", "logins", "plugins", "plugin", "snapshot"},
 }
 """By module or package of the core: which others it may import. ``bootstrap`` may import everything."""

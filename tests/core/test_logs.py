@@ -53,6 +53,14 @@ def test_text_is_one_line_with_time_level_logger_and_message() -> None:
     assert rest == "WARNING aigateway.test: one of 2  port=8088\n"
 
 
+def test_a_worker_says_its_number() -> None:
+    for form, said in (("text", " [2] INFO "), ("json", '"worker":2,')):
+        stream = io.StringIO()
+        configure(LogSettings(format=form), stream, worker=2)  # type: ignore[arg-type]
+        logging.getLogger("aigateway.test").info("hello")
+        assert said in stream.getvalue()
+
+
 def test_json_is_one_object_per_line() -> None:
     line = logged("json", lambda log: log.info("hello", extra={"fields": {"port": 8088, "none": None, "list": [1.5]}}))
     found = json.loads(line)

@@ -258,10 +258,14 @@ log: {level: loud}
     assert found[-1].startswith("AIGATEWAY_ADMIN_KEY: is a placeholder; make one with: python3 -c ")
 
 
-def test_more_than_one_worker_is_refused_with_the_reason() -> None:
+def test_more_than_one_worker_is_refused_without_redis() -> None:
     (problem,) = problems("server: {workers: 2}")
-    reason = "more than one worker comes with a later version; until then start several gateways with one Redis"
+    reason = "more than one worker needs Redis, through which they share their state: set redis.enabled, or workers: 1"
     assert problem == f"config.yaml: server.workers: {reason}"
+
+
+def test_several_workers_are_taken_with_redis() -> None:
+    assert load(written("server: {workers: 3}\nredis: {enabled: true}"), {}).server.workers == 3
 
 
 def test_a_provider_needs_a_name_that_fits_into_a_model_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -71,6 +72,27 @@ class GatewayProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        assert self._process is not None
+        return self._process.pid
+
+    def workers(self) -> dict[int, int]:
+        """Of a gateway with several workers, the process of each; during a rolling restart the newest of a place."""
+        found: dict[int, int] = {}
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for child in map(int, children):
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+                found |= {int(word[9:]): child for word in words if word.startswith(b"--number=")}
+        return found
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""

@@ -36,55 +36,16 @@ from aigateway_core.readiness import Readiness
 from aigateway_core.renewal import Renewals
 from aigateway_core.routing import Router
 from aigateway_core.secret import Secret
-from aigateway_core.settings import DatabaseSettings, RedisSettings, Settings, UpstreamSettings
+from aigateway_core.settings import Settings, UpstreamSettings
 from aigateway_core.snapshot import CurrentSnapshot, Snapshot
 from aigateway_core.state import State
-from aigateway_core.state.link import RedisAddress
-from aigateway_core.state.memory import MemoryState
-from aigateway_core.state.redis import RedisState
 from aigateway_core.state.tokens import SealedTokens
-from aigateway_core.storage import SYSTEM, Actor, DatabaseLocation, MySQLServer, SQLiteFile, Storage
+from aigateway_core.storage import SYSTEM, Actor, Storage
+from aigateway_core.stores import key_ring, redis_address, shared_state
+from aigateway_core.stores import location as location
+from aigateway_core.stores import open_storage as open_storage
 from aigateway_core.upstream import Limits
-from aigateway_core.vault import KeyRing, key_id, load_key_ring
-
-
-def location(settings: DatabaseSettings) -> DatabaseLocation:
-    """Where the database is."""
-    if settings.engine == "sqlite":
-        return SQLiteFile(settings.path)
-    return MySQLServer(
-        host=settings.host,
-        port=settings.port,
-        user=settings.user,
-        password=settings.password or Secret(""),
-        database=settings.database,
-    )
-
-
-async def open_storage(settings: Settings) -> Storage:
-    """Open the database, its tables brought up to date.
-
-    Raises :class:`ConfigurationError` when the master key is missing or does not fit, :class:`UnavailableError` when
-    the database is away.
-    """
-    return await Storage.open(location(settings.database), key_ring(settings))
-
-
-def key_ring(settings: Settings) -> KeyRing:
-    """The master keys. Raises :class:`ConfigurationError`."""
-    where = location(settings.database)
-    return load_key_ring(settings.keys.master, where.path if isinstance(where, SQLiteFile) else None)
-
-
-def shared_state(settings: RedisSettings) -> State:
-    """What requests and workers share: in Redis where there is one, else in this process. Opens nothing yet."""
-    return RedisState(_address(settings), settings.prefix) if settings.enabled else MemoryState()
-
-
-def _address(settings: RedisSettings) -> RedisAddress:
-    return RedisAddress(
-        host=settings.host, port=settings.port, db=settings.db, password=settings.password, url=settings.url
-    )
+from aigateway_core.vault import KeyRing, key_id
 
 
 def limits(settings: UpstreamSettings) -> Limits:
@@ -207,7 +168,7 @@ class House:
         snapshot, tokens = self._snapshot.value, self._credentials.tokens
         if self._secrets[0] is not snapshot or self._secrets[1] is not tokens:
             settings, configured = self._assembly.settings, self._assembly.configured
-            redis = _address(settings.redis)
+            redis = redis_address(settings.redis)
             keys = [settings.keys.admin, settings.keys.client, settings.keys.master, settings.database.password]
             keys += [redis.password, redis.url, redis.password_in_url]
             accounts = [*self._assembly.accounts, *(each for group in snapshot.accounts.values() for each in group)]
@@ -289,18 +250,22 @@ COMMAND_LINE = Actor(id="cli")
 async def administration(assembly: Assembly) -> AsyncIterator[Administration]:
     """What the command line changes accounts with: the same rules and the same store as a running gateway's own.
 
-    Raises what :func:`open_storage` raises. A running gateway sees each change by its version.
+    Raises what :func:`open_storage` raises. A running gateway sees each change by its version; with Redis it is told.
     """
-    async with await open_storage(assembly.settings) as storage:
+    state = shared_state(assembly.settings.redis)
+    async with await open_storage(assembly.settings) as storage, aclosing(state):
+        await state.start()
         await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
+
+        async def changed() -> None:
+            state.announce(await storage.version())
+
         destinations = Destinations.allowing(assembly.settings.security.allow_private_hosts)
         async with aclosing(Transports(destinations)) as transports:
-            egress, cache = (
-                await _egress_of(storage, transports),
-                SealedTokens(MemoryState(), key_ring(assembly.settings)),
-            )
+            egress = await _egress_of(storage, transports)
+            cache = SealedTokens(state, key_ring(assembly.settings))
             renewals = Renewals(storage.accounts, storage.tokens, egress, cache)
-            yield office(storage, assembly, egress, destinations, renewals)
+            yield office(storage, assembly, egress, destinations, renewals, changed)
             await renewals.aclose()
 
 

@@ -31,12 +31,17 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _CONTROL_IN_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
-def configure(settings: LogSettings, stream: TextIO | None = None, known: KnownSecrets = tuple) -> None:
-    """Send everything that is logged to ``stream`` (standard error), in place of whatever was set up before."""
+def configure(
+    settings: LogSettings, stream: TextIO | None = None, known: KnownSecrets = tuple, *, worker: int | None = None
+) -> None:
+    """Send everything that is logged to ``stream`` (standard error), in place of whatever was set up before.
+
+    Of several workers each says its number.
+    """
     stream = sys.stderr if stream is None else stream
     wants_json = settings.format == "json" or (settings.format == "auto" and not stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter(known) if wants_json else TextFormatter(known))
+    handler.setFormatter(JsonFormatter(known, worker) if wants_json else TextFormatter(known, worker))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
@@ -56,18 +61,22 @@ def _spelled(found: re.Match[str]) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """``12:34:56 WARNING logger: message  key=value …``; a traceback follows, indented."""
+    """``12:34:56 WARNING logger: message  key=value …``; a traceback follows, indented.
 
-    def __init__(self, known: KnownSecrets = tuple) -> None:
+    Of several workers each says its number: ``12:34:56 [2] WARNING …``.
+    """
+
+    def __init__(self, known: KnownSecrets = tuple, worker: int | None = None) -> None:
         super().__init__()
         self._scrubbers = _Scrubbers(known)
+        self._worker = "" if worker is None else f"[{worker}] "
 
     @override
     def format(self, record: logging.LogRecord) -> str:
         scrub = self._scrubbers.current()
         time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
         fields = "".join(f"  {key}={value}" for key, value in _fields(record).items())
-        line = scrub(f"{time} {record.levelname} {record.name}: {_message(record)}{fields}")
+        line = scrub(f"{time} {self._worker}{record.levelname} {record.name}: {_message(record)}{fields}")
         trace = scrub(_trace(record))
         return "\n".join([escape(line), *(f"  | {escape(text)}" for text in trace.split("\n") if text)])
 
@@ -75,15 +84,17 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """One JSON object per line."""
 
-    def __init__(self, known: KnownSecrets = tuple) -> None:
+    def __init__(self, known: KnownSecrets = tuple, worker: int | None = None) -> None:
         super().__init__()
         self._scrubbers = _Scrubbers(known)
+        self._worker = {} if worker is None else {"worker": worker}
 
     @override
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
+            **self._worker,
             "logger": record.name,
             "message": _message(record),
             **_fields(record),

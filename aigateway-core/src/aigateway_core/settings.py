@@ -280,8 +280,10 @@ def _refused(settings: Settings) -> list[Problem]:
         for name in settings.providers
         if not _PROVIDER_NAME.fullmatch(name)
     ]
-    if settings.server.workers > 1:
-        reason = "more than one worker comes with a later version; until then start several gateways with one Redis"
+    if settings.server.workers > 1 and not settings.redis.enabled:
+        reason = (
+            "more than one worker needs Redis, through which they share their state: set redis.enabled, or workers: 1"
+        )
         problems.append(Problem("server.workers", reason))
     if settings.redis.url is not None and (trouble := _trouble_with_redis(settings.redis.url.reveal())):
         problems.append(Problem("redis.url", trouble))

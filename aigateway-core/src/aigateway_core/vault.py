@@ -95,6 +95,11 @@ class KeyRing:
         """The public names of the keys, the sealing one first."""
         return tuple(self._by_kid)
 
+    @property
+    def mark(self) -> str:
+        """How everything begins that the first key has sealed or hashed."""
+        return f"v1:{self._first.kid}:"
+
     @classmethod
     def parse(cls, text: str, source: str = MASTER_KEY_VARIABLE) -> KeyRing:
         """The ring that ``text`` spells: keys of 32 bytes in base64, separated by commas or line ends.

@@ -195,4 +195,4 @@ def test_a_port_that_is_taken_is_one_line_and_no_key_is_lost(configured: Path, p
 def test_more_than_one_worker_is_refused_with_the_reason(configured: Path, process: Command) -> None:
     result = process("server", AIGATEWAY__SERVER__WORKERS="2")
     assert result.returncode == 78
-    assert "more than one worker comes with a later version" in result.stderr
+    assert "more than one worker needs Redis" in result.stderr

@@ -12,7 +12,7 @@ import attrs
 import pytest
 import uvicorn
 
-from aigateway_core.server import run
+from aigateway_core.server import listening, run
 from aigateway_core.server.guard import Guard
 from aigateway_core.settings import ServerSettings
 
@@ -164,7 +164,7 @@ async def serving() -> AsyncIterator[Serve]:
         server = uvicorn.Server(config)
         # Without its main loop and its orderly end, which take their time; test_drain.py has a whole one.
         server.lifespan = config.lifespan_class(config)
-        await server.startup(run._listen(settings))
+        await server.startup(listening.listen(settings))
         served = Served(guard, server)
         running.append(served)
         return served

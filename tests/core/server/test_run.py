@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from aigateway_core.errors import ConfigurationError
-from aigateway_core.server import run
+from aigateway_core.server import listening, run
 from aigateway_core.server.guard import Guard
 from aigateway_core.settings import ServerSettings
 
@@ -18,7 +18,7 @@ async def nothing(scope: object, receive: object, send: object) -> None:
 
 
 def addresses(host: str) -> set[str]:
-    listeners = run._listen(ServerSettings(host=host, port=0))
+    listeners = listening.listen(ServerSettings(host=host, port=0))
     found = {listener.getsockname()[0] for listener in listeners}
     for listener in listeners:
         listener.close()
@@ -54,7 +54,7 @@ def test_an_address_that_is_not_here_is_skipped_when_there_is_another(monkeypatc
 @pytest.mark.parametrize("host", ["203.0.113.7", "no-such-host.invalid"])
 def test_an_address_that_is_not_here_is_refused(host: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"server\.host, server\.port: cannot listen on {host}:0: .*--host"):
-        run._listen(ServerSettings(host=host, port=0))
+        listening.listen(ServerSettings(host=host, port=0))
 
 
 def test_a_port_that_is_taken_on_one_address_is_refused_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,18 +68,18 @@ def test_a_port_that_is_taken_on_one_address_is_refused_on_all(monkeypatch: pyte
 
         monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
         with pytest.raises(ConfigurationError, match="in use"):
-            run._listen(ServerSettings(host="localhost", port=port))
+            listening.listen(ServerSettings(host="localhost", port=port))
 
 
 def test_a_port_belongs_to_us_before_anything_is_served() -> None:
-    [listener] = run._listen(ServerSettings(port=0))
+    [listener] = listening.listen(ServerSettings(port=0))
     with pytest.raises(ConfigurationError, match="in use"):
-        run._listen(ServerSettings(port=listener.getsockname()[1]))
+        listening.listen(ServerSettings(port=listener.getsockname()[1]))
     listener.close()
 
 
 def test_connections_whose_client_takes_nothing_die_by_themselves() -> None:
-    [listener] = run._listen(ServerSettings(port=0, send_timeout=7.5))
+    [listener] = listening.listen(ServerSettings(port=0, send_timeout=7.5))
     assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7500
     listener.close()
 
@@ -109,7 +109,7 @@ def test_the_limit_on_files_is_raised_as_far_as_it_may_be() -> None:
     low = 256
     resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))
     try:
-        run._raise_file_limit()
+        listening.raise_file_limit()
         raised = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         assert raised == (65_536 if hard == resource.RLIM_INFINITY else min(65_536, hard))
     finally:

@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from aigateway_core import __version__
-from aigateway_core.cli import accounts, admin_key, config, keys, login, mappings, plugins, providers, proxies, server
+from aigateway_core.cli import (
+    accounts,
+    admin_key,
+    config,
+    db,
+    keys,
+    login,
+    mappings,
+    plugins,
+    providers,
+    proxies,
+    secrets,
+    server,
+    worker,
+)
 from aigateway_core.errors import ConfigurationError, GatewayError, SettingsError
 from aigateway_core.secret import scrub
 
@@ -24,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("server")(server.server)
+app.command("worker", hidden=True)(worker.worker)
 app.command("login")(login.login)
 app.command("plugins")(plugins.plugins)
 app.add_typer(config.app, name="config")
@@ -32,6 +47,8 @@ app.add_typer(proxies.app, name="proxies")
 app.add_typer(keys.app, name="keys")
 app.add_typer(mappings.app, name="mappings")
 app.add_typer(providers.app, name="providers")
+app.add_typer(db.app, name="db")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(admin_key.app, name="admin-key")
 
 

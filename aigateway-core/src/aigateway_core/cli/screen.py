@@ -51,6 +51,7 @@ class Facts:
     config: Path | None = None
     clients_need_a_key: bool = False
     is_loopback: bool = True
+    workers: int = 1
     admin_key: Secret | None = None
     admin_key_file: Path | None = None
 
@@ -96,6 +97,7 @@ def _rows(facts: Facts) -> list[tuple[str, list[str]]]:
         ("waiting", list(facts.waiting)),
         ("models", [_models(facts)]),
         ("database", [facts.database]),
+        ("workers", [str(facts.workers)] if facts.workers > 1 else []),
         ("settings", [str(facts.config) if facts.config else "no file, defaults"]),
         ("clients", [_clients(facts)]),
         ("admin key", _admin_key(facts)),

@@ -11,12 +11,13 @@ import typer
 from rich.console import Console
 
 from aigateway_core import bootstrap, logs
-from aigateway_core.cli import admin_key, screen
+from aigateway_core.cli import admin_key, screen, worker
 from aigateway_core.cli.options import ConfigFile
 from aigateway_core.cli.plugins import waiting
 from aigateway_core.plugins import PluginInfo
 from aigateway_core.server.run import serve
-from aigateway_core.settings import LogSettings, Settings, load
+from aigateway_core.server.supervisor import supervise
+from aigateway_core.settings import LogSettings, load
 from aigateway_core.snapshot import ProviderEntry
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def server(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Listen here; wins over server.port.")] = None,
 ) -> None:
     """Start the gateway. With no configuration at all it listens on 127.0.0.1:8088."""
-    settings = _with(load(config), host, port)
+    settings = worker.listening_on(load(config), host, port)
     console = Console(highlight=False)
     assembly = bootstrap.assemble(settings)
     house = bootstrap.House(assembly)
@@ -39,7 +40,10 @@ def server(
         log.warning("server.client_auth is open: whoever can reach the gateway spends its accounts")
     page = screen.Page(_facts(assembly, look, console), console)
     try:
-        serve(house.app, settings.server, on_listening=page.show)
+        if settings.server.workers > 1:
+            supervise(worker.command(config, host, port), settings.server, on_listening=page.show)
+        else:
+            serve(house.app, settings.server, on_listening=page.show)
     finally:
         page.show_unseen_key()
 
@@ -47,11 +51,6 @@ def server(
 def _until_it_listens(settings: LogSettings, console: Console) -> LogSettings:
     """At a terminal the screen comes first: what the start has to say is for log files."""
     return attrs.evolve(settings, level="warning") if console.is_terminal and settings.level == "info" else settings
-
-
-def _with(settings: Settings, host: str | None, port: int | None) -> Settings:
-    said = settings.server
-    return attrs.evolve(settings, server=attrs.evolve(said, host=host or said.host, port=port or said.port))
 
 
 def _facts(assembly: bootstrap.Assembly, look: bootstrap.FirstLook, console: Console) -> screen.Facts:
@@ -67,6 +66,7 @@ def _facts(assembly: bootstrap.Assembly, look: bootstrap.FirstLook, console: Con
         config=settings.source,
         clients_need_a_key=look.clients_need_a_key,
         is_loopback=settings.server.is_loopback,
+        workers=settings.server.workers,
         admin_key=key if console.is_terminal else None,
         admin_key_file=None if key is None or console.is_terminal else admin_key.keep(key, settings),
     )

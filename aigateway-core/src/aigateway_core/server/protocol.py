@@ -92,6 +92,12 @@ class DeadlineProtocol(HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing: the request is answered as the plain one it also is, and anybody could fill the log with these."""
 
+    def end_after_this_answer(self) -> None:
+        """Close the connection when the answer that is under way is over, if there is one."""
+        under_way: RequestResponseCycle | None = self.cycle
+        if under_way is not None:
+            under_way.keep_alive = False
+
     def _arm(self) -> None:
         self._disarm()
         self._late = self.loop.call_later(self.header_timeout, self._abort)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import math
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 import uvicorn
 from typing_extensions import override
 
-from aigateway_core.errors import ConfigurationError
 from aigateway_core.server.asgi import App
 from aigateway_core.server.guard import Guard, GuardLimits
-from aigateway_core.server.protocol import with_header_timeout
+from aigateway_core.server.link import WorkerEnd
+from aigateway_core.server.listening import listen, raise_file_limit
+from aigateway_core.server.protocol import DeadlineProtocol, with_header_timeout
 from aigateway_core.settings import ServerSettings
 
 _KEEP_ALIVE_SECONDS = 75
@@ -25,26 +25,34 @@ _KEEP_ALIVE_SECONDS = 75
 _LAST_WORDS_SECONDS = 3
 """From the end of the drain to the hard end: time for the last bytes to leave."""
 _START_FAILED = 3
-_BACKLOG = 2048
-_NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-"""This machine does not have the address, or none of its family."""
-_FILES_WANTED = 65_536
-"""Each stream takes two descriptors; the usual soft limit of 1024 would end at 500 of them."""
+_LINGER_SECONDS = 1.0
+"""How long a worker that makes room for another answers on connections that are open: their clients learn from the
+answer that it is the last one, where a connection that is closed under them would lose a request."""
 
 
-def serve(app: App, settings: ServerSettings, *, on_listening: Callable[[], None] | None = None) -> None:
+def serve(
+    app: App,
+    settings: ServerSettings,
+    *,
+    on_listening: Callable[[], None] | None = None,
+    listeners: Sequence[socket.socket] | None = None,
+    link: WorkerEnd | None = None,
+) -> None:
     """Listen until SIGTERM or SIGINT, then end in good order. ``on_listening`` is called once requests are taken.
 
     On the first signal no more connections are taken, and what is under way has ``settings.drain_timeout`` seconds;
     then streams are ended in their own dialect. On the second signal that happens at once.
 
+    A worker is given its ``listeners`` and the ``link`` to its supervisor, which may ask it to make room: then it takes
+    no more connections, and ends when its last request has.
+
     Raises :class:`ConfigurationError` when the address cannot be listened on, and :class:`SystemExit` when the app
     does not start.
     """
     guard = Guard(app, _limits(settings))
-    listeners = _listen(settings)
-    _raise_file_limit()
-    server = _Server(_config(guard, settings), guard, settings.drain_timeout, on_listening)
+    listeners = listen(settings) if listeners is None else list(listeners)
+    raise_file_limit()
+    server = _Server(_config(guard, settings), guard, settings.drain_timeout, on_listening, link)
     server.run(sockets=listeners)
     if not server.started:
         sys.exit(_START_FAILED)
@@ -52,13 +60,20 @@ def serve(app: App, settings: ServerSettings, *, on_listening: Callable[[], None
 
 class _Server(uvicorn.Server):
     def __init__(
-        self, config: uvicorn.Config, guard: Guard, grace: float, on_listening: Callable[[], None] | None
+        self,
+        config: uvicorn.Config,
+        guard: Guard,
+        grace: float,
+        on_listening: Callable[[], None] | None,
+        link: WorkerEnd | None = None,
     ) -> None:
         super().__init__(config)
         self._guard = guard
         self._grace = grace
         self._on_listening = on_listening
+        self._link = link
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._leaving: asyncio.Task[None] | None = None
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -66,6 +81,16 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and self._on_listening is not None:
             self._on_listening()
+        if self.started and self._link is not None:
+            self._link.attach(on_leave=self._make_room, on_orphaned=lambda: self.handle_exit(signal.SIGTERM, None))
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Together with the end of listening: a request that came in between would be refused for nothing.
+        self._guard.drain(self._grace)
+        if self._leaving is not None:
+            self._leaving.cancel()
+        await super().shutdown(sockets)
 
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -76,7 +101,27 @@ class _Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._guard.end)
         else:
             self.should_exit = True
-            self._loop.call_soon_threadsafe(self._guard.drain, self._grace)
+
+    def _make_room(self) -> None:
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self._leave(), name="make-room")
+
+    async def _leave(self) -> None:
+        """Take no more connections, and end when the last request has. No request is refused on the way."""
+        for server in self.servers:
+            server.close()
+        last = (b"connection", b"close")
+        self.config.encoded_headers.append(last)
+        self.server_state.default_headers = [*self.server_state.default_headers, last]
+        for connection in self.server_state.connections:
+            if isinstance(connection, DeadlineProtocol):
+                connection.end_after_this_answer()
+        await asyncio.sleep(_LINGER_SECONDS)
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections:  # noqa: ASYNC110 - uvicorn tells nobody of the last one
+            await asyncio.sleep(0.1)
+        self.should_exit = True
 
 
 def _config(guard: Guard, settings: ServerSettings) -> uvicorn.Config:
@@ -104,59 +149,3 @@ def _limits(settings: ServerSettings) -> GuardLimits:
         max_concurrency=settings.max_concurrency,
         allowed_hosts=settings.allowed_hosts,
     )
-
-
-def _listen(settings: ServerSettings) -> list[socket.socket]:
-    """A listening socket for every address of the host; of those of ``localhost`` one may not exist on this machine."""
-    host, port = settings.host.strip("[]"), settings.port
-    listeners: list[socket.socket] = []
-    failure: OSError | None = None
-    try:
-        for family, _, _, _, address in socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
-            try:
-                listeners.append(_listener(family, address, settings.send_timeout))
-            except OSError as error:
-                failure = error
-                if error.errno not in _NOT_HERE:
-                    break
-    except OSError as error:
-        failure = error
-    if failure is None or (listeners and failure.errno in _NOT_HERE):
-        return listeners
-    for listener in listeners:
-        listener.close()
-    reason = failure.strerror or type(failure).__name__
-    raise ConfigurationError(
-        f"server.host, server.port: cannot listen on {host}:{port}: {reason}; choose another with --host and --port"
-    ) from failure
-
-
-def _listener(family: int, address: tuple[str | int | bytes, ...], send_timeout: float) -> socket.socket:
-    # With its protocol said, for asyncio sets TCP_NODELAY on nothing else, and then each answer waits for an ACK.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Its connections inherit it: one whose client takes nothing of what was written dies without us.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(send_timeout * 1000))
-        listener.bind(address)
-        # At once, since two processes can both have bound an address until one of them listens.
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _raise_file_limit() -> None:
-    """As far as an ordinary process may."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES_WANTED if hard == resource.RLIM_INFINITY else min(_FILES_WANTED, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

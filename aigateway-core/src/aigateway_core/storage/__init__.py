@@ -6,8 +6,12 @@ for a noun, then ``database.py`` for how a unit of work runs.
 
 from __future__ import annotations
 
+from aigateway_core.storage.condition import Condition, inspect
+from aigateway_core.storage.creation import create_database
+from aigateway_core.storage.failures import refusal_to_open
 from aigateway_core.storage.locations import DatabaseLocation, MySQLServer, SQLiteFile
-from aigateway_core.storage.migrations import MigrationError, migrate
+from aigateway_core.storage.migrations import MigrationError, OnStep, Step, migrate
+from aigateway_core.storage.resealing import Resealed
 from aigateway_core.storage.rows import (
     SYSTEM,
     UNSET,
@@ -45,6 +49,7 @@ __all__ = [
     "Actor",
     "AuditEntry",
     "CallQuery",
+    "Condition",
     "DatabaseLocation",
     "KeyPatch",
     "KeyTerms",
@@ -54,15 +59,18 @@ __all__ = [
     "NewAccount",
     "NewMapping",
     "NewProxy",
+    "OnStep",
     "Page",
     "Problem",
     "ProviderPatch",
     "ProxyHealth",
     "ProxyPatch",
+    "Resealed",
     "Role",
     "SQLiteFile",
     "SnapshotRows",
     "Status",
+    "Step",
     "Storage",
     "StoredAccount",
     "StoredKey",
@@ -70,5 +78,8 @@ __all__ = [
     "StoredProvider",
     "StoredProxy",
     "Unset",
+    "create_database",
+    "inspect",
     "migrate",
+    "refusal_to_open",
 ]

@@ -19,12 +19,14 @@ from aigateway_core.storage.mappings import ModelMappings, active_mappings
 from aigateway_core.storage.migrations import migrate
 from aigateway_core.storage.outbound_proxies import OutboundProxies, all_proxies
 from aigateway_core.storage.providers import Providers, all_providers
+from aigateway_core.storage.resealing import Secrets
 from aigateway_core.storage.rows import SnapshotRows
 from aigateway_core.storage.statistics import Statistics
 from aigateway_core.storage.tokens import Tokens
 from aigateway_core.vault import KeyRing, Place, VaultError
 
-_CANARY = Place("storage_facts", "value", "canary")
+CANARY = Place("storage_facts", "value", "canary")
+"""The word that the first start sealed: whoever can open it has a master key that fits."""
 
 
 class Storage:
@@ -47,6 +49,7 @@ class Storage:
         self.keys = Keys(database, keyring)
         self.mappings = ModelMappings(database)
         self.audit = AuditLog(database)
+        self.secrets = Secrets(database, keyring, CANARY)
 
     @classmethod
     async def open(cls, location: DatabaseLocation, keyring: KeyRing, *, threads: int = 4) -> Storage:
@@ -105,12 +108,12 @@ class Storage:
     def _check_master_key(self, session: Session) -> None:
         """Open the word that the first start sealed: a wrong master key shows before anything is written with it."""
         session.wait_for_turn()
-        canary = session.entities.fact.get(name=_CANARY.row)
+        canary = session.entities.fact.get(name=CANARY.row)
         if canary is None:
-            session.entities.fact(name=_CANARY.row, value=self._keyring.seal("aigateway", _CANARY))
+            session.entities.fact(name=CANARY.row, value=self._keyring.seal("aigateway", CANARY))
             return
         try:
-            self._keyring.open(canary.value, _CANARY)
+            self._keyring.open(canary.value, CANARY)
         except VaultError as error:
             raise ConfigurationError(
                 "the master key does not fit this database: give the key that it was made with"

@@ -18,9 +18,9 @@ from importlib.resources.abc import Traversable
 from aigateway_core.storage.locations import DatabaseLocation, SQLiteFile
 from aigateway_core.storage.migrations.mysql import migrate_mysql
 from aigateway_core.storage.migrations.sqlite import migrate_sqlite
-from aigateway_core.storage.migrations.steps import MigrationError, OnStep, load_steps, log_step
+from aigateway_core.storage.migrations.steps import Dialect, MigrationError, OnStep, Step, load_steps, log_step
 
-__all__ = ["MigrationError", "migrate"]
+__all__ = ["MigrationError", "OnStep", "Step", "migrate", "steps_of"]
 
 
 def migrate(
@@ -36,7 +36,13 @@ def migrate(
     seconds. Raises :class:`MigrationError` when a step fails or the database does not belong to this program's
     migrations, :class:`~aigateway_core.errors.UnavailableError` when the wait is over, and the driver's errors.
     """
-    folder = folder or files(__name__)
+    steps = steps_of(location, folder)
     if isinstance(location, SQLiteFile):
-        return migrate_sqlite(location, load_steps(folder, "sqlite"), on_step, wait)
-    return migrate_mysql(location, load_steps(folder, "mysql"), on_step, wait)
+        return migrate_sqlite(location, steps, on_step, wait)
+    return migrate_mysql(location, steps, on_step, wait)
+
+
+def steps_of(location: DatabaseLocation, folder: Traversable | None = None) -> tuple[Step, ...]:
+    """All the steps that a database there has to have behind it, in order."""
+    dialect: Dialect = "sqlite" if isinstance(location, SQLiteFile) else "mysql"
+    return load_steps(folder or files(__name__), dialect)

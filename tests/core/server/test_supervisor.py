@@ -1,0 +1,130 @@
+"""The supervisor and its workers as processes: when it goes on, when it gives up, and with what exit code."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        found: int = free.getsockname()[1]
+        return found
+
+
+@pytest.fixture
+def start(port: int, tmp_path: Path) -> Iterator[Start]:
+    """Starts a supervisor with so many workers; its output goes to ``output`` in the folder."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(workers: int) -> subprocess.Popen[bytes]:
+        program = Path(__file__).with_name("worker_process.py")
+        with (tmp_path / "output").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, str(program), str(port), str(workers)],
+                env=os.environ | {"FOLDER": str(tmp_path)},
+                stdout=output,
+                stderr=output,
+            )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait(10)
+
+
+def said(folder: Path) -> str:
+    return (folder / "output").read_text()
+
+
+def until(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def who(port: int) -> tuple[int, int]:
+    """The number and the process of the worker that answers on a new connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/")
+    number, pid = connection.getresponse().read().split()
+    connection.close()
+    return int(number), int(pid)
+
+
+def starts(folder: Path, number: int) -> int:
+    file = folder / f"starts-{number}"
+    return len(file.read_text()) if file.exists() else 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_all_of_them_and_the_port_is_free(start: Start, port: int, tmp_path: Path, number: int) -> None:
+    supervisor = start(2)
+    until(lambda: starts(tmp_path, 2))
+    _, pid = who(port)
+    supervisor.send_signal(number)
+    assert supervisor.wait(20) == 0
+    assert said(tmp_path).count("listening\n") == 1
+    assert not Path(f"/proc/{pid}").exists()
+    with pytest.raises(ConnectionRefusedError):
+        who(port)
+
+
+@pytest.mark.parametrize("code", [78, 3, 1])
+def test_where_no_worker_can_start_the_end_is_theirs_and_comes_at_once(start: Start, tmp_path: Path, code: int) -> None:
+    (tmp_path / "refuse-1").write_text(str(code))
+    assert start(3).wait(20) == code
+    assert starts(tmp_path, 1) == 1
+    assert (starts(tmp_path, 2), starts(tmp_path, 3)) == (0, 0)
+    assert "worker 1 could not start" in said(tmp_path)
+    assert "the gateway ends, since no worker can start" in said(tmp_path)
+    assert "listening" not in said(tmp_path)
+
+
+def test_one_that_cannot_start_is_tried_again_more_and_more_slowly_while_others_serve(
+    start: Start, port: int, tmp_path: Path
+) -> None:
+    (tmp_path / "refuse-2").write_text("3")
+    supervisor = start(2)
+    until(lambda: starts(tmp_path, 2) >= 3)
+    assert who(port)[0] == 1
+    (tmp_path / "refuse-2").unlink()
+    until(lambda: who(port)[0] == 2)
+    assert starts(tmp_path, 2) <= 6
+    supervisor.terminate()
+    assert supervisor.wait(20) == 0
+
+
+def test_when_all_have_died_and_none_can_start_any_more_it_ends(start: Start, port: int, tmp_path: Path) -> None:
+    supervisor = start(1)
+    until(lambda: "listening" in said(tmp_path))
+    (tmp_path / "refuse-1").write_text("9")
+    os.kill(who(port)[1], signal.SIGKILL)
+    assert supervisor.wait(30) == 9
+    assert starts(tmp_path, 1) == 5
+    assert "worker 1 was killed by signal 9" in said(tmp_path)
+
+
+def test_a_port_that_is_taken_is_told_before_any_worker_is_started(start: Start, port: int, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        assert start(2).wait(20) != 0
+    assert "cannot listen on 127.0.0.1" in said(tmp_path)
+    assert starts(tmp_path, 1) == 0

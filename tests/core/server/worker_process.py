@@ -1,0 +1,60 @@
+"""A supervisor, or one of its workers, as a process: ``worker_process.py PORT WORKERS`` or with ``--number``.
+
+A worker looks into the folder ``FOLDER`` of the environment: ``refuse-N`` holds the exit code that worker N ends with.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import falcon.asgi
+
+from aigateway_core import logs
+from aigateway_core.server.link import WorkerEnd
+from aigateway_core.server.run import serve
+from aigateway_core.server.supervisor import supervise
+from aigateway_core.settings import LogSettings, ServerSettings
+
+
+def main() -> None:
+    logs.configure(LogSettings(format="text"))
+    said = [word.lstrip("-").split("=") for word in sys.argv[1:] if word.startswith("--")]
+    if said:
+        work({name: [int(value) for each, value in said if each == name] for name, _ in said})
+    else:
+        command = [sys.executable, __file__]
+        settings = ServerSettings(port=int(sys.argv[1]), workers=int(sys.argv[2]), drain_timeout=1.0)
+        supervise(command, settings, on_listening=listening)
+
+
+def listening() -> None:
+    os.write(1, b"listening\n")
+
+
+def work(said: dict[str, list[int]]) -> None:
+    folder, number = Path(os.environ["FOLDER"]), said["number"][0]
+    with (folder / f"starts-{number}").open("a") as starts:
+        starts.write("x")
+    refuse = folder / f"refuse-{number}"
+    if refuse.exists():
+        sys.exit(int(refuse.read_text()))
+    app = falcon.asgi.App()
+    app.add_route("/", Whoami(number))
+    listeners = [socket.socket(fileno=each) for each in said["listener"]]
+    serve(app, ServerSettings(drain_timeout=1.0), listeners=listeners, link=WorkerEnd.inherited(said["link"][0]))
+
+
+class Whoami:
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    async def on_get(self, req: Any, resp: falcon.asgi.Response) -> None:
+        resp.text = f"{self._number} {os.getpid()}"
+
+
+if __name__ == "__main__":
+    main()

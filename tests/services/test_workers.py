@@ -1,0 +1,192 @@
+"""Several workers behind one address, with a Redis of their own: as even, and as hard to kill, as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from e2e.gateway_process import CLIENT_KEY, GatewayProcess
+from services.load import PROVIDER, Load, QuickVendor
+from services.private_servers import Redis
+
+pytestmark = [pytest.mark.anyio, pytest.mark.services, pytest.mark.timeout(300)]
+
+WORKERS = 4
+KEYS = ("key-1", "key-2", "key-3")
+HEADERS = {"authorization": f"Bearer {CLIENT_KEY}"}
+
+
+@pytest.fixture
+def vendor() -> Iterator[QuickVendor]:
+    quick = QuickVendor(*KEYS)
+    quick.start()
+    yield quick
+    quick.stop()
+    assert quick.violations == []
+
+
+Start = Callable[..., GatewayProcess]
+
+
+@pytest.fixture
+def start(vendor: QuickVendor, own_redis: Redis, tmp_path: Path) -> Iterator[Start]:
+    """Starts a gateway; at the end it has to end well."""
+    started: list[GatewayProcess] = []
+
+    def run(workers: int = WORKERS, accounts: int = len(KEYS)) -> GatewayProcess:
+        process = GatewayProcess(
+            {
+                "providers": vendor.config(),
+                "server": {"workers": workers},
+                "redis": {"enabled": True, "host": own_redis.host, "port": own_redis.port},
+                "plugins": {"allowed": []},
+            },
+            tmp_path / f"gateway-{len(started)}",
+        )
+        process.start()
+        started.append(process)
+        wait_until(lambda: all(f"worker {n} serves" in process.output for n in range(1, workers + 1)), process)
+        for key in KEYS[:accounts]:
+            process.add_account(PROVIDER, key)
+        time.sleep(1.5)  # every worker knows of them by then
+        return process
+
+    yield run
+    for process in started:
+        assert process.stop() == 0, process.output
+        assert "Traceback" not in process.output, process.output
+
+
+def wait_until(what: Callable[[], bool], process: GatewayProcess) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline, process.output[-3000:]
+        time.sleep(0.05)
+
+
+async def soon(what: Callable[[], bool], process: GatewayProcess) -> None:
+    with anyio.fail_after(60):
+        while not what():
+            assert process.workers() is not None
+            await anyio.sleep(0.05)
+
+
+@asynccontextmanager
+async def under_load(gateway: GatewayProcess) -> AsyncIterator[Load]:
+    async with Load(gateway.url, HEADERS) as load:
+        await load.answered(50)
+        yield load
+        await load.answered(50)
+
+
+async def test_four_workers_share_three_accounts_evenly(start: Start, vendor: QuickVendor) -> None:
+    gateway = start()
+    outcome = await Load(gateway.url, HEADERS).ask(3000)
+    assert outcome.failed == 0, outcome
+    assert vendor.counts.total() == 3000
+    assert all(950 <= vendor.counts[key] <= 1050 for key in KEYS), vendor.counts
+
+
+async def test_an_account_that_comes_and_one_that_has_to_rest_cost_no_request(
+    start: Start, vendor: QuickVendor
+) -> None:
+    gateway = start(workers=2, accounts=2)
+    async with under_load(gateway) as load:
+        await anyio.to_thread.run_sync(gateway.add_account, PROVIDER, KEYS[2])
+        await anyio.sleep(2)
+        vendor.limited[KEYS[0]] = 60
+        await anyio.sleep(1)
+        vendor.counts.clear()
+        await load.answered(400)
+    assert load.outcome.failed == 0, load.outcome
+    assert vendor.counts[KEYS[0]] == 0
+    assert abs(vendor.counts[KEYS[1]] - vendor.counts[KEYS[2]]) <= 0.1 * vendor.counts.total(), vendor.counts
+
+
+async def test_a_worker_that_is_killed_takes_its_own_requests_along_and_is_replaced(
+    start: Start, vendor: QuickVendor
+) -> None:
+    gateway = start(workers=2)
+    vendor.delay = 0.05
+    before = gateway.workers()
+    async with under_load(gateway) as load:
+        os.kill(before[2], signal.SIGKILL)
+        await soon(lambda: gateway.workers().get(2, before[2]) != before[2], gateway)
+        await anyio.sleep(3)
+        lost = load.outcome.failed
+        await load.answered(200)
+    # Of sixteen clients each had one request under way, at one worker or the other.
+    assert lost <= 16, load.outcome
+    assert load.outcome.failed == lost, load.outcome
+    assert gateway.workers()[1] == before[1]
+    assert "worker 2 was killed by signal 9; another one takes its place" in gateway.output
+
+
+async def test_a_rolling_restart_costs_no_request(start: Start, vendor: QuickVendor) -> None:
+    gateway = start(workers=2)
+    vendor.delay = 0.01
+    before = gateway.workers()
+    async with under_load(gateway) as load:
+        gateway.signal(signal.SIGHUP)
+        await soon(lambda: "rolling restart: done" in gateway.output, gateway)
+        await load.answered(200)
+    assert load.outcome.failed == 0, load.outcome
+    assert not set(gateway.workers().values()) & set(before.values())
+
+
+async def test_workers_that_would_not_start_leave_the_old_ones_serving(start: Start) -> None:
+    gateway = start(workers=2)
+    before = gateway.workers()
+    (gateway.folder / "config.yaml").write_text("server: {prot: 1}\n")
+    gateway.signal(signal.SIGHUP)
+    await soon(lambda: "rolling restart given up" in gateway.output, gateway)
+    assert "the new worker ended with exit code 78" in gateway.output
+    assert gateway.workers() == before
+    assert (await Load(gateway.url, HEADERS).ask(20)).failed == 0
+
+
+async def test_the_start_is_told_once_and_each_line_names_its_worker(start: Start) -> None:
+    gateway = start(workers=2)
+    assert gateway.output.count("listens on") == 1
+    assert "workers    2" in gateway.output
+    gateway.signal(signal.SIGHUP)
+    await soon(lambda: "rolling restart: done" in gateway.output, gateway)
+    lines = [json.loads(line) for line in gateway.output.splitlines() if line.startswith("{")]
+    assert lines
+    assert {line.get("worker") for line in lines} <= {None, 1, 2}
+
+
+async def test_workers_do_not_outlive_their_supervisor(start: Start, vendor: QuickVendor) -> None:
+    gateway = start(workers=2)
+    left = list(gateway.workers().values())
+    gateway.kill()
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), gateway)
+    gateway.start()
+    wait_until(lambda: len(gateway.workers()) == 2, gateway)
+
+
+async def last_old_answer(gateways: list[GatewayProcess], is_old: Callable[[int], bool], seconds: float) -> float:
+    """Ask again and again on new connections; how long after the beginning one still answered as before."""
+    began, last = time.monotonic(), 0.0
+    while time.monotonic() - began < seconds:
+        for gateway in gateways:
+            asked = time.monotonic() - began
+            outcome = await Load(gateway.url, HEADERS, clients=4).ask(4)
+            if any(is_old(int(status)) for status in outcome.statuses):
+                last = asked
+    return last
+
+
+async def test_a_change_at_one_worker_is_soon_seen_by_all(start: Start) -> None:
+    gateway = start(accounts=0)
+    account = await anyio.to_thread.run_sync(gateway.add_account, PROVIDER, KEYS[0])
+    assert await last_old_answer([gateway], lambda status: status != 200, 3.0) < 2.0
+    await anyio.to_thread.run_sync(gateway.admin, "DELETE", f"/accounts/{account}")
+    assert await last_old_answer([gateway], lambda status: status == 200, 3.0) < 2.0
