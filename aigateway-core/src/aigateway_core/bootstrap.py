@@ -59,6 +59,10 @@ def limits(settings: UpstreamSettings) -> Limits:
     )
 
 
+_SHARE_OF_INTERVAL = 0.75
+"""Rounds begin 0.8 to 1.2 intervals after each other: a lock that is held for less is free again for the next one."""
+
+
 class House:
     """The gateway, put together; :attr:`app` serves it. Its lifespan opens and closes what it needs."""
 
@@ -150,7 +154,13 @@ class House:
             self._pool,
             targets=origins(urls),
             interval=settings.health_check_interval,
+            its_turn=self._checks_proxies,
         )
+
+    async def _checks_proxies(self) -> bool:
+        """Whether this worker is the one that checks the proxies now: the lock is left to end by itself."""
+        interval = self._assembly.settings.proxy.health_check_interval
+        return await self._state.acquire("proxy-checks", _SHARE_OF_INTERVAL * interval) is not None
 
     async def stop(self) -> None:
         """Write what is left, then let go of everything in the reverse order, whatever of it fails."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from outbound_proxies import HttpProxy, Socks5Proxy
@@ -16,6 +17,7 @@ from aigateway_core.egress.upkeep import ProxyUpkeep, origins
 from aigateway_core.engine import Transports
 from aigateway_core.errors import UnavailableError
 from aigateway_core.snapshot import CurrentSnapshot, OutboundProxy, Snapshot
+from aigateway_core.state.memory import MemoryState
 
 pytestmark = pytest.mark.anyio
 
@@ -35,14 +37,20 @@ class Kept:
 
 @asynccontextmanager
 async def watched(
-    url: str, target: str, interval: float = 0.0
+    url: str, target: str, interval: float = 0.0, its_turn: Callable[[], Awaitable[bool]] | None = None
 ) -> AsyncIterator[tuple[ProxyUpkeep, OutboundProxy, Kept]]:
     current, kept = CurrentSnapshot(), Kept()
     proxy = OutboundProxy(id=1, url=url)
     current.value = Snapshot(proxies={1: proxy})
     transports = Transports(Destinations.allowing(["127.0.0.1"]))
     upkeep = ProxyUpkeep(
-        ProxyHealthBook(max_failures=2), current, transports, kept, targets=[target], interval=interval
+        ProxyHealthBook(max_failures=2),
+        current,
+        transports,
+        kept,
+        targets=[target],
+        interval=interval,
+        **({} if its_turn is None else {"its_turn": its_turn}),
     )
     upkeep.start()
     try:
@@ -114,3 +122,21 @@ async def test_what_could_not_be_stored_is_said_and_stored_with_the_next_change(
 def test_origins_are_told_once_and_nonsense_is_left_out() -> None:
     urls = ["https://api.test/v1", "https://api.test/v2", "http://other.test:81/x", "nonsense", "ftp://x", "http://"]
     assert origins(urls) == ("https://api.test/", "http://other.test:81/")
+
+
+async def test_of_several_workers_one_checks_in_each_interval(scripted_upstream: ScriptedUpstream) -> None:
+    scripted_upstream.play(whole(b"{}"))
+    state, interval = MemoryState(), 0.5
+
+    async def its_turn() -> bool:
+        return await state.acquire("checks", 0.75 * interval) is not None
+
+    async with AsyncExitStack() as workers, HttpProxy() as door:
+        target = f"{scripted_upstream.url}/"
+        for _ in range(6):
+            await workers.enter_async_context(watched(door.url, target, interval, its_turn))
+        began = time.monotonic()
+        await until(lambda: len(door.asked) >= 4)
+        # Each of six by itself would have asked four times as often.
+        assert len(door.asked) <= 2 + (time.monotonic() - began) / (0.75 * interval)
+        await workers.aclose()

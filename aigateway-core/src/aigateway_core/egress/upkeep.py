@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -37,10 +37,15 @@ class HealthStore(Protocol):
         """Store it. Raises :class:`GatewayError`."""
 
 
+async def _always() -> bool:
+    return True
+
+
 class ProxyUpkeep:
     """Checks every proxy each ``interval`` seconds (0: never) and stores what the book learns, until it is closed.
 
-    ``targets`` are origins to be reached, of which one is enough.
+    ``targets`` are origins to be reached, of which one is enough. ``its_turn`` is asked before each round: of several
+    workers one checks, and the others read what it has stored.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class ProxyUpkeep:
         *,
         targets: Sequence[str],
         interval: float,
+        its_turn: Callable[[], Awaitable[bool]] = _always,
     ) -> None:
         self._book = book
         self._snapshot = snapshot
@@ -59,6 +65,7 @@ class ProxyUpkeep:
         self._store = store
         self._targets = targets
         self._interval = interval
+        self._its_turn = its_turn
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -107,6 +114,8 @@ class ProxyUpkeep:
         while True:
             # Not all gateways at the same moment, and not all of it in the first second of a start.
             await asyncio.sleep(self._interval * random.uniform(0.8, 1.2))  # noqa: S311 - spreads, hides nothing
+            if not await self._its_turn():
+                continue
             proxies = [proxy for proxy in self._snapshot.value.proxies.values() if proxy.is_active]
             await asyncio.gather(*map(self.check, proxies), return_exceptions=True)
 
