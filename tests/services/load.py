@@ -143,6 +143,12 @@ class Load:
         async with asyncio.timeout(60):
             await self._at_goal.wait()
 
+    async def succeeded(self, within: float) -> None:
+        """Wait until a question has got its answer."""
+        async with asyncio.timeout(within):
+            while not self.outcome.statuses["200"]:
+                await self.answered(1)
+
     async def _client(self, count: int | None) -> None:
         # A connection is used again and again, as clients do: what happens to it between two requests is part of it.
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
