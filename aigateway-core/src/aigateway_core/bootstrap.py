@@ -38,7 +38,6 @@ from aigateway_core.routing import Router
 from aigateway_core.secret import Secret
 from aigateway_core.settings import Settings, UpstreamSettings
 from aigateway_core.snapshot import CurrentSnapshot, Snapshot
-from aigateway_core.state import State
 from aigateway_core.state.tokens import SealedTokens
 from aigateway_core.storage import SYSTEM, Actor, Storage
 from aigateway_core.stores import key_ring, redis_address, shared_state
