@@ -102,9 +102,11 @@ def _parts(before: ChatRequest, after: ChatRequest) -> Iterator[str]:
         arrived = {_content(part) for part in heard if isinstance(part, kind)}
         if _hints((part for part in said if _content(part) in arrived), kind, hint) - _hints(heard, kind, hint):
             yield f"messages.{name}.{hint}"
-    if not _in_order(_texts(before.messages), _all_text(heard)):
-        kept = _texts(_without_last_word(before.messages))
-        yield "messages.prefill" if _in_order(kept, _all_text(heard)) else "messages.text"
+    kept = _without_last_word(before.messages)
+    # A short last word may occur elsewhere: that the model says nothing besides is what tells that it is gone.
+    unsaid = _models_words(kept) == _models_words(after.messages) != _models_words(before.messages)
+    if unsaid or not _in_order(_texts(before.messages), _all_text(heard)):
+        yield "messages.prefill" if _in_order(_texts(kept), _all_text(heard)) else "messages.text"
     everything = _all_text(heard) + "".join(after.system)
     if any(message.text.strip() not in everything for message in before.messages if message.role == "system"):
         yield "messages.text"
@@ -122,6 +124,10 @@ def _texts(messages: Iterable[Message]) -> list[str]:
     """What was said by anybody but the system, whose texts may go to another place."""
     turns = [message for message in messages if message.role != "system"]
     return [part.text.strip() for part in parts_of(turns) if isinstance(part, TextPart)]
+
+
+def _models_words(messages: Iterable[Message]) -> str:
+    return "".join(message.text for message in messages if message.role == "assistant")
 
 
 def _without_last_word(messages: Sequence[Message]) -> Sequence[Message]:

@@ -36,6 +36,7 @@ from aigateway_core.model import (
     DocumentPart,
     FinishReason,
     ImagePart,
+    JsonObject,
     Message,
     Part,
     Reasoning,
@@ -143,6 +144,25 @@ def check_chunks(stream: bytes) -> None:
         check_answer(item)
 
 
+def _settled(body: JsonObject) -> JsonObject:
+    """Neighbouring texts of the model's turns are one text to this API: two turns in a row are one, in two parts."""
+    contents = [
+        {**content, "parts": _joined(content["parts"])} if content["role"] == "model" else content
+        for content in body["contents"]
+    ]
+    return {**body, "contents": contents}
+
+
+def _joined(parts: list[JsonObject]) -> list[JsonObject]:
+    joined: list[JsonObject] = []
+    for part in parts:
+        if part.keys() == {"text"} and joined and joined[-1].keys() == {"text"}:
+            joined[-1] = {"text": joined[-1]["text"] + part["text"]}
+        else:
+            joined.append(part)
+    return joined
+
+
 SUBJECT = Subject(
     name="gemini",
     dialect=GEMINI,
@@ -163,4 +183,5 @@ SUBJECT = Subject(
         ErrorKind.CONFLICT: ErrorKind.SERVER,
         ErrorKind.QUOTA: ErrorKind.RATE_LIMIT,
     },
+    settled=_settled,
 )

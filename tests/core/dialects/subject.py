@@ -48,6 +48,9 @@ class Subject:
     kinds: Mapping[ErrorKind, ErrorKind]
     """Kinds of errors that this dialect's statuses and words do not tell from another one."""
 
+    settled: Callable[[JsonObject], JsonObject] = lambda body: body
+    """The body of a request, of the forms that say the same the one that stays."""
+
 
 def over_the_wire(body: JsonObject) -> JsonObject:
     """What is left of a body after it was bytes."""
