@@ -65,3 +65,7 @@ def test_providers_are_listed(command: Command, home: Path) -> None:
     lines = [line.split() for line in command("providers", "list").stdout.splitlines()]
     assert lines[0] == ["ID", "NAME", "STATUS", "AUTH", "MODELS"]
     assert any(line[0] == "mine" and "on" in line for line in lines[1:])
+    assert command("providers", "set", "mine", "--off").stdout == "Switched the provider mine off.\n"
+    (listed,) = [each for each in json.loads(command("providers", "list", "--json").stdout) if each["id"] == "mine"]
+    assert listed["is_active"] is False
+    assert command("providers", "set", "other", "--on").stderr == "aigateway-core: there is no provider 'other'\n"
