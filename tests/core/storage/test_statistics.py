@@ -94,3 +94,13 @@ async def test_batches_that_are_written_at_once_and_twice_are_counted_once(stora
     assert sums.requests == 180
     counts = [(await storage.statistics.of_proxy(proxy_id, DAY))[0].request_count for proxy_id in range(3)]
     assert counts == [60, 60, 60]
+
+
+async def test_whole_days_and_the_hours_around_them_are_added_up_once(storage: Storage, noted: Noted) -> None:
+    """An hour apart each, over five days; whatever the span, its sum is that of its hours."""
+    begin = datetime(2026, 5, 4, tzinfo=UTC)
+    await storage.calls.insert_many([noted(str(n), created_at=begin + timedelta(hours=n)) for n in range(120)])
+    for first, last in [(0, 120), (5, 120), (24, 96), (5, 20), (5, 30), (23, 49), (24, 48), (1, 119), (47, 97), (7, 7)]:
+        since, until = begin + timedelta(hours=first), begin + timedelta(hours=last)
+        found = await storage.statistics.by_name("all", since, until)
+        assert [row.requests for row in found] == ([last - first] if last > first else []), (first, last)

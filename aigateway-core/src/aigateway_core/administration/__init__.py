@@ -16,8 +16,9 @@ from aigateway_core.administration.proxies import ProxyAdministration, ProxyQuer
 from aigateway_core.administration.statistics import Dimension, Span, StatisticsAdministration
 from aigateway_core.checkup import Checkup
 from aigateway_core.logins import Logins
+from aigateway_core.storage.rows import CallQuery
 
-__all__ = ["AccountQuery", "Administration", "Dimension", "ProxyQuery", "Span"]
+__all__ = ["AccountQuery", "Administration", "CallQuery", "Dimension", "ProxyQuery", "Span"]
 
 
 @attrs.frozen(eq=False, kw_only=True)

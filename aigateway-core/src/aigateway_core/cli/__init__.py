@@ -21,6 +21,7 @@ from aigateway_core.cli import (
     proxies,
     secrets,
     server,
+    statistics,
     worker,
 )
 from aigateway_core.errors import ConfigurationError, GatewayError, SettingsError
@@ -41,6 +42,8 @@ app.command("server")(server.server)
 app.command("worker", hidden=True)(worker.worker)
 app.command("login")(login.login)
 app.command("plugins")(plugins.plugins)
+app.command("logs")(statistics.logs)
+app.command("stats")(statistics.stats)
 app.add_typer(config.app, name="config")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(proxies.app, name="proxies")

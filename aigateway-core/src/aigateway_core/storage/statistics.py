@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 from aigateway_core.storage.columns import from_column, to_text
 from aigateway_core.storage.database import Database, Session
 from aigateway_core.storage.rows import CallSums, ProxyDay
-from aigateway_core.storage.tallies import BUCKET_COLUMNS, BUCKETS, SUMS
+from aigateway_core.storage.tallies import BUCKET_COLUMNS, BUCKETS, BY_DAY, SUMS
 
 Dimension: TypeAlias = Literal["all", "provider", "model", "account", "key", "error"]
 
 _ADDED = ", ".join(f"SUM({name})" for name in SUMS + BUCKET_COLUMNS)
+_ALMOST_A_DAY = timedelta(days=1) - timedelta(microseconds=1)
 _MOST_NAMES = 100
 _BY_NAME = (
     f"SELECT name, {_ADDED} FROM call_stats"  # noqa: S608 - constants
-    " WHERE dimension = $dimension AND hour >= $since AND hour < $until"
+    " WHERE (dimension = $dimension AND hour >= $since AND hour < $first)"
+    " OR (dimension = $daily AND hour >= $first AND hour < $last)"
+    " OR (dimension = $dimension AND hour >= $last AND hour < $until)"
     f" GROUP BY name ORDER BY SUM(requests) DESC, name LIMIT {_MOST_NAMES}"
 )
 _BY_HOUR = (
@@ -46,9 +49,12 @@ class Statistics:
 
         An hour belongs to the time span if it begins in it.
         """
+        first, last = _whole_days(since, until)
 
         def unit(session: Session) -> Sequence[CallSums]:
-            rows = session.select(_BY_NAME, dimension=dimension, since=to_text(since), until=to_text(until))
+            times = {"since": since, "first": first, "last": last, "until": until}
+            values = {name: to_text(when) for name, when in times.items()}
+            rows = session.select(_BY_NAME, dimension=dimension, daily=dimension + BY_DAY, **values)
             return [_sums(row) for row in rows]
 
         return await self._database.read(unit)
@@ -72,6 +78,13 @@ class Statistics:
             return [_day(row) for row in rows]
 
         return await self._database.read(unit)
+
+
+def _whole_days(since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """From when to when there are whole days (UTC) in a time span; both are its end when there are none."""
+    first = (since.astimezone(UTC) + _ALMOST_A_DAY).replace(hour=0, minute=0, second=0, microsecond=0)
+    last = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (first, last) if first < last else (until, until)
 
 
 def _sums(row: Sequence[Any]) -> CallSums:

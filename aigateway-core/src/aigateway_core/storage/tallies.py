@@ -26,6 +26,9 @@ BUCKETS = (
 BUCKET_COLUMNS = tuple(f"upto_{end}" for end in BUCKETS)
 SUMS = ("requests", "errors", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "latency_ms")
 
+BY_DAY = "/day"
+"""Ends the name of a dimension whose rows stand for whole days: a month of hours is a lot to add up."""
+
 _Key: TypeAlias = tuple[Any, ...]
 _MOST_TOKENS = 2**31 - 1
 _MADE_UP = frozenset({ErrorKind.MODEL_NOT_FOUND, ErrorKind.NOT_FOUND, ErrorKind.INVALID_REQUEST, ErrorKind.FORBIDDEN})
@@ -89,10 +92,12 @@ def _day(when: datetime) -> str:
 def _by_hour(records: Sequence[CallRecord]) -> Mapping[_Key, Counter[str]]:
     found: dict[_Key, Counter[str]] = {}
     for record in records:
-        hour = to_text(record.created_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0))
+        moment = record.created_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        hour, day = to_text(moment), to_text(moment.replace(hour=0))
         added = _sums(record)
         for dimension, name in _places(record):
             found.setdefault((dimension, hour, clipped(name, 255)), Counter()).update(added)
+            found.setdefault((dimension + BY_DAY, day, clipped(name, 255)), Counter()).update(added)
     return found
 
 
