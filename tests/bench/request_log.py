@@ -106,7 +106,7 @@ async def main(rows: int) -> None:
             await look("stats/timeseries, the last day by hour", lambda: seen.timeseries(Span()))
             await look(f"stats/timeseries, {DAYS} days by hour", lambda: seen.timeseries(month))
             await look(
-                f"stats/timeseries, {DAYS} days, one account",
+                f"stats/timeseries, {DAYS} days by day, one account",
                 lambda: seen.timeseries(month, by_day=True, dimension="account", name="account-7"),
             )
             await look("stats/proxies/{id}", lambda: seen.of_proxy(3, 7))

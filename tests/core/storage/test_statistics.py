@@ -104,3 +104,6 @@ async def test_whole_days_and_the_hours_around_them_are_added_up_once(storage: S
         since, until = begin + timedelta(hours=first), begin + timedelta(hours=last)
         found = await storage.statistics.by_name("all", since, until)
         assert [row.requests for row in found] == ([last - first] if last > first else []), (first, last)
+        parts = [storage.statistics.by_day, storage.statistics.by_hour]
+        counts = [sum(sums.requests for _, sums in await part("all", "", since, until)) for part in parts]
+        assert counts == [last - first, last - first]

@@ -19,6 +19,7 @@ Dimension: TypeAlias = Literal["all", "provider", "model", "account", "key", "er
 
 _SPAN = timedelta(days=1)
 _MOST_POINTS = 2000
+_SHOWN = ("requests", "errors", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 
 
 class CallStore(Protocol):
@@ -38,6 +39,11 @@ class SumStore(Protocol):
         self, dimension: Dimension, name: str, since: datetime, until: datetime
     ) -> Sequence[tuple[datetime, CallSums]]:
         """The sums of each hour in which there was anything."""
+
+    async def by_day(
+        self, dimension: Dimension, name: str, since: datetime, until: datetime
+    ) -> Sequence[tuple[datetime, CallSums]]:
+        """The sums of each whole day in which there was anything, and of the hours around them."""
 
     async def of_proxy(self, proxy_id: int, since: date) -> Sequence[ProxyDay]:
         """The days of an outbound proxy, newest first."""
@@ -116,9 +122,10 @@ class StatisticsAdministration:
             raise InvalidRequestError(f"more than {_MOST_POINTS} points: ask for days or a shorter time", path="since")
         nothing = _nothing(len(self._sums.bucket_ends))
         points = {since + n * step: nothing for n in range(math.ceil((until - since) / step))}
-        for begin, sums in await self._sums.by_hour(dimension, name, since, until):
+        found = self._sums.by_day if by_day else self._sums.by_hour
+        for begin, sums in await found(dimension, name, since, until):
             place = begin.replace(hour=0) if by_day else begin
-            points[place] = _added(points[place], sums)
+            points[place] = sums if points[place] is nothing else _added(points[place], sums)
         data = [{"time": iso(begin), **self._told(sums)} for begin, sums in points.items()]
         return {"interval": "day" if by_day else "hour", "data": data}
 
@@ -135,7 +142,7 @@ class StatisticsAdministration:
         return told
 
     def _told(self, sums: CallSums) -> dict[str, Any]:
-        told = attrs.asdict(sums, filter=attrs.filters.exclude("name", "latencies", "latency_ms"))
+        told = {name: getattr(sums, name) for name in _SHOWN}
         average = round(sums.latency_ms / sums.requests) if sums.requests else None
         shares = {f"latency_p{share}_ms": self._percentile(sums, share / 100) for share in (50, 95)}
         return {**told, "latency_avg_ms": average, **shares}

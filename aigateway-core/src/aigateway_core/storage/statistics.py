@@ -24,8 +24,8 @@ _BY_NAME = (
     f" GROUP BY name ORDER BY SUM(requests) DESC, name LIMIT {_MOST_NAMES}"
 )
 _BY_HOUR = (
-    f"SELECT hour, {_ADDED} FROM call_stats"  # noqa: S608 - constants
-    " WHERE dimension = $dimension AND name = $name AND hour >= $since AND hour < $until GROUP BY hour ORDER BY hour"
+    f"SELECT hour, {', '.join(SUMS + BUCKET_COLUMNS)} FROM call_stats"  # noqa: S608 - constants
+    " WHERE dimension = $dimension AND name = $name AND hour >= $since AND hour < $until ORDER BY hour"
 )
 _BY_DAY = (
     "SELECT proxy_id, provider_id, date, request_count, success_count, error_count, total_latency_ms FROM proxy_stats"
@@ -67,6 +67,26 @@ class Statistics:
         def unit(session: Session) -> Sequence[tuple[datetime, CallSums]]:
             rows = session.select(_BY_HOUR, dimension=dimension, name=name, since=to_text(since), until=to_text(until))
             return [(from_column(hour), _sums((name, *sums))) for hour, *sums in rows]
+
+        return await self._database.read(unit)
+
+    async def by_day(
+        self, dimension: Dimension, name: str, since: datetime, until: datetime
+    ) -> Sequence[tuple[datetime, CallSums]]:
+        """The sums of each whole day in which there was anything, and of the hours around them, by when they begin."""
+        first, last = _whole_days(since, until)
+
+        def unit(session: Session) -> Sequence[tuple[datetime, CallSums]]:
+            found: list[tuple[datetime, CallSums]] = []
+            for unit_of, begin, end in (
+                (dimension, since, first),
+                (dimension + BY_DAY, first, last),
+                (dimension, last, until),
+            ):
+                times = {"since": to_text(begin), "until": to_text(end)}
+                rows = session.select(_BY_HOUR, dimension=unit_of, name=name, **times) if begin < end else ()
+                found += [(from_column(hour), _sums((name, *sums))) for hour, *sums in rows]
+            return found
 
         return await self._database.read(unit)
 
