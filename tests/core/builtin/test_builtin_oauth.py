@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import attrs
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aigateway_core.builtin.oauth import OAuthCredential, OAuthOptions, OAuthStrategy
@@ -312,7 +312,6 @@ JSON = st.recursive(
 FIELDS = st.sampled_from(["access_token", "refresh_token", "expires_in", "token_type", "id_token", "error", "x"])
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(FIELDS, JSON), st.integers(100, 599))
 def test_no_answer_raises_anything_but_an_upstream_error(answer: dict[str, Any], status: int) -> None:
     body = json.dumps(answer).encode()

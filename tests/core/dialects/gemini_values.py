@@ -75,7 +75,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "top_k": st.integers(1, 500),
     "presence_penalty": NUMBERS,
     "frequency_penalty": NUMBERS,
-    "seed": st.integers(0, 2**31),
+    "seed": st.integers(0, 2**31 - 1),
     "stop": st.lists(TEXTS, min_size=1, max_size=5).map(tuple),
     "response_format": st.just(ResponseFormat("json_object")) | response_formats(described=False),
 }

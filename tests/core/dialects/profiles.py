@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 NIGHTLY = os.environ.get("AIGATEWAY_TEST_PROFILE") == "nightly"
 EXAMPLES_AT_NIGHT = int(os.environ.get("AIGATEWAY_TEST_EXAMPLES", "10000"))
@@ -16,10 +16,5 @@ EXAMPLES_AT_NIGHT = int(os.environ.get("AIGATEWAY_TEST_EXAMPLES", "10000"))
 def budget(examples: int) -> settings:
     """So many examples by day, the same ones in every run; at night 10,000 that differ from night to night."""
     if not NIGHTLY:
-        return settings(max_examples=examples, deadline=None, derandomize=True)
-    return settings(
-        max_examples=EXAMPLES_AT_NIGHT,
-        deadline=None,
-        print_blob=True,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+        return settings(max_examples=examples, derandomize=True)
+    return settings(max_examples=EXAMPLES_AT_NIGHT, print_blob=True)
