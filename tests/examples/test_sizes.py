@@ -40,4 +40,4 @@ def test_an_example_is_installed_as_a_plugin(name: str) -> None:
 
 
 def test_every_example_has_its_size() -> None:
-    assert {path.name.removeprefix("aigateway-") for path in EXAMPLES.iterdir() if path.is_dir()} == set(MOST_LINES)
+    assert {path.name.removeprefix("aigateway-") for path in EXAMPLES.glob("aigateway-*")} == set(MOST_LINES)

@@ -16,6 +16,7 @@
     │   ├── NotFoundError               no such thing
     │   ├── MethodNotAllowedError       the path exists, but not for this method
     │   ├── ConflictError               contradicts what is stored, or what the configuration file says
+    │   │   └── StaleChangeError        what was read has been changed since
     │   ├── RequestTooLargeError        over the body cap
     │   └── RequestTimeoutError         the body came too slowly
     ├── NoAccountError                  no account that could serve it now

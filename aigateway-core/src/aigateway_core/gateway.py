@@ -213,10 +213,10 @@ class Gateway:
                 if isinstance(failure, UpstreamError) and not failure.retryable:
                     break
         error = _most_telling(failures)
-        if exchange is not None and isinstance(error, UpstreamError | NoAccountError):
+        known = exchange.unasked(error) if exchange and isinstance(error, UpstreamError | NoAccountError) else None
+        if known is not None:
             call.native = False
-            if (known := exchange.unasked(error)) is not None:
-                return known
+            return known
         raise error
 
     async def _ask(

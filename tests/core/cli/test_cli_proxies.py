@@ -21,7 +21,8 @@ def test_the_pool_is_shown_filled_planned_and_emptied(command: Command) -> None:
     assert command("proxies", "set", "2", "--off", "--max-accounts", "5").returncode == 0
     (_, second) = json.loads(command("proxies", "list", "--json").stdout)
     assert (second["is_active"], second["max_accounts"], second["priority"]) == (False, 5, 3)
-    assert command("proxies", "plan").stdout.startswith("1 accounts, room for 2, 0 without a place\n")
+    # How many accounts there are depends on which plugins are installed.
+    assert " accounts, room for 2, 0 without a place\n" in command("proxies", "plan").stdout
     assert command("proxies", "recalculate").returncode == 0
     assert command("proxies", "remove", "2").stdout == "Removed the outbound proxy 2.\n"
     assert "pr0xy-pass" not in "".join(lines)

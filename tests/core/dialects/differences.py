@@ -94,6 +94,12 @@ def _tools(before: ChatRequest, after: ChatRequest) -> Iterator[str]:
 
 def _parts(before: ChatRequest, after: ChatRequest) -> Iterator[str]:
     said, heard = list(parts_of(before.messages)), list(parts_of(after.messages))
+    kept = before.messages
+    if _loses_last_word(before, after):
+        yield "messages.prefill"
+        kept = _without_last_word(kept)
+    if not _in_order(_texts(kept), _all_text(heard)):
+        yield "messages.text"
     for kind, name in ((ThinkingPart, "thinking"), (AudioPart, "audio")):
         if _counted(said, kind) != _counted(heard, kind):
             yield f"messages.{name}"
@@ -102,11 +108,6 @@ def _parts(before: ChatRequest, after: ChatRequest) -> Iterator[str]:
         arrived = {_content(part) for part in heard if isinstance(part, kind)}
         if _hints((part for part in said if _content(part) in arrived), kind, hint) - _hints(heard, kind, hint):
             yield f"messages.{name}.{hint}"
-    kept = _without_last_word(before.messages)
-    # A short last word may occur elsewhere: that the model says nothing besides is what tells that it is gone.
-    unsaid = _models_words(kept) == _models_words(after.messages) != _models_words(before.messages)
-    if unsaid or not _in_order(_texts(before.messages), _all_text(heard)):
-        yield "messages.prefill" if _in_order(_texts(kept), _all_text(heard)) else "messages.text"
     everything = _all_text(heard) + "".join(after.system)
     if any(message.text.strip() not in everything for message in before.messages if message.role == "system"):
         yield "messages.text"
@@ -124,6 +125,18 @@ def _texts(messages: Iterable[Message]) -> list[str]:
     """What was said by anybody but the system, whose texts may go to another place."""
     turns = [message for message in messages if message.role != "system"]
     return [part.text.strip() for part in parts_of(turns) if isinstance(part, TextPart)]
+
+
+def _loses_last_word(before: ChatRequest, after: ChatRequest) -> bool:
+    """Whether what the model was to go on with did not arrive.
+
+    A short word may occur elsewhere: that the model says nothing besides is what tells that it is gone.
+    """
+    kept = _without_last_word(before.messages)
+    if _models_words(kept) == _models_words(after.messages) != _models_words(before.messages):
+        return True
+    heard = _all_text(parts_of(after.messages))
+    return not _in_order(_texts(before.messages), heard) and _in_order(_texts(kept), heard)
 
 
 def _models_words(messages: Iterable[Message]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 from aigateway_core.model import (
     AudioPart,
@@ -13,6 +13,7 @@ from aigateway_core.model import (
     Message,
     Part,
     ThinkingPart,
+    ToolCallPart,
     ToolResultPart,
 )
 
@@ -37,6 +38,21 @@ def lost_parts(messages: Iterable[Message], is_lost: Callable[[Part], bool]) -> 
     """The kinds of attachments and thinking of which ``is_lost`` holds for one at least, each once."""
     kinds = (_NAMES[type(part)] for part in parts_of(messages) if type(part) in _NAMES and is_lost(part))
     return list(dict.fromkeys(kinds))
+
+
+def lost_last_words(messages: Sequence[Message], unseen: Container[str] = ()) -> list[str]:
+    """The thinking in the model's turns at the end, where such turns do not go out.
+
+    ``unseen`` are the roles whose messages go to another place, and so end nothing.
+    """
+    dropped: list[Message] = []
+    for message in reversed(messages):
+        if message.role in unseen:
+            continue
+        if message.role != "assistant" or any(isinstance(part, ToolCallPart) for part in message.parts):
+            break
+        dropped.append(message)
+    return lost_parts(dropped, lambda part: isinstance(part, ThinkingPart))
 
 
 def lost_pictures(messages: Iterable[Message]) -> list[str]:

@@ -23,7 +23,7 @@ from aigateway_core.dialects.anthropic.tools import (
     write_tools,
 )
 from aigateway_core.dialects.dialect import Loss
-from aigateway_core.dialects.lost_parts import lost_hints, lost_parts, lost_pictures, lost_tools
+from aigateway_core.dialects.lost_parts import lost_hints, lost_last_words, lost_parts, lost_pictures, lost_tools
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import ChatRequest, JsonObject, Reasoning
 
@@ -103,6 +103,7 @@ def unwritten(request: ChatRequest, profile: AnthropicProfile) -> list[str]:
         *lost_tools(request, is_foreign),
         *(["tools.strict"] if loses_strictness(request, tools) else []),
         *lost_parts(request.messages, lambda part: is_unwritten(part, profile.origin)),
+        *([] if rule.prefill else lost_last_words(request.messages)),
         *lost_pictures(request.messages),
         *lost_hints(request.messages, detail=True),
     ]

@@ -47,9 +47,13 @@ def write_contents(messages: Sequence[Message], rule: ModelRule, profile: Gemini
 
 def ends_with_the_model(messages: Sequence[Message], profile: GeminiProfile) -> bool:
     """Whether the conversation ends with words of the model's that it is to go on with (case 47)."""
-    elsewhere = ("system",) if profile.late_system == "instruction" else ()
-    last = next((message for message in reversed(messages) if message.role not in elsewhere), None)
+    last = next((message for message in reversed(messages) if message.role not in unseen(profile)), None)
     return last is not None and last.role == "assistant" and bool(last.text)
+
+
+def unseen(profile: GeminiProfile) -> tuple[str, ...]:
+    """The roles whose messages do not stand in ``contents``."""
+    return ("system",) if profile.late_system == "instruction" else ()
 
 
 def is_unwritten(part: Part, origin: str) -> bool:

@@ -10,13 +10,14 @@ from aigateway_core.dialects.gemini.content_writer import (
     ends_with_the_model,
     is_unwritten,
     signs_nothing,
+    unseen,
     write_contents,
 )
 from aigateway_core.dialects.gemini.profile import GeminiProfile, ModelRule
 from aigateway_core.dialects.gemini.reasoning import write_reasoning
 from aigateway_core.dialects.gemini.results import texts
 from aigateway_core.dialects.gemini.tools import HOSTED, write_tool_choice, write_tools
-from aigateway_core.dialects.lost_parts import lost_hints, lost_parts, lost_tools
+from aigateway_core.dialects.lost_parts import lost_hints, lost_last_words, lost_parts, lost_tools
 from aigateway_core.model import ChatRequest, JsonObject, Reasoning, ResponseFormat, Tool, ToolChoice
 
 _NO_FIELD = "no such field: ai.google.dev, API reference, generateContent and GenerationConfig"
@@ -78,6 +79,7 @@ def unwritten(request: ChatRequest, profile: GeminiProfile) -> list[str]:
         *lost,
         *lost_parts(request.messages, lambda part: is_unwritten(part, profile.origin)),
         *(["messages.thinking"] if signs_nothing(request.messages) else []),
+        *lost_last_words(request.messages, unseen(profile)),
         *lost_hints(request.messages, detail=True),
         *lost_hints((turn for turn in request.messages if turn.role == "tool"), title=True),
     ]
