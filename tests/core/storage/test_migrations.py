@@ -107,8 +107,10 @@ def test_a_process_waits_for_the_one_that_is_migrating(location: DatabaseLocatio
     go.set()
     first.join(30)
     second.join(30)
-    assert taken[1:] == [0]
-    assert taken[0] > 0
+    # Which of the two tells first says nothing about who came first.
+    assert min(taken) == 0
+    assert max(taken) > 0
+    assert len(taken) == 2
 
 
 @pytest.mark.parametrize("stage", ["begins", "ran"])

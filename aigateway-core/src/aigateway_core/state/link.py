@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -185,3 +185,13 @@ def _through_sentinels(url: str, options: dict[str, Any]) -> list[Redis]:
         password=unquote(password) or None,
     )
     return [found, *sentinel.sentinels]
+
+
+async def ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """End these tasks. A cancellation that meets a timeout on its way can be lost, and so it is repeated."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1.0)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -19,7 +19,7 @@ from aigateway_core.state import Cooldown, DailyCount, Lease
 from aigateway_core.state.buckets import SharedBuckets
 from aigateway_core.state.hints import Hints
 from aigateway_core.state.leases import Leases
-from aigateway_core.state.link import LIMIT, AwayError, Command, Link, RedisAddress, is_about_the_value
+from aigateway_core.state.link import LIMIT, AwayError, Command, Link, RedisAddress, ended, is_about_the_value
 from aigateway_core.state.memory import AFFINITY_SECONDS, MemoryState
 from aigateway_core.state.outbox import Outbox
 from aigateway_core.state.recent import Recent
@@ -263,9 +263,7 @@ class RedisState:
     async def aclose(self) -> None:
         """Write what is left, if Redis takes it, and close all connections."""
         await self._outbox.flush(time.time())
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(self._tasks)
         await self._turns.aclose()
         await _no_longer_than(1.0, self._link.aclose())
 
