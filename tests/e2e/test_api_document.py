@@ -38,7 +38,9 @@ def run(gateway: GatewayProcess, key: str, paths: str) -> None:
         timeout=280,
         check=False,
     )
-    assert done.returncode == 0, f"{done.stdout[-8000:]}\n{done.stderr[-2000:]}"
+    # A failure begins with its check, and its request may be long: both ends of the report are worth reading.
+    report = done.stdout if len(done.stdout) < 16_000 else f"{done.stdout[:8000]}\n[...]\n{done.stdout[-8000:]}"
+    assert done.returncode == 0, f"{report}\n{done.stderr[-2000:]}"
     assert "Test cases" in done.stdout
 
 

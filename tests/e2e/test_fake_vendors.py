@@ -146,6 +146,23 @@ def test_the_openai_sdk_is_content_with_the_fake_responses(vendor: FakeVendor, m
     assert vendor.violations == []
 
 
+@pytest.mark.parametrize(
+    ("vendor", "path", "body"),
+    [
+        (OpenAIWire, OpenAIWire.path, {"model": "gpt-4o", "messages": [{"role": "system", "content": "Be kind"}]}),
+        (
+            ResponsesWire,
+            ResponsesWire.path,
+            {"model": "gpt-4o", "input": [{"type": "message", "role": "developer", "content": "Be kind"}]},
+        ),
+    ],
+    indirect=["vendor"],
+)
+def test_a_fake_answers_a_system_prompt_alone(vendor: FakeVendor, path: str, body: dict[str, Any]) -> None:
+    status, answer = post(vendor, path, body, authorization=f"Bearer {KEY}")
+    assert (status, "[system: Be kind] [turn 0]" in json.dumps(answer)) == (200, True), answer
+
+
 @pytest.mark.parametrize("mode", ["whole", "stream"])
 @pytest.mark.parametrize("vendor", [GLMWire], indirect=True)
 def test_the_fake_glm_answers_like_glm(vendor: FakeVendor, mode: Mode) -> None:

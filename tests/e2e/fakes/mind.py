@@ -86,7 +86,8 @@ class Answer:
 def think(prompt: Prompt, *, instead: str | None = None) -> Answer:
     """The answer to ``prompt``; ``instead`` replaces its text."""
     prompt = attrs.evolve(prompt, turns=_without_reminders(prompt.turns))
-    last = prompt.turns[-1]
+    # Vendors take a system prompt alone, or a turn without any content, and answer.
+    last = prompt.turns[-1] if prompt.turns else Turn(role="user")
     calls = _calls(prompt, last)
     text = instead if instead is not None else _text(prompt, last, calls)
     thinking = f"Thinking about: {_subject(last)}" if prompt.thinking else ""
