@@ -93,7 +93,7 @@ async def test_a_target_that_fails_is_followed_by_the_next(failure: httpx.Respon
     assert (await ask(it))["model"] == "fast"
     record = await it.record()
     assert (record.outcome, record.provider_id, record.upstream_model, record.account_id) == ("ok", "beta", "b-1", "b")
-    assert [attempt.account_id for attempt in record.attempts] == ["a", "b"]
+    assert [(attempt.provider_id, attempt.account_id) for attempt in record.attempts] == [("acme", "a"), ("beta", "b")]
 
 
 async def test_every_account_of_a_target_is_tried_before_the_next_target() -> None:

@@ -71,10 +71,11 @@ class Metrics:
         for kind in ("input", "output", "cached", "reasoning"):
             if count := getattr(record, f"{kind}_tokens"):
                 self._tokens.labels(provider, model, kind).inc(max(0, count))
-        for error, number in Tally(attempt.error_kind for attempt in record.attempts).items():
-            self._attempts.labels(provider, "ok" if error is None else "error").inc(number)
+        tries = Tally((attempt.provider_id or provider, attempt.error_kind) for attempt in record.attempts)
+        for (asked, error), number in tries.items():
+            self._attempts.labels(asked, "ok" if error is None else "error").inc(number)
             if error is not None:
-                self._errors.labels(provider, str(error)).inc(number)
+                self._errors.labels(asked, str(error)).inc(number)
 
     def _bounded(self, name: str) -> str:
         if name not in self._names and len(self._names) >= _MOST_NAMES:

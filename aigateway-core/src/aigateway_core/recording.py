@@ -311,6 +311,7 @@ class PendingAttempt:
                 scope=scope,
                 dispatched=dispatched,
                 proxy_id=self._proxy_id,
+                provider_id=self._account.provider_id,
             )
         )
 

@@ -71,7 +71,11 @@ class Target:
 
 @attrs.frozen(kw_only=True)
 class Attempt:
-    """One try at an upstream. ``error_kind`` and ``scope`` are empty when it succeeded; times are in milliseconds."""
+    """One try at an upstream. ``error_kind`` and ``scope`` are empty when it succeeded; times are in milliseconds.
+
+    ``provider_id`` is who was asked, which may be another one than the call ended with; None in what was written down
+    before attempts said so.
+    """
 
     account_id: str
     latency_ms: int
@@ -80,6 +84,7 @@ class Attempt:
     scope: Scope | None = None
     dispatched: bool = True
     proxy_id: int | None = None
+    provider_id: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -88,8 +93,8 @@ class CallRecord:
 
     ``id`` is the gateway's own and unique, so that a batch written twice is stored once; ``request_id`` is what stands
     in the ``x-request-id`` header, which a client may choose (and repeat). Token fields follow OpenTelemetry's GenAI
-    conventions (``gen_ai.usage.*``); they are None when nobody said. ``usage_source`` tells who counted. ``account_id``
-    and ``proxy_id`` are those of the last attempt. Times are in milliseconds.
+    conventions (``gen_ai.usage.*``); they are None when nobody said. ``usage_source`` tells who counted.
+    ``provider_id``, ``account_id`` and ``proxy_id`` are those of the last attempt. Times are in milliseconds.
     """
 
     id: str
@@ -118,3 +123,11 @@ class CallRecord:
     error: str | None = None
     attempts: tuple[Attempt, ...] = ()
     operation: Operation = "chat"
+
+
+_ATTEMPT_FIELDS = frozenset(field.name for field in attrs.fields(Attempt))
+
+
+def attempt_of(said: Mapping[str, Any]) -> Attempt:
+    """An attempt as it was written down; fields that this version does not know are left out."""
+    return Attempt(**{name: value for name, value in said.items() if name in _ATTEMPT_FIELDS})

@@ -20,12 +20,11 @@ from typing import Any
 
 import attrs
 
-from aigateway_core.records import Attempt, CallRecord
+from aigateway_core.records import CallRecord, attempt_of
 
 log = logging.getLogger(__name__)
 
 _FIELDS = frozenset(field.name for field in attrs.fields(CallRecord))
-_ATTEMPT_FIELDS = frozenset(field.name for field in attrs.fields(Attempt))
 _TABLE = "CREATE TABLE IF NOT EXISTS spool (seq INTEGER PRIMARY KEY AUTOINCREMENT, record TEXT NOT NULL)"
 _TOO_FULL = 200
 """How many of the oldest records go at a time when there is no room."""
@@ -139,10 +138,7 @@ def _read(text: str) -> CallRecord | None:
     try:
         said: dict[str, Any] = {name: value for name, value in json.loads(text).items() if name in _FIELDS}
         said["created_at"] = datetime.fromisoformat(said["created_at"])
-        said["attempts"] = tuple(
-            Attempt(**{name: value for name, value in each.items() if name in _ATTEMPT_FIELDS})
-            for each in said["attempts"]
-        )
+        said["attempts"] = tuple(map(attempt_of, said["attempts"]))
         return CallRecord(**said)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

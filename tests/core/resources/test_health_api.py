@@ -67,6 +67,17 @@ async def test_calls_are_counted_by_what_they_have_in_common(house: House, clien
     assert found["aigateway_request_duration_seconds_count"] == {("acme",): 3}
 
 
+async def test_an_attempt_counts_for_the_provider_that_was_asked(house: House, client: httpx.AsyncClient) -> None:
+    tries = (
+        Attempt(account_id="a", latency_ms=1, error_kind="server", provider_id="beta"),
+        Attempt(account_id="b", latency_ms=1, provider_id="acme"),
+    )
+    found = await recorded(house, client, call(1, attempts=tries))
+    assert found["aigateway_attempts_total"] == {("beta", "error"): 1, ("acme", "ok"): 1}
+    assert found["aigateway_upstream_errors_total"] == {("beta", "server"): 1}
+    assert set(found["aigateway_requests_total"]) == {("acme", "m-1", "ok")}
+
+
 async def test_gauges_are_looked_up(house: House, client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
     await admin.post("/api/v1/proxies", json={"url": "http://one.test:1"})
     found = await samples(client)

@@ -51,6 +51,15 @@ async def test_a_record_comes_back_as_it_was(storage: Storage, noted: Noted) -> 
     assert await storage.calls.list() == (bare, full)
 
 
+async def test_attempts_of_another_version_are_read_as_far_as_they_are_known(
+    storage: Storage, noted: Noted, sql: Callable[..., Any]
+) -> None:
+    await storage.calls.insert_many([noted()])
+    sql('UPDATE request_logs SET attempts = \'[{"account_id": "a1", "latency_ms": 1, "unheard_of": 2}]\'')
+    (record,) = await storage.calls.list()
+    assert record.attempts == (Attempt(account_id="a1", latency_ms=1),)
+
+
 async def test_a_repeated_batch_is_written_once(storage: Storage, noted: Noted, sql: Callable[..., Any]) -> None:
     batch = [noted(str(n), minute=n) for n in range(5)]
     await storage.calls.insert_many(batch)

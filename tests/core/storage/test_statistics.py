@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 
+import attrs
 import pytest
 
 from aigateway_core.records import Attempt, CallRecord
@@ -41,6 +42,16 @@ async def test_attempts_are_counted_by_proxy_provider_and_day(storage: Storage, 
     read = await storage.proxies.get(proxy.id)
     assert (read.usage_count, read.last_used_at) == (5, datetime(2026, 5, 5, tzinfo=UTC))
     assert await storage.version() == before
+
+
+async def test_a_call_that_fell_back_is_counted_for_each_provider_that_it_asked(storage: Storage, noted: Noted) -> None:
+    failed, well = attempt(4, "server"), attempt(4)
+    tries = (attrs.evolve(failed, provider_id="acme"), attrs.evolve(well, provider_id="globex"))
+    await storage.calls.insert_many([noted(provider_id="globex", attempts=tries)])
+    rows = await storage.statistics.of_proxy(4, DAY)
+    assert {row.provider_id: (row.success_count, row.error_count) for row in rows} == {"acme": (0, 1), "globex": (1, 0)}
+    (record,) = await storage.calls.list()
+    assert [each.provider_id for each in record.attempts] == ["acme", "globex"]
 
 
 async def test_the_day_of_a_record_is_that_of_utc(storage: Storage, noted: Noted) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import orjson
 
-from aigateway_core.records import Attempt, CallRecord
+from aigateway_core.records import CallRecord, attempt_of
 from aigateway_core.storage.columns import clipped, from_column, from_json, storable, to_text
 from aigateway_core.storage.database import Database, Session
 from aigateway_core.storage.rows import CallQuery
@@ -127,6 +127,6 @@ def _column(name: str, value: Any) -> object:
 def _record(row: Sequence[Any]) -> CallRecord:
     values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
     values["created_at"] = from_column(values["created_at"])
-    values["attempts"] = tuple(Attempt(**attempt) for attempt in from_json(values["attempts"]))
+    values["attempts"] = tuple(map(attempt_of, from_json(values["attempts"])))
     values.update((name, bool(values[name])) for name in _FLAGS)
     return CallRecord(**values)

@@ -58,7 +58,7 @@ def _by_proxy(records: Sequence[CallRecord]) -> Mapping[_Key, Counter[str]]:
     """Every attempt that went by a proxy is a request to it; one whose client left is neither success nor error."""
     found: dict[_Key, Counter[str]] = {}
     for record, attempt, proxy_id in _proxied(records):
-        key = (proxy_id, _day(record.created_at), clipped(record.provider_id, 64) or "-")
+        key = (proxy_id, _day(record.created_at), clipped(attempt.provider_id or record.provider_id, 64) or "-")
         sums = found.setdefault(key, Counter())
         sums["request_count"] += 1
         sums["success_count"] += attempt.error_kind is None

@@ -41,8 +41,15 @@ _FULL = attrs.evolve(
     usage_source="upstream",
     finish_reason="stop",
     attempts=(
-        Attempt(account_id="account-2", latency_ms=20, status_code=429, error_kind="rate_limit", scope="model"),
-        Attempt(account_id="account-1", latency_ms=1180, status_code=200),
+        Attempt(
+            account_id="account-2",
+            latency_ms=20,
+            status_code=429,
+            error_kind="rate_limit",
+            scope="model",
+            provider_id="acme",
+        ),
+        Attempt(account_id="account-1", latency_ms=1180, status_code=200, provider_id="acme"),
     ),
 )
 
