@@ -14,7 +14,7 @@ PRODUCTION = "https://cloudcode-pa.googleapis.com"
 
 @attrs.frozen(kw_only=True)
 class AntigravityConfig:
-    """``oauth_client_id`` and ``oauth_client_secret`` are those of an OAuth client of the operator's own: none is shipped.
+    """``oauth_client_id`` and ``oauth_client_secret`` are those of the operator's own OAuth client: none is shipped.
 
     ``user_agent`` decides which models Google offers (it is a version gate there); without it, what the gateway sends
     elsewhere too. ``base_urls`` are asked in this order, the next only when one cannot be reached or has no capacity;
