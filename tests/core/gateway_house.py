@@ -14,6 +14,7 @@ import attrs
 import httpx
 
 from aigateway_core.accounts import AccountSelector
+from aigateway_core.answers import StreamAnswer, WholeAnswer
 from aigateway_core.credentials import Credentials
 from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.dialect import Dialect
@@ -22,7 +23,7 @@ from aigateway_core.egress import Egress, WayOut
 from aigateway_core.egress.health import ProxyHealthBook
 from aigateway_core.engine import Transports
 from aigateway_core.events import StreamEvent, StreamFinish, StreamStart, TextDelta, UsageUpdate
-from aigateway_core.gateway import Gateway, Incoming, StreamAnswer, WholeAnswer
+from aigateway_core.gateway import Gateway, Incoming
 from aigateway_core.key_limits import KeyLimits
 from aigateway_core.model import ChatRequest, ChatResponse, ModelInfo, TextPart, Usage
 from aigateway_core.plugin import (
@@ -192,6 +193,7 @@ class House:
         strategy: AuthStrategy | None = None,
         egress: Egress | None = None,
         max_attempts: int = 3,
+        patience: float = 0.0,
     ) -> None:
         self.entry = ProviderEntry(
             id="acme",
@@ -217,6 +219,7 @@ class House:
             key_limits=KeyLimits(self.state),
             limits=Limits(),
             max_attempts=max_attempts,
+            patience=patience,
         )
 
     async def ask(

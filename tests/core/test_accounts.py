@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from aigateway_core.accounts import AccountSelector
+from aigateway_core.accounts import AccountSelector, cooldown_of
 from aigateway_core.errors import ErrorKind, NoAccountError, Scope, UpstreamError
 from aigateway_core.model import ModelInfo
 from aigateway_core.records import Account
 from aigateway_core.routing import Route, Router
 from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry, Snapshot
+from aigateway_core.state import Cooldown
 from aigateway_core.state.memory import MemoryState
 
 pytestmark = pytest.mark.anyio
@@ -82,8 +83,31 @@ async def test_a_failure_of_model_scope_rests_that_model_alone(selector: Account
 async def test_models_of_one_quota_group_rest_together(selector: AccountSelector, entry: Make) -> None:
     models = [ModelInfo(id="m-1", quota_group="g"), ModelInfo(id="m-2", quota_group="g")]
     router = Router([entry("acme", models=models)])
-    selector.punish(router.route("m-1"), account("b"), failure(ErrorKind.QUOTA, "model"))
+    selector.punish(router.route("m-1"), account("b"), failure(ErrorKind.QUOTA, "quota_group"))
     assert set(await picks(selector, router.route("m-2"), 10)) == {"a", "c"}
+
+
+async def test_a_model_that_an_account_lacks_rests_alone_in_its_quota_group(
+    selector: AccountSelector, entry: Make
+) -> None:
+    models = [ModelInfo(id="m-1", quota_group="g"), ModelInfo(id="m-2", quota_group="g")]
+    router = Router([entry("acme", models=models)])
+    selector.punish(router.route("m-1"), account("b"), failure(ErrorKind.MODEL_NOT_FOUND, "model"))
+    assert set(await picks(selector, router.route("m-1"), 10)) == {"a", "c"}
+    assert set(await picks(selector, router.route("m-2"), 9)) == {"a", "b", "c"}
+    selector.punish(router.route("m-1"), account("b"), failure(ErrorKind.QUOTA, "quota_group", 10))
+    selector.punish(router.route("m-1"), account("a"), failure(ErrorKind.QUOTA, "account", 20))
+    selector.punish(router.route("m-1"), account("c"), failure(ErrorKind.QUOTA, "quota_group", 30))
+    assert 5 < selector.rest(router.route("m-2")) <= 10
+    assert 15 < selector.rest(router.route("m-1")) <= 20
+
+
+async def test_what_its_owner_has_to_remedy_puts_an_account_out_of_use(selector: AccountSelector, route: Route) -> None:
+    error = UpstreamError(ErrorKind.CREDENTIAL, "verify your account", scope="account", remedy="https://verify.test/")
+    selector.punish(route, account("a"), error)
+    assert set(await picks(selector, route, 10)) == {"b", "c"}
+    cooldown = cooldown_of(error)
+    assert cooldown == Cooldown.for_good("disabled", "credential", "https://verify.test/")
 
 
 async def test_a_failure_of_account_scope_rests_every_model(selector: AccountSelector, entry: Make) -> None:

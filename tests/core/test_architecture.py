@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dialects": {"model", "events", "errors", "jsontext", "secret"},
     # The wire.
     "bodies": {"dialects", "errors"},
-    "faults": {"errors"},
+    "faults": {"dialects", "errors"},
     "upstream": {"bodies", "faults", "dialects", "errors", "jsontext", "secret"},
     "addresses": {"errors"},
     "engine": {"addresses", "faults", "errors"},
@@ -64,11 +64,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "credentials": WORDS | {"renewal", "snapshot", "plugin"},
     "recording": WORDS | {"routing", "plugin"},
     "headers": set(),
+    "patience": set(),
     "exchange": WORDS | {"dialects", "upstream", "plugin", "headers"},
     "translation": WORDS | {"dialects", "upstream", "plugin", "exchange", "headers"},
     "counting": WORDS | {"dialects", "upstream", "plugin", "exchange", "headers"},
     "operations": WORDS | {"dialects", "routing", "exchange", "translation", "counting"},
+    "answers": WORDS | {"dialects", "exchange", "recording"},
     "gateway": WORDS
+    | {"answers", "patience"}
     | {"dialects", "routing", "affinity", "accounts", "egress", "credentials", "upstream", "recording", "exchange"}
     | {"operations", "snapshot", "key_limits"},
     # Beside the path.
@@ -94,7 +97,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     # HTTP.
     "openapi": {"jsontext"},
     "resources": WORDS
-    | {"openapi", "metrics", "readiness", "logins", "gateway", "dialects", "access", "catalogue", "administration"}
+    | {
+        "openapi",
+        "metrics",
+        "readiness",
+        "logins",
+        "gateway",
+        "answers",
+        "dialects",
+        "access",
+        "catalogue",
+        "administration",
+    }
     | {"storage.rows"},
     "app": WORDS
     | {"metrics", "readiness", "resources", "gateway", "dialects", "access", "catalogue", "administration"},

@@ -11,11 +11,12 @@ import pytest
 from core.gateway_house import ANTHROPIC_WHOLE, ANY, House, Script, openai_like, refused, reply, streamed
 
 from aigateway_core import counting
+from aigateway_core.answers import WholeAnswer
 from aigateway_core.dialects.anthropic import Anthropic, AnthropicTokenCount
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.dialects.gemini import GeminiTokenCount
 from aigateway_core.errors import InvalidRequestError, UnknownModelError, UpstreamError
-from aigateway_core.gateway import Incoming, WholeAnswer
+from aigateway_core.gateway import Incoming
 from aigateway_core.model import JsonObject
 from aigateway_core.plugin import (
     AnthropicCompatibleConfig,

@@ -23,6 +23,7 @@ from core.gateway_house import (
     streamed,
 )
 
+from aigateway_core.answers import StreamAnswer
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.errors import (
     ErrorKind,
@@ -33,7 +34,6 @@ from aigateway_core.errors import (
     UnsupportedFeatureError,
     UpstreamError,
 )
-from aigateway_core.gateway import StreamAnswer
 from aigateway_core.plugin import OpenAICompatibleConfig, OpenAICompatibleProvider
 
 pytestmark = pytest.mark.anyio

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from core.gateway_house import ANY, Events, House, Script, anthropic_like, openai_like, refused, reply
 
+from aigateway_core.answers import WholeAnswer
 from aigateway_core.dialects.openai_chat import OpenAIEmbeddings
 from aigateway_core.errors import ErrorKind, UnsupportedFeatureError, UpstreamError
-from aigateway_core.gateway import Incoming, WholeAnswer
+from aigateway_core.gateway import Incoming
 from aigateway_core.model import JsonObject
 from aigateway_core.plugin import Provider
 from aigateway_core.records import Caller

@@ -31,10 +31,10 @@ from core.gateway_house import (
     streamed,
 )
 
+from aigateway_core.answers import StreamAnswer
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.errors import ErrorKind, InvalidRequestError, UpstreamError
 from aigateway_core.events import StreamFinish, TextDelta
-from aigateway_core.gateway import StreamAnswer
 
 pytestmark = pytest.mark.anyio
 BOTH = pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC], ids=["native", "translated"])

@@ -24,9 +24,10 @@ from core.gateway_house import (
     streamed,
 )
 
+from aigateway_core.answers import StreamAnswer, WholeAnswer
 from aigateway_core.catalogue import Catalogue
 from aigateway_core.errors import ForbiddenError, NoAccountError, UnknownModelError, UpstreamError
-from aigateway_core.gateway import Incoming, StreamAnswer, WholeAnswer
+from aigateway_core.gateway import Incoming
 from aigateway_core.records import Account, Caller, Target
 from aigateway_core.routing import Router
 from aigateway_core.snapshot import ProviderEntry, Snapshot

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 import pytest
 from core.gateway_house import CHAT, OPENAI, STREAM, WHOLE, House, house, refused, reply, streamed
 
-from aigateway_core.gateway import Answer, Incoming, StreamAnswer
+from aigateway_core.answers import Answer, StreamAnswer
+from aigateway_core.gateway import Incoming
 from aigateway_core.key_limits import KeyLimits, LimitError
 from aigateway_core.records import Caller
 from aigateway_core.state.memory import MemoryState

@@ -29,10 +29,10 @@ from core.gateway_house import (
     reply,
 )
 
+from aigateway_core.answers import StreamAnswer
 from aigateway_core.egress import Egress, WayOut
 from aigateway_core.errors import ErrorKind, GatewayError, UpstreamError
 from aigateway_core.events import StreamEvent
-from aigateway_core.gateway import StreamAnswer
 from aigateway_core.model import ChatRequest, ChatResponse
 from aigateway_core.records import Account
 from aigateway_core.secret import Secret

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from core.gateway_house import ANTHROPIC, ANTHROPIC_WHOLE, MESSAGES, WHOLE, House, anthropic_like, house, reply
 
-from aigateway_core.gateway import StreamAnswer
+from aigateway_core.answers import StreamAnswer
 from aigateway_core.plugin import ErrorKind, UpstreamError
 from aigateway_core.testing import anthropic_vendor
 

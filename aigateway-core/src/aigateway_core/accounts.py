@@ -20,6 +20,7 @@ COOLDOWNS: Mapping[ErrorKind, float] = {
     ErrorKind.RATE_LIMIT: 30.0,
     ErrorKind.QUOTA: 1800.0,
     ErrorKind.CREDENTIAL: 300.0,
+    ErrorKind.MODEL_NOT_FOUND: 3600.0,
 }
 """Seconds that an account rests after a failure of this kind when the upstream named no time itself.
 
@@ -68,7 +69,7 @@ class AccountSelector:
     def __init__(self, snapshot: CurrentSnapshot, state: State) -> None:
         self._snapshot = snapshot
         self._state = state
-        self._lists: dict[tuple[str, str, frozenset[str] | None], _Ready] = {}
+        self._lists: dict[tuple[str, str, str, frozenset[str] | None], _Ready] = {}
 
     async def select(self, route: Route, tried: Collection[str] = (), terms: Terms = ANY) -> Account:
         """The account to ask next, none of the ``tried`` ones.
@@ -122,7 +123,7 @@ class AccountSelector:
         account = self._snapshot.value.by_id.get(name)
         if account is None or account.provider_id != route.provider.id:
             raise NotFoundError(f"the provider {route.provider.id!r} has no active account {name!r}")
-        cooldown = self._state.cooldown(name, route.quota_group)
+        cooldown = self._cooldown(route, name)
         if cooldown is not None and not cooldown.passes:
             raise NoAccountError(
                 f"the account {name!r} is {cooldown.status} ({cooldown.reason}) until it is mended",
@@ -138,11 +139,11 @@ class AccountSelector:
     def _ready(self, route: Route, allowed: frozenset[str] | None) -> Sequence[Account]:
         """The accounts that could be asked; looked up anew only when something has changed."""
         pool = self._pool(route)
-        key = (route.provider.id, route.quota_group, allowed)
+        key = (route.provider.id, route.quota_group, route.model, allowed)
         kept, state = self._lists.get(key), self._state
         if kept is not None and kept.pool is pool and kept.changes == state.changes and time.time() < kept.until:
             return kept.accounts
-        changes, resting = state.changes, state.resting(route.quota_group)
+        changes, resting = state.changes, self._resting(route)
         accounts = pool if allowed is None else [each for each in pool if each.id in allowed]
         if resting:
             accounts = [each for each in accounts if each.id not in resting]
@@ -159,11 +160,28 @@ class AccountSelector:
             return None
         if allowed is not None and account_id not in allowed:
             return None
-        return account if self._state.cooldown(account_id, route.quota_group) is None else None
+        return account if self._cooldown(route, account_id) is None else None
+
+    def _resting(self, route: Route) -> Mapping[str, Cooldown]:
+        """The accounts that rest for this model, or for all that share its quota."""
+        resting = self._state.resting(route.quota_group)
+        if route.model == route.quota_group:
+            return resting
+        more = self._state.resting(route.model)
+        both = resting.keys() & more.keys()
+        return {**resting, **more, **{name: _longer(resting[name], more[name]) for name in both}}
+
+    def _cooldown(self, route: Route, account_id: str) -> Cooldown | None:
+        """What keeps this account from being asked for this model."""
+        found = self._state.cooldown(account_id, route.quota_group)
+        if route.model == route.quota_group:
+            return found
+        more = self._state.cooldown(account_id, route.model)
+        return _longer(found, more) if found and more else found or more
 
     def rest(self, route: Route, terms: Terms = ANY) -> float:
         """Seconds until an account can be asked: 0 while one is ready, or none will ever be by itself."""
-        resting = self._state.resting(route.quota_group)
+        resting = self._resting(route)
         accounts = self._eligible(route, terms.allowed)
         if not accounts or any(each.id not in resting for each in accounts):
             return 0.0
@@ -172,11 +190,11 @@ class AccountSelector:
 
     def punish(self, route: Route, account: Account, error: UpstreamError) -> None:
         """Let the account rest as far as the scope of the error goes: not at all unless it speaks of the account."""
-        if error.scope not in {"account", "model"} or self._has_changed(account):
+        reach = {"account": EVERY_MODEL, "quota_group": route.quota_group, "model": route.model}.get(error.scope)
+        if reach is None or self._has_changed(account):
             return
         if (cooldown := cooldown_of(error)) is not None:
-            model = EVERY_MODEL if error.scope == "account" else route.quota_group
-            self._state.cool(account.id, model, cooldown)
+            self._state.cool(account.id, reach, cooldown)
 
     def set_aside(self, account: Account, seconds: float | None) -> None:
         """Let an account rest that has no way out: no fault of its own, and over as soon as there is one."""
@@ -200,7 +218,7 @@ class AccountSelector:
         accounts = self._eligible(route, allowed)
         if not accounts:
             return ForbiddenError(f"this key may use no account of the provider {name!r}")
-        resting = self._state.resting(route.quota_group)
+        resting = self._resting(route)
         rests = [resting[each.id] for each in accounts if each.id in resting]
         if len(rests) < len(accounts):
             return _unavailable(f"no other account of the provider {name!r} is left to try")
@@ -218,14 +236,21 @@ class AccountSelector:
 def cooldown_of(error: UpstreamError) -> Cooldown | None:
     """What an error costs the account or the model that it speaks of; None when it costs nothing.
 
-    A ban, and a bill that was not paid, do not pass by themselves: asking again could only make them worse (U-23).
+    A ban, a bill that was not paid, and what its owner has to remedy do not pass by themselves: asking again could only
+    make them worse (U-23).
     """
     if error.scope == "account" and error.kind is ErrorKind.BANNED:
-        return Cooldown.for_good("banned", error.kind)
+        return Cooldown.for_good("banned", error.kind, error.remedy)
+    if error.scope == "account" and error.remedy is not None:
+        return Cooldown.for_good("disabled", error.kind, error.remedy)
     if error.scope == "account" and error.status == _PAYMENT_REQUIRED and error.kind is ErrorKind.QUOTA:
         return Cooldown.for_good("disabled", error.kind)
     seconds = error.retry_after if error.retry_after is not None else COOLDOWNS.get(error.kind, 0.0)
     return Cooldown(time.time() + seconds, error.kind) if seconds > 0 else None
+
+
+def _longer(one: Cooldown, other: Cooldown) -> Cooldown:
+    return one if one.until >= other.until else other
 
 
 def _unavailable(message: str) -> NoAccountError:

@@ -93,6 +93,7 @@ class House:
             key_limits=KeyLimits(self._state),
             limits=limits(settings.upstream),
             max_attempts=settings.upstream.max_attempts,
+            patience=settings.upstream.patience,
         )
         self.app = create_app(
             gateway,

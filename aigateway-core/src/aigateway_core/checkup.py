@@ -84,6 +84,7 @@ class Checkup:
                 classify=entry.classify,
                 secrets=credential.secrets,
                 proxied=way.proxied,
+                account_id=account.id,
                 metadata=account.metadata,
             )
             request = ChatRequest(model=model, messages=(_QUESTION,), max_tokens=16)

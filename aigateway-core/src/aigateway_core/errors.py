@@ -30,10 +30,7 @@ A dialect maps :class:`ErrorKind` to its own status and words.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import ClassVar, Literal, TypeAlias, get_args
 
@@ -67,10 +64,11 @@ class ErrorKind(StrEnum):
     INTERNAL = "internal"
 
 
-Scope: TypeAlias = Literal["request", "model", "account", "endpoint", "outbound_proxy", "provider"]
+Scope: TypeAlias = Literal["request", "model", "quota_group", "account", "endpoint", "outbound_proxy", "provider"]
 """What a failure speaks about. ``request``: this one call, nothing is held against anybody. ``model``: this account
-with this model (or its quota group). ``account``: the account whatever the model. ``endpoint``: this base URL.
-``outbound_proxy``: the way out. ``provider``: the vendor as a whole."""
+with this model. ``quota_group``: this account with every model that shares a quota with this one. ``account``: the
+account whatever the model. ``endpoint``: this base URL. ``outbound_proxy``: the way out. ``provider``: the vendor as a
+whole."""
 
 Verdict: TypeAlias = tuple[ErrorKind, Scope]
 """What a refusal means, and how far it reaches."""
@@ -104,6 +102,9 @@ _RETRYABLE = frozenset(
         ErrorKind.PROTOCOL,
     }
 )
+
+
+_A_HOSTS_OWN = frozenset({ErrorKind.OVERLOADED, ErrorKind.SERVER, ErrorKind.UNAVAILABLE, ErrorKind.MODEL_NOT_FOUND})
 
 
 class GatewayError(Exception):
@@ -248,7 +249,8 @@ class UpstreamError(GatewayError):
     ``scope`` decides what is held against whom: the default, ``request``, holds nothing against anybody, so that a
     plugin's mistake cannot punish an account. ``retry_after`` is in seconds; what is no time to wait counts as not
     said. ``dispatched`` is false when it is certain that the upstream never saw the request. ``status`` and ``code``
-    are the upstream's own, for the log; ``param`` is the field that it complained of, if it said.
+    are the upstream's own, for the log; ``param`` is the field that it complained of, if it said. ``remedy`` is what
+    the account's owner has to do (an address to visit, say) before it can be used again: only operators are shown it.
     Raises :class:`ValueError` for a ``kind`` that does not exist.
     """
 
@@ -263,6 +265,7 @@ class UpstreamError(GatewayError):
         status: int | None = None,
         code: str | None = None,
         param: str | None = None,
+        remedy: str | None = None,
     ) -> None:
         # What an upstream says may reach this place unread: odd values must not turn up where it is told or stored.
         super().__init__(str(message or "the upstream gave no reason"), retry_after=_wait(retry_after))
@@ -272,11 +275,20 @@ class UpstreamError(GatewayError):
         self.status = status if isinstance(status, int) else None
         self.code = None if code is None else str(code)
         self.param = None if param is None else str(param)
+        self.remedy = None if remedy is None else str(remedy)
 
     @property
     def retryable(self) -> bool:
-        """Whether the same request may succeed elsewhere: on another account, or a little later."""
-        return self.kind in _RETRYABLE
+        """Whether the same request may succeed elsewhere: on another account, or a little later.
+
+        A model that this account does not have, another one may.
+        """
+        return self.kind in _RETRYABLE or (self.kind is ErrorKind.MODEL_NOT_FOUND and self.scope == "model")
+
+    @property
+    def is_the_hosts(self) -> bool:
+        """Whether another host of the same vendor might answer: this one is away, full, broken or behind."""
+        return self.scope == "endpoint" or (self.kind in _A_HOSTS_OWN and self.scope != "outbound_proxy")
 
 
 class LoginNeededError(UpstreamError):
@@ -316,35 +328,3 @@ class UpstreamFailure:
     @override
     def __repr__(self) -> str:
         return f"UpstreamFailure(status={self.status}, {len(self.body)} bytes)"
-
-
-_NUMBER = re.compile(r"[ \t]*[+-]?[0-9]+(?:\.[0-9]*)?[ \t]*")
-
-
-def retry_after(headers: Mapping[str, str], *, most: float = 3600.0) -> float | None:
-    """Seconds to wait: ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date), held within 0 and ``most``.
-
-    None when neither is there, or both are junk.
-    """
-    milliseconds = _number(headers.get("retry-after-ms", ""))
-    if milliseconds is not None:
-        seconds: float | None = milliseconds / 1000
-    else:
-        value = headers.get("retry-after", "")
-        seconds = _number(value)
-        if seconds is None:
-            seconds = _until(value)
-    return None if seconds is None else min(max(seconds, 0.0), most)
-
-
-def _number(value: str) -> float | None:
-    return float(value) if _NUMBER.fullmatch(value) else None
-
-
-def _until(date: str) -> float | None:
-    try:
-        when = parsedate_to_datetime(date)
-    except ValueError:
-        return None
-    # "-0000" says UTC of an unknown place, which the parser gives without a zone.
-    return (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()

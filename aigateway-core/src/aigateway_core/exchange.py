@@ -117,27 +117,55 @@ class NativeExchange(Exchange):
         self._client_model = client_model
         self._classify = classify
         self._model = model
-        self._content = self._written()
+        self._mended = False
+        self._send(self._prepared())
 
-    def _written(self) -> bytes:
+    def _prepared(self) -> JsonObject:
         sent = self._endpoint.dialect.native_request(self._body, self._model)
-        return dumps(self._endpoint.prepare(sent) if self._endpoint.prepare else sent)
+        return self._endpoint.prepare(sent) if self._endpoint.prepare else sent
+
+    def _send(self, sent: JsonObject) -> None:
+        self._sent = sent
+        # What depends on the account is written for each of them.
+        self._content = b"" if self._endpoint.enclose else dumps(sent)
+
+    async def _written(self, upstream: Upstream) -> bytes:
+        """What goes out to this account."""
+        enclose = self._endpoint.enclose
+        return self._content if enclose is None else dumps(await enclose(self._sent, upstream))
 
     @override
     def mend(self, error: UpstreamError) -> bool:
-        """Once: what a vendor refuses after that, its client has to hear (case 167)."""
-        name = None if self.headers else self._endpoint.dialect.refused_extra(self._body, error)
-        if name is None:
+        """Another host, while there is one; and once what was refused is left out: the client hears the rest."""
+        if error.is_the_hosts and (other := self._endpoint.fallback) is not None:
+            self._endpoint = attrs.evolve(
+                self._endpoint, url=other.url, stream_url=other.stream_url, fallback=other.fallback
+            )
+            return True
+        if self._mended:
             return False
-        self._body = {field: value for field, value in self._body.items() if field != name}
-        self._content = self._written()
-        self.headers = {DROPPED: listed([name])}
-        return True
+        self._mended = self._leave_out(error)
+        return self._mended
+
+    def _leave_out(self, error: UpstreamError) -> bool:
+        """Send the body without what the error complains of (case 167); whether there is such a thing."""
+        name = self._endpoint.dialect.refused_extra(self._body, error)
+        if name is not None:
+            self._body = {field: value for field, value in self._body.items() if field != name}
+            self.headers = {DROPPED: listed([name])}
+            self._send(self._prepared())
+            return True
+        mended = self._endpoint.mend(self._sent, error) if self._endpoint.mend else None
+        if mended is not None:
+            self._send(mended)
+        return mended is not None
 
     @override
     async def complete(self, upstream: Upstream) -> Whole:
         """Relay a whole answer."""
-        response = await upstream.post(self._endpoint.url, content=self._content, headers=self._endpoint.headers)
+        response = await upstream.post(
+            self._endpoint.url, content=await self._written(upstream), headers=self._endpoint.headers
+        )
         answer = self._endpoint.dialect.native_response(response.content, self._client_model, self._classify)
         outcome = Outcome()
         outcome.usage, outcome.finish_reason = answer.usage, answer.finish_reason
@@ -146,11 +174,8 @@ class NativeExchange(Exchange):
     @override
     async def open(self, upstream: Upstream, exits: AsyncExitStack) -> Stream:
         """Relay a stream."""
-        reply = await exits.enter_async_context(
-            upstream.stream(
-                self._endpoint.stream_url or self._endpoint.url, content=self._content, headers=self._endpoint.headers
-            )
-        )
+        content, url = await self._written(upstream), self._endpoint.stream_url or self._endpoint.url
+        reply = await exits.enter_async_context(upstream.stream(url, content=content, headers=self._endpoint.headers))
         if reply.is_json:
             return self._from_whole(await reply.read())
         chunks = await exits.enter_async_context(aclosing(reply.chunks()))

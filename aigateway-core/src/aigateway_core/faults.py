@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import httpx
 
-from aigateway_core.errors import BY_STATUS, ErrorKind, Scope, UpstreamError, UpstreamFailure, retry_after
+from aigateway_core.dialects.waits import retry_after
+from aigateway_core.errors import BY_STATUS, ErrorKind, Scope, UpstreamError, UpstreamFailure
 
 
 class AddressRefusedError(httpx.ConnectError):

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
 from aigateway_core.accounts import AccountSelector, Terms
 from aigateway_core.affinity import conversation
+from aigateway_core.answers import Answer, StreamAnswer, WholeAnswer, is_a_mistake, without_secrets
 from aigateway_core.credentials import Credentials
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.egress import Egress, WayOut
@@ -38,10 +39,10 @@ from aigateway_core.jsontext import loads_object
 from aigateway_core.key_limits import KeyLimits, Tell
 from aigateway_core.model import JsonObject
 from aigateway_core.operations import Asked, exchange_for
-from aigateway_core.recording import Call, Recorder, is_cancelled
+from aigateway_core.patience import Patience
+from aigateway_core.recording import Call, Recorder
 from aigateway_core.records import Account, Caller, Operation
 from aigateway_core.routing import Route, Router, permitted
-from aigateway_core.secret import scrub
 from aigateway_core.upstream import Limits, Upstream
 
 log = logging.getLogger(__name__)
@@ -70,70 +71,6 @@ class Incoming:
     tell: Tell = lambda _: None
 
 
-@attrs.frozen(eq=False)
-class WholeAnswer:
-    """An answer that is complete."""
-
-    body: bytes
-    headers: Mapping[str, str]
-
-
-class StreamAnswer:
-    """An answer that is still coming: iterate it for bytes.
-
-    An error on the way is already put into the client's dialect.
-    """
-
-    def __init__(self, stream: Stream, call: Call, dialect: Dialect) -> None:
-        self.headers = stream.headers
-        self._stream = stream
-        self._call = call
-        self._dialect = dialect
-        self._chunks = self._run()
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    def __anext__(self) -> Awaitable[bytes]:
-        return self._chunks.__anext__()
-
-    async def close(self) -> None:
-        """End it here; a server calls this whether or not the stream has ended."""
-        await self._chunks.aclose()
-
-    def ending(self, error: GatewayError) -> bytes:
-        """The last bytes of this stream, when it ends with an error."""
-        number = self._call.request_id
-        return self._stream.fail(error, number) or self._dialect.encode_stream_error(error, number)
-
-    async def _run(self) -> AsyncGenerator[bytes, None]:
-        try:
-            async for chunk in self._stream.chunks:
-                yield chunk
-            self._end()
-        except GatewayError as error:
-            _scrub(error, self._call)
-            self._end(error)
-            yield self.ending(error)
-        except BaseException as error:
-            if not _is_a_mistake(error):
-                self._end(error)
-                raise
-            log.exception("a stream failed inside the gateway (request %s)", self._call.request_id)
-            self._end(GatewayError(type(error).__name__))
-            yield self.ending(GatewayError("internal error"))
-        finally:
-            await self._stream.chunks.aclose()
-
-    def _end(self, error: BaseException | None = None) -> None:
-        self._call.usage = self._stream.outcome.usage
-        self._call.finish_reason = self._stream.outcome.finish_reason
-        self._call.end(error)
-
-
-Answer: TypeAlias = WholeAnswer | StreamAnswer
-
-
 class Gateway:
     """The request path. Holds the steps; each is a module of its own."""
 
@@ -148,6 +85,7 @@ class Gateway:
         key_limits: KeyLimits,
         limits: Limits,
         max_attempts: int,
+        patience: float,
     ) -> None:
         self.router = router
         self._selector = selector
@@ -157,6 +95,7 @@ class Gateway:
         self._key_limits = key_limits
         self._limits = limits
         self._max_attempts = max_attempts
+        self._patience = patience
 
     async def answer(self, incoming: Incoming) -> Answer:
         """Answer a request. Raises :class:`GatewayError`; whatever happens, one record of it is kept."""
@@ -225,11 +164,15 @@ class Gateway:
         """Try one account after the other until one answers, or the failure is not one that another could mend."""
         tried: set[str] = set()
         attempts = 0
+        patience = Patience(0.0 if terms.named else self._patience)
         failure: UpstreamError | None = None
         while failure is None or attempts < self._max_attempts:
             try:
                 account = await self._selector.select(route, tried, terms)
             except NoAccountError:
+                if await patience.wait(self._selector.rest(route, terms)):
+                    tried.clear()
+                    continue
                 if failure is None:
                     raise
                 break
@@ -249,9 +192,11 @@ class Gateway:
                     self._selector.punish(route, account, error)
                 if not error.retryable:
                     raise
+                if _is_worth_waiting(error, terms) and await patience.wait(error.retry_after or 0.0):
+                    tried.discard(account.id)
                 # That one account's credential is bad tells a client less than what the others said.
                 failure = error if failure is None or error.kind not in _ONE_ACCOUNTS_OWN else failure
-        if failure.scope in {"model", "account", "outbound_proxy"}:
+        if failure.scope in {"model", "quota_group", "account", "outbound_proxy"}:
             # The client waits for the first account that is free again, not for the one that happened to be the last.
             failure.retry_after = self._selector.rest(route, terms) or None
         raise failure
@@ -259,13 +204,13 @@ class Gateway:
     async def _mended(
         self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: AsyncExitStack
     ) -> Whole | Stream:
-        """One account's answer; it is tried once more if it refuses what can be left out."""
-        try:
-            return await self._attempt(route, account, way_out, exchange, call, exits)
-        except UpstreamError as error:
-            if not exchange.mend(error):
-                raise
-        return await self._attempt(route, account, way_out, exchange, call, exits)
+        """One account's answer; it is asked again while there is something to be mended about the exchange."""
+        while True:
+            try:
+                return await self._attempt(route, account, way_out, exchange, call, exits)
+            except UpstreamError as error:
+                if not exchange.mend(error):
+                    raise
 
     async def _attempt(
         self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: AsyncExitStack
@@ -282,12 +227,12 @@ class Gateway:
                     answer = await exchange.open(upstream, held)
                     await exits.enter_async_context(held.pop_all())
         except GatewayError as error:
-            _scrub(error, call)
+            without_secrets(error, call)
             attempt.failed(error)
             self._egress.judge(way_out, error)
             raise
         except BaseException as error:
-            if not _is_a_mistake(error):
+            if not is_a_mistake(error):
                 attempt.abandoned()
                 raise
             log.exception("the provider %s failed (request %s)", route.provider.id, call.request_id)
@@ -309,6 +254,7 @@ class Gateway:
             classify=route.provider.classify,
             secrets=credential.secrets,
             proxied=way_out.proxied,
+            account_id=account.id,
             metadata=account.metadata,
         )
 
@@ -316,6 +262,12 @@ class Gateway:
 _ONE_ACCOUNTS_OWN = frozenset({ErrorKind.CREDENTIAL, ErrorKind.BANNED})
 _ONE_ROUTES_OWN = (UpstreamError, NoAccountError, ForbiddenError, NotFoundError, UnsupportedFeatureError)
 """What another provider may not say: it has other accounts, and can do other things."""
+
+
+def _is_worth_waiting(error: UpstreamError, terms: Terms) -> bool:
+    """Whether the account that is busy for a moment knows the conversation: its vendor's prompt cache is there."""
+    known = terms.conversation is not None and not terms.conversation.begins
+    return known and error.kind is ErrorKind.RATE_LIMIT
 
 
 def _most_telling(failures: Sequence[GatewayError]) -> GatewayError:
@@ -334,17 +286,3 @@ def _terms(incoming: Incoming, body: JsonObject) -> Terms:
         return Terms(allowed=caller.accounts, named=incoming.account, aside=incoming.operation == "count_tokens")
     known = conversation(caller.id, incoming.header, body)
     return Terms(conversation=known, allowed=caller.accounts, named=incoming.account)
-
-
-def _scrub(error: GatewayError, call: Call) -> None:
-    """Take the account's secrets out of what is told: vendors echo them, in answers of status 200 too."""
-    error.message = scrub(error.message, call.secrets)
-    error.args = (error.message,)
-    if isinstance(error, UpstreamError):
-        error.code = None if error.code is None else scrub(error.code, call.secrets)
-        error.param = None if error.param is None else scrub(error.param, call.secrets)
-
-
-def _is_a_mistake(error: BaseException) -> bool:
-    """Whether somebody's code went wrong, rather than the request being ended from outside."""
-    return isinstance(error, Exception) or (isinstance(error, asyncio.CancelledError) and not is_cancelled())

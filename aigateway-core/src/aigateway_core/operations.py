@@ -70,7 +70,7 @@ def _translation(asked: Asked, route: Route) -> Exchange:
     if losses.refused:
         names = ", ".join(losses.refused)
         raise UnsupportedFeatureError(f"the provider {entry.id!r} cannot honour: {names}", path=losses.refused[0])
-    return TranslatedExchange(entry.provider, asked.dialect, request, sent, losses.dropped)
+    return TranslatedExchange(entry.provider, asked.dialect, request, sent, losses.dropped, entry.mends)
 
 
 def _said(asked: Asked, names: Iterable[str]) -> dict[str, str]:

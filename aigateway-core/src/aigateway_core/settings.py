@@ -91,7 +91,10 @@ class RedisSettings:
 
 @attrs.frozen(kw_only=True)
 class UpstreamSettings:
-    """Deadlines of a call in seconds, the size of a whole answer in bytes, and how often a request is tried."""
+    """Deadlines of a call in seconds, the size of a whole answer in bytes, and how often a request is tried.
+
+    ``patience`` is how many seconds a request waits at most for an account that is about to be ready.
+    """
 
     connect_timeout: Seconds = 10.0
     first_byte_timeout: Seconds = 300.0
@@ -99,6 +102,7 @@ class UpstreamSettings:
     total_timeout: Seconds = 3600.0
     max_response_bytes: Count = 64 << 20
     max_attempts: Count = 3
+    patience: Annotated[float, Range(at_least=0)] = 2.0
 
 
 @attrs.frozen(kw_only=True)

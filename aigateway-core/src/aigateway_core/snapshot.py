@@ -10,7 +10,14 @@ import attrs
 
 from aigateway_core.dialects.dialect import Classify
 from aigateway_core.plugin.auth import AuthStrategy, LogsIn, RenewsTokens
-from aigateway_core.plugin.provider import ClassifiesErrors, CountsTokens, DeclaresLosses, Provider, SpeaksNatively
+from aigateway_core.plugin.provider import (
+    ClassifiesErrors,
+    CountsTokens,
+    DeclaresLosses,
+    MendsRequests,
+    Provider,
+    SpeaksNatively,
+)
 from aigateway_core.records import Account, Caller, Target
 
 
@@ -31,6 +38,7 @@ class ProviderEntry:
     errors: ClassifiesErrors | None = attrs.field(init=False)
     declares: DeclaresLosses | None = attrs.field(init=False)
     counts: CountsTokens | None = attrs.field(init=False)
+    mends: MendsRequests | None = attrs.field(init=False)
     renews: RenewsTokens | None = attrs.field(init=False)
     logs_in: LogsIn | None = attrs.field(init=False)
 
@@ -49,6 +57,10 @@ class ProviderEntry:
     @counts.default
     def _counts(self) -> CountsTokens | None:
         return self.provider if isinstance(self.provider, CountsTokens) else None
+
+    @mends.default
+    def _mends(self) -> MendsRequests | None:
+        return self.provider if isinstance(self.provider, MendsRequests) else None
 
     @renews.default
     def _renews(self) -> RenewsTokens | None:

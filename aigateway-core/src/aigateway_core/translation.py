@@ -26,7 +26,7 @@ from aigateway_core.exchange import AFTERMATH_SECONDS, Exchange, Outcome, Stream
 from aigateway_core.headers import DROPPED, listed
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import ChatRequest
-from aigateway_core.plugin.provider import Provider
+from aigateway_core.plugin.provider import MendsRequests, Provider
 from aigateway_core.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -45,12 +45,23 @@ class TranslatedExchange(Exchange):
         request: ChatRequest,
         sent: ChatRequest,
         dropped: tuple[str, ...] = (),
+        mends: MendsRequests | None = None,
     ) -> None:
         self._provider = provider
+        self._mends = mends
         self._client = client
         self._request = request
         self._sent = sent
         self.headers = {DROPPED: listed(dropped)} if dropped else {}
+
+    @override
+    def mend(self, error: UpstreamError) -> bool:
+        """Once, if the provider knows how."""
+        changed = None if self._mends is None else self._mends.mend(self._sent, error)
+        if changed is None:
+            return False
+        self._sent, self._mends = changed, None
+        return True
 
     @override
     async def complete(self, upstream: Upstream) -> Whole:

@@ -121,8 +121,8 @@ class Upstream:
 
     ``classify`` judges a refusal (a provider's own, or :func:`classify_status`); ``secrets`` are scrubbed from every
     message that leaves here; ``proxied`` says that an outbound proxy stands between, so that a connection that cannot
-    be made is the proxy's fault and not the vendor's. ``metadata`` is what is stored of the account besides its
-    credential: what its login found out, for one.
+    be made is the proxy's fault and not the vendor's. ``account_id`` tells accounts apart, and ``metadata`` is what is
+    stored of the account besides its credential: what its login found out, for one.
     """
 
     def __init__(
@@ -134,6 +134,7 @@ class Upstream:
         classify: Callable[[UpstreamFailure], UpstreamError] | None = None,
         secrets: Iterable[Secret] = (),
         proxied: bool = False,
+        account_id: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self._transport = transport
@@ -143,6 +144,7 @@ class Upstream:
         # A list may grow while a call is under way: with the tokens that a refresh brings.
         self._secrets: Sequence[Secret] = secrets if isinstance(secrets, list) else tuple(secrets)
         self._proxied = proxied
+        self.account_id = account_id
         self.metadata: Mapping[str, Any] = metadata or {}
         self._timeout = {
             "connect": self._limits.connect,
@@ -165,6 +167,7 @@ class Upstream:
             classify=self._classify,
             secrets=(*self._secrets, *secrets),
             proxied=self._proxied,
+            account_id=self.account_id,
             metadata=self.metadata,
         )
 
@@ -300,6 +303,7 @@ class Upstream:
         error.message = scrub(error.message, self._secrets)
         error.args = (error.message,)
         error.code = None if error.code is None else scrub(error.code, self._secrets)
+        error.remedy = None if error.remedy is None else scrub(error.remedy, self._secrets)
         return error
 
     def _fault(self, error: Exception) -> UpstreamError:

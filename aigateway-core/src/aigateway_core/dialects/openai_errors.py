@@ -16,7 +16,7 @@ import orjson
 
 from aigateway_core.dialects.dialect import ErrorReply
 from aigateway_core.dialects.refusals import readable, shut_out
-from aigateway_core.dialects.waits import wait_in
+from aigateway_core.dialects.waits import retry_after, wait_in
 from aigateway_core.errors import (
     BY_STATUS,
     ErrorKind,
@@ -26,7 +26,6 @@ from aigateway_core.errors import (
     UpstreamError,
     UpstreamFailure,
     Verdict,
-    retry_after,
 )
 from aigateway_core.model import JsonObject
 from aigateway_core.secret import scrub

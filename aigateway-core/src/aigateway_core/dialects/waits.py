@@ -1,8 +1,11 @@
-"""How long to wait, as upstreams write it: in a message, or as a duration by itself."""
+"""How long to wait, as upstreams write it: in a header, in a message, or as a duration by itself."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 LONGEST_WAIT = 7 * 86400.0
@@ -11,6 +14,7 @@ LONGEST_WAIT = 7 * 86400.0
 _LONGEST_TEXT = 40
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_NUMBER = re.compile(r"[ \t]*[+-]?[0-9]+(?:\.[0-9]*)?[ \t]*")
 _TOLD = re.compile(r"(?:retry in|reset after|try again in) ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)", re.IGNORECASE)
 
 
@@ -29,3 +33,32 @@ def duration(value: Any) -> float | None:
     if not pieces or "".join(piece[0] for piece in pieces) != value:
         return None
     return min(sum(float(piece[1]) * _SECONDS[piece[2].lower()] for piece in pieces), LONGEST_WAIT)
+
+
+def retry_after(headers: Mapping[str, str], *, most: float = 3600.0) -> float | None:
+    """Seconds to wait: ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date), held within 0 and ``most``.
+
+    None when neither is there, or both are junk.
+    """
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        seconds: float | None = milliseconds / 1000
+    else:
+        value = headers.get("retry-after", "")
+        seconds = _number(value)
+        if seconds is None:
+            seconds = _until(value)
+    return None if seconds is None else min(max(seconds, 0.0), most)
+
+
+def _number(value: str) -> float | None:
+    return float(value) if _NUMBER.fullmatch(value) else None
+
+
+def _until(date: str) -> float | None:
+    try:
+        when = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    # "-0000" says UTC of an unknown place, which the parser gives without a zone.
+    return (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()

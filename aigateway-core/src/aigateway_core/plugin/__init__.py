@@ -36,6 +36,7 @@ from aigateway_core.dialects.gemini import ModelRule as GeminiModelRule
 from aigateway_core.dialects.openai_chat import Attachment, OpenAIChat, OpenAIChatProfile, ToolChoiceForm
 from aigateway_core.dialects.openai_responses import OpenAIResponses, OpenAIResponsesProfile
 from aigateway_core.dialects.sse import ServerSentEvent
+from aigateway_core.dialects.waits import retry_after
 from aigateway_core.errors import (
     ErrorKind,
     GatewayError,
@@ -45,7 +46,6 @@ from aigateway_core.errors import (
     UnsupportedFeatureError,
     UpstreamError,
     UpstreamFailure,
-    retry_after,
 )
 from aigateway_core.events import (
     GeneratedImage,
@@ -113,6 +113,7 @@ from aigateway_core.plugin.provider import (
     CountsTokens,
     DeclaresLosses,
     Endpoint,
+    MendsRequests,
     Provider,
     ProviderSpec,
     SpeaksNatively,
@@ -167,6 +168,7 @@ __all__ = [
     "LogsIn",
     "Loss",
     "Losses",
+    "MendsRequests",
     "Message",
     "ModelInfo",
     "NativeAnswer",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
@@ -52,6 +52,11 @@ class Endpoint:
     field that it spells differently, say). ``forwarded`` are the headers, in lower case, that are part of the dialect
     and so are passed on from the client; they win over ``headers``. ``stream_url`` is where streams are asked for, in
     a dialect that says so in the URL; None: at ``url`` too.
+
+    ``enclose`` puts around the body what depends on the account that asks, and is called for each attempt. ``mend``
+    takes out of a body what the error complains of, or gives None; its account is then asked once more. ``fallback``
+    is another host of the vendor, asked with the same account when this one cannot answer
+    (:attr:`UpstreamError.is_the_hosts`); of it, the URLs alone count.
     """
 
     url: str
@@ -60,6 +65,9 @@ class Endpoint:
     prepare: Callable[[JsonObject], JsonObject] | None = None
     forwarded: tuple[str, ...] = ()
     stream_url: str | None = None
+    enclose: Callable[[JsonObject, Upstream], Awaitable[JsonObject]] | None = None
+    mend: Callable[[JsonObject, UpstreamError], JsonObject | None] | None = None
+    fallback: Endpoint | None = None
 
 
 @runtime_checkable
@@ -88,6 +96,17 @@ class DeclaresLosses(Protocol):
 
     def losses(self, request: ChatRequest) -> Losses:
         """Fields that would be left out, and fields because of which it refuses."""
+
+
+@runtime_checkable
+class MendsRequests(Protocol):
+    """A provider whose vendor refuses some requests that it takes in another form, or answers when asked again."""
+
+    def mend(self, request: ChatRequest, error: UpstreamError) -> ChatRequest | None:
+        """What to ask instead, or the same once more; None when nothing would help.
+
+        The account that refused is asked, at once and once only, and nothing is held against it before that.
+        """
 
 
 @runtime_checkable

@@ -9,10 +9,11 @@ import falcon
 from falcon.asgi import Request, Response
 
 from aigateway_core.access import Access
+from aigateway_core.answers import StreamAnswer
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.dialects.gemini import Gemini, GeminiArray, GeminiTokenCount
 from aigateway_core.errors import NotFoundError
-from aigateway_core.gateway import Gateway, Incoming, StreamAnswer
+from aigateway_core.gateway import Gateway, Incoming
 from aigateway_core.records import Operation
 from aigateway_core.resources.resource import Policy, Resource, StreamHandle, exits, request_id
 

@@ -31,16 +31,18 @@ class Cooldown:
     """An account is not to be asked before ``until`` (seconds since the epoch): for one model, or for every.
 
     ``status`` tells what the account is meanwhile; what does not pass by itself has no end (see :meth:`for_good`).
+    ``remedy`` is what its owner has to do, if somebody said.
     """
 
     until: float
     reason: str
     status: Status = "cooling"
+    remedy: str | None = None
 
     @classmethod
-    def for_good(cls, status: Status, reason: str) -> Cooldown:
+    def for_good(cls, status: Status, reason: str, remedy: str | None = None) -> Cooldown:
         """One that stands until the account is mended."""
-        return cls(math.inf, reason, status)
+        return cls(math.inf, reason, status, remedy)
 
     @property
     def passes(self) -> bool:

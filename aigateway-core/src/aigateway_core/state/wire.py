@@ -73,7 +73,8 @@ class Keys:
 def write_cooldown(cooldown: Cooldown) -> bytes:
     """A cooldown as JSON; one without an end has none."""
     until = cooldown.until if cooldown.passes else None
-    return orjson.dumps({"until": until, "reason": cooldown.reason, "status": cooldown.status})
+    said = {"until": until, "reason": cooldown.reason, "status": cooldown.status, "remedy": cooldown.remedy}
+    return orjson.dumps({name: value for name, value in said.items() if value is not None or name == "until"})
 
 
 def read_cooldown(value: Any) -> Cooldown | None:
@@ -83,7 +84,9 @@ def read_cooldown(value: Any) -> Cooldown | None:
     status: Any = said.get("status")
     if type(reason) is not str or status not in get_args(Status) or not isinstance(until, int | float | None):
         return None
-    return Cooldown(math.inf if until is None else float(until), reason, status)
+    remedy = said.get("remedy")
+    until = math.inf if until is None else float(until)
+    return Cooldown(until, reason, status, remedy if type(remedy) is str else None)
 
 
 def write_member(account_id: str, model: str) -> bytes:

@@ -17,6 +17,7 @@ import orjson
 from aigateway_core.dialects.dialect import ErrorReply
 from aigateway_core.dialects.refusals import shut_out
 from aigateway_core.dialects.sse import format_event
+from aigateway_core.dialects.waits import retry_after
 from aigateway_core.errors import (
     BY_STATUS,
     ErrorKind,
@@ -26,7 +27,6 @@ from aigateway_core.errors import (
     UpstreamError,
     UpstreamFailure,
     Verdict,
-    retry_after,
 )
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import JsonObject

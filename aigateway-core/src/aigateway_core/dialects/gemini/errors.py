@@ -16,7 +16,7 @@ import orjson
 from aigateway_core.dialects.dialect import ErrorReply
 from aigateway_core.dialects.gemini.framing import Framing, failing
 from aigateway_core.dialects.refusals import readable, shut_out
-from aigateway_core.dialects.waits import duration, wait_in
+from aigateway_core.dialects.waits import duration, retry_after, wait_in
 from aigateway_core.errors import (
     BY_STATUS,
     ErrorKind,
@@ -26,7 +26,6 @@ from aigateway_core.errors import (
     UpstreamError,
     UpstreamFailure,
     Verdict,
-    retry_after,
 )
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import JsonObject

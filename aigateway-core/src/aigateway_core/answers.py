@@ -1,0 +1,96 @@
+"""What the request path hands out: an answer that is complete, or one that is still coming, and how one ends badly."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from typing import TypeAlias
+
+import attrs
+
+from aigateway_core.dialects.dialect import Dialect
+from aigateway_core.errors import GatewayError, UpstreamError
+from aigateway_core.exchange import Stream
+from aigateway_core.recording import Call, is_cancelled
+from aigateway_core.secret import scrub
+
+log = logging.getLogger(__name__)
+
+
+@attrs.frozen(eq=False)
+class WholeAnswer:
+    """An answer that is complete."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class StreamAnswer:
+    """An answer that is still coming: iterate it for bytes.
+
+    An error on the way is already put into the client's dialect.
+    """
+
+    def __init__(self, stream: Stream, call: Call, dialect: Dialect) -> None:
+        self.headers = stream.headers
+        self._stream = stream
+        self._call = call
+        self._dialect = dialect
+        self._chunks = self._run()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._chunks.__anext__()
+
+    async def close(self) -> None:
+        """End it here; a server calls this whether or not the stream has ended."""
+        await self._chunks.aclose()
+
+    def ending(self, error: GatewayError) -> bytes:
+        """The last bytes of this stream, when it ends with an error."""
+        number = self._call.request_id
+        return self._stream.fail(error, number) or self._dialect.encode_stream_error(error, number)
+
+    async def _run(self) -> AsyncGenerator[bytes, None]:
+        try:
+            async for chunk in self._stream.chunks:
+                yield chunk
+            self._end()
+        except GatewayError as error:
+            without_secrets(error, self._call)
+            self._end(error)
+            yield self.ending(error)
+        except BaseException as error:
+            if not is_a_mistake(error):
+                self._end(error)
+                raise
+            log.exception("a stream failed inside the gateway (request %s)", self._call.request_id)
+            self._end(GatewayError(type(error).__name__))
+            yield self.ending(GatewayError("internal error"))
+        finally:
+            await self._stream.chunks.aclose()
+
+    def _end(self, error: BaseException | None = None) -> None:
+        self._call.usage = self._stream.outcome.usage
+        self._call.finish_reason = self._stream.outcome.finish_reason
+        self._call.end(error)
+
+
+Answer: TypeAlias = WholeAnswer | StreamAnswer
+
+
+def without_secrets(error: GatewayError, call: Call) -> None:
+    """Take the account's secrets out of what is told: vendors echo them, in answers of status 200 too."""
+    error.message = scrub(error.message, call.secrets)
+    error.args = (error.message,)
+    if isinstance(error, UpstreamError):
+        error.code = None if error.code is None else scrub(error.code, call.secrets)
+        error.param = None if error.param is None else scrub(error.param, call.secrets)
+
+
+def is_a_mistake(error: BaseException) -> bool:
+    """Whether somebody's code went wrong, rather than the request being ended from outside."""
+    return isinstance(error, Exception) or (isinstance(error, asyncio.CancelledError) and not is_cancelled())

@@ -1,0 +1,129 @@
+"""The same account asked once more: at another host, or in another form."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import attrs
+import httpx
+import pytest
+from core.gateway_house import ANTHROPIC, CHAT, MESSAGES, WHOLE, House, Script, openai_like, refused, reply
+
+from aigateway_core.errors import ErrorKind, GatewayError, UpstreamError, UpstreamFailure
+from aigateway_core.events import StreamEvent
+from aigateway_core.model import ChatRequest, ChatResponse, JsonObject, ModelInfo, TextPart
+from aigateway_core.plugin import Endpoint, OpenAIChat, Upstream
+
+pytestmark = pytest.mark.anyio
+
+HOSTS = ("http://one.test/v1", "http://two.test/v1")
+
+
+class TwoHosts:
+    """Speaks Chat Completions at two hosts, with the account's name around the body."""
+
+    models = (ModelInfo(id="m"),)
+    model_patterns = ()
+
+    def endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:
+        second = Endpoint(HOSTS[1], OpenAIChat())
+        here = Endpoint(HOSTS[0], OpenAIChat(), enclose=self.enclose, mend=self.without_top_p, fallback=second)
+        return here if dialect == "openai-chat" else None
+
+    def classify_error(self, failure: UpstreamFailure) -> UpstreamError:
+        return OpenAIChat().decode_error(failure)
+
+    async def enclose(self, body: JsonObject, upstream: Upstream) -> JsonObject:
+        return {"for": upstream.account_id, "inside": body}
+
+    def without_top_p(self, body: JsonObject, error: UpstreamError) -> JsonObject | None:
+        if "top_p" not in error.message:
+            return None
+        return {name: value for name, value in body.items() if name != "top_p"}
+
+    async def complete(self, request: ChatRequest, upstream: Upstream) -> ChatResponse:
+        body = {"model": request.model, "effort": request.reasoning.effort if request.reasoning else None}
+        await upstream.post(HOSTS[0], json=body)
+        return ChatResponse(id="r", model=request.model, parts=(TextPart("whole"),))
+
+    async def stream(self, request: ChatRequest, upstream: Upstream) -> AsyncIterator[StreamEvent]:
+        raise AssertionError("not asked here")
+        yield
+
+    def mend(self, request: ChatRequest, error: UpstreamError) -> ChatRequest | None:
+        return attrs.evolve(request, reasoning=None) if "thinking" in error.message else None
+
+
+def home(accounts: str = "ab", **answers: list[httpx.Response | Exception]) -> House:
+    return House(Script(**answers), TwoHosts(), accounts)
+
+
+def complains(message: str) -> httpx.Response:
+    return httpx.Response(400, json={"error": {"message": message, "type": "invalid_request_error"}})
+
+
+async def test_what_depends_on_the_account_is_written_for_each_attempt() -> None:
+    both = home(a=[refused(429)], b=[reply(WHOLE)])
+    await both.ask(CHAT)
+    assert [(name, body["for"]) for name, body in both.script.seen] == [("a", "a"), ("b", "b")]
+    assert both.script.seen[0][1]["inside"] == {**CHAT, "model": "m"}
+
+
+@pytest.mark.parametrize("status", [500, 503, 404])
+async def test_another_host_is_asked_with_the_same_account(status: int) -> None:
+    both = home(a=[refused(status), reply(WHOLE)], b=[reply(WHOLE)])
+    await both.ask(CHAT)
+    assert both.script.urls == list(HOSTS)
+    assert [name for name, _ in both.script.seen] == ["a", "a"]
+
+
+async def test_another_host_is_asked_when_the_first_cannot_be_reached() -> None:
+    both = home("a", a=[httpx.ConnectError("no route"), reply(WHOLE)])
+    await both.ask(CHAT)
+    assert both.script.urls == list(HOSTS)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 429])
+async def test_what_speaks_of_the_account_or_the_request_is_asked_of_no_other_host(status: int) -> None:
+    one = home("a", a=[refused(status), reply(WHOLE)])
+    with pytest.raises(GatewayError):
+        await one.ask(CHAT)
+    assert one.script.urls == [HOSTS[0]]
+
+
+async def test_a_body_that_was_mended_may_still_move_to_another_host() -> None:
+    one = home("a", a=[complains("no top_p"), refused(503), reply(WHOLE)])
+    await one.ask({**CHAT, "top_p": 0.5})
+    assert one.script.urls == [HOSTS[0], HOSTS[0], HOSTS[1]]
+
+
+async def test_there_is_an_end_to_the_hosts() -> None:
+    both = home(a=[refused(500)], b=[refused(500)])
+    with pytest.raises(GatewayError):
+        await both.ask(CHAT)
+    assert both.script.urls == [HOSTS[0], HOSTS[1], HOSTS[1]]
+
+
+async def test_a_native_body_is_mended_once() -> None:
+    one = home("a", a=[complains("no top_p"), complains("no top_p")])
+    with pytest.raises(GatewayError) as caught:
+        await one.ask({**CHAT, "top_p": 0.5})
+    assert caught.value.message == "no top_p"
+    assert ["top_p" in body["inside"] for _, body in one.script.seen] == [True, False]  # type: ignore[operator]
+
+
+async def test_a_translated_request_is_mended_once_by_its_provider() -> None:
+    thinking = {**MESSAGES, "max_tokens": 4096, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    one = home("a", a=[complains("Invalid `signature` in `thinking` block"), reply({})])
+    answer = await one.ask(thinking, ANTHROPIC)
+    assert b"whole" in answer.body
+    assert len(one.script.seen) == 2
+    record = await one.record()
+    assert [attempt.error_kind for attempt in record.attempts] == [ErrorKind.INVALID_REQUEST, None]
+
+
+async def test_a_provider_that_cannot_mend_is_not_asked_twice() -> None:
+    one = House(Script(a=[complains("thinking"), reply(WHOLE)]), openai_like(), "a")
+    with pytest.raises(GatewayError):
+        await one.ask(CHAT)
+    assert len(one.script.seen) == 1
