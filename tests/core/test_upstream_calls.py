@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import resource
+import zlib
 from collections.abc import AsyncIterator, Callable
 from functools import cache
 from typing import Any
@@ -250,7 +252,12 @@ async def test_without_a_classifier_the_status_speaks(
         (chunked(b"part", then=stall, status=500), b"part"),
         (raw(head_of(500, content_length="4"), then=cut), b""),
         (raw(head_of(500), b"until the end", then=cut), b"until the end"),
-        (whole(gzip.compress(b"packed"), 500, content_encoding="gzip"), gzip.compress(b"packed")),
+        (whole(gzip.compress(b"packed"), 500, content_encoding="gzip"), b"packed"),
+        (whole(zlib.compress(b"packed"), 500, content_encoding="Deflate"), b"packed"),
+        (whole(gzip.compress(b"x" * 200_000), 500, content_encoding="gzip"), b"x" * 65_536),
+        (whole(gzip.compress(os.urandom(90_000)), 500, content_encoding="br"), b""),
+        (whole(b"no gzip", 500, content_encoding="gzip"), b""),
+        (whole(gzip.compress(b"half of it")[:-6], 500, content_encoding="gzip"), b"half of it"),
     ],
 )
 async def test_as_much_of_a_refusal_is_read_as_comes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
@@ -61,7 +62,11 @@ async def split_lines(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[byt
 
 
 async def refusal(response: httpx.Response) -> bytes:
-    """As much of a refusal's body as comes in time; what breaks off or lingers loses the rest."""
+    """As much of a refusal's body as comes in time; what breaks off or lingers loses the rest.
+
+    Front ends compress their errors whatever they were asked for: that is undone, up to the same size. What is
+    compressed in another way says nothing, since its bytes must not stand in a message.
+    """
     body = bytearray()
     try:
         async with asyncio.timeout(ERROR_BODY_SECONDS), aclosing(raw(response)) as chunks:
@@ -71,12 +76,29 @@ async def refusal(response: httpx.Response) -> bytes:
                     break
     except (httpx.HTTPError, TimeoutError):
         pass
-    return bytes(body[:MAX_ERROR_BYTES])
+    return _unpacked(bytes(body[:MAX_ERROR_BYTES]), _encoding(response))
+
+
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes:
+    if encoding == "identity":
+        return body
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        return b""
+    try:
+        return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(body, MAX_ERROR_BYTES)
+    except zlib.error:
+        return b""
+
+
+def _encoding(response: httpx.Response) -> str:
+    return (response.headers.get("content-encoding") or "identity").strip().lower()
 
 
 def refuse_encoding(response: httpx.Response) -> None:
     """Identity was asked for. Decoding what came instead would let a kilobyte fill the memory."""
-    encoding = response.headers.get("content-encoding") or "identity"
-    if encoding.lower() != "identity":
+    if _encoding(response) != "identity":
         message = "the upstream compressed its answer although it was asked not to"
         raise UpstreamError(ErrorKind.PROTOCOL, message, status=response.status_code)

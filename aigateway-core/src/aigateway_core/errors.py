@@ -315,7 +315,7 @@ class UpstreamFailure:
     """A refusal as it came from an upstream: what a provider's ``classify_error`` turns into an :class:`UpstreamError`.
 
     ``status`` is the HTTP status (200 for an error inside a stream or an answer), ``headers`` have lower-case names,
-    ``body`` is as received, cut after 64 KiB.
+    ``body`` is as received but for a compression that nobody asked for, cut after 64 KiB.
     """
 
     __slots__ = ("body", "headers", "status")

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aigateway_core.dialects.waits import LONGEST_WAIT, duration, retry_after, wait_in
+from aigateway_core.dialects.waits import LONGEST_WAIT, duration, retry_after, until, wait_in
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,9 @@ from aigateway_core.dialects.waits import LONGEST_WAIT, duration, retry_after, w
         ("Please try again in 6m0s. Visit", 360.0),
         ("Please retry in 3.21s.", 3.21),
         ("Your quota will reset after 71h15m27s.", 256527.0),
+        ("Individual quota reached. Resets in 71h15m27s.", 256527.0),
+        ("It will reset in 5m.", 300.0),
+        ("The model gemini-3.1-pro-low is busy.", None),
         ("PLEASE TRY AGAIN IN 2S", 2.0),
         ("try again in 9000h", LONGEST_WAIT),
         ("try again later", None),
@@ -42,6 +45,9 @@ def test_a_wait_is_read_out_of_a_message(message: str, seconds: float | None) ->
         ("71h15m27.79s", 256527.79),
         ({"seconds": 3}, 3.0),
         ({"seconds": "3"}, 3.0),
+        ({"seconds": 3, "nanos": 500_000_000}, 3.5),
+        ({"nanos": 200_000_000}, 0.2),
+        ({"seconds": 3, "nanos": "x"}, 3.0),
         ({}, None),
         ("", None),
         ("3", None),
@@ -59,6 +65,24 @@ def test_a_duration_is_read_or_is_none(value: Any, seconds: float | None) -> Non
 @given(st.text() | st.dictionaries(st.just("seconds"), st.integers() | st.text() | st.none()))
 def test_no_upstream_can_ask_for_more_than_a_week(value: Any) -> None:
     found = duration(value)
+    assert found is None or 0 <= found <= LONGEST_WAIT
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%S+00:00"])
+@pytest.mark.parametrize(("away", "seconds"), [(90.0, 90.0), (-90.0, 0.0), (30 * 86400.0, LONGEST_WAIT)])
+def test_a_moment_is_as_far_away_as_it_is(form: str, away: float, seconds: float) -> None:
+    moment = (datetime.now(UTC) + timedelta(seconds=away)).strftime(form)
+    assert until(moment) == pytest.approx(seconds, abs=5)
+
+
+@pytest.mark.parametrize("moment", ["", "tomorrow", "9" * 41, 3, None, {}])
+def test_what_is_no_moment_is_none(moment: Any) -> None:
+    assert until(moment) is None
+
+
+@given(st.text() | st.datetimes().map(str) | st.datetimes(timezones=st.just(UTC)).map(lambda when: when.isoformat()))
+def test_no_moment_is_in_the_past_or_more_than_a_week_away(moment: str) -> None:
+    found = until(moment)
     assert found is None or 0 <= found <= LONGEST_WAIT
 
 

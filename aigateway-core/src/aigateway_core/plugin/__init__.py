@@ -35,7 +35,7 @@ from aigateway_core.dialects.gemini import Gemini, GeminiProfile
 from aigateway_core.dialects.gemini import ModelRule as GeminiModelRule
 from aigateway_core.dialects.openai_chat import Attachment, OpenAIChat, OpenAIChatProfile, ToolChoiceForm
 from aigateway_core.dialects.openai_responses import OpenAIResponses, OpenAIResponsesProfile
-from aigateway_core.dialects.sse import ServerSentEvent
+from aigateway_core.dialects.sse import ServerSentEvent, SseParser, format_event
 from aigateway_core.dialects.waits import retry_after
 from aigateway_core.errors import (
     ErrorKind,
@@ -63,7 +63,7 @@ from aigateway_core.events import (
     unfold,
 )
 from aigateway_core.faults import classify_status
-from aigateway_core.jsontext import loads_upstream
+from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import (
     AudioPart,
     ChatRequest,
@@ -195,6 +195,7 @@ __all__ = [
     "ServerSentEvent",
     "SignatureDelta",
     "SpeaksNatively",
+    "SseParser",
     "StatsSink",
     "StatsSinkSpec",
     "StreamDecoder",
@@ -223,7 +224,9 @@ __all__ = [
     "UsageUpdate",
     "Wire",
     "classify_status",
+    "dumps",
     "fold",
+    "format_event",
     "hookimpl",
     "loads_upstream",
     "retry_after",

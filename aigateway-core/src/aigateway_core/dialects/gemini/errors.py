@@ -16,7 +16,7 @@ import orjson
 from aigateway_core.dialects.dialect import ErrorReply
 from aigateway_core.dialects.gemini.framing import Framing, failing
 from aigateway_core.dialects.refusals import readable, shut_out
-from aigateway_core.dialects.waits import duration, retry_after, wait_in
+from aigateway_core.dialects.waits import duration, retry_after, until, wait_in
 from aigateway_core.errors import (
     BY_STATUS,
     ErrorKind,
@@ -238,11 +238,13 @@ def _reason(details: list[JsonObject]) -> str:
 
 
 def _delay(details: list[JsonObject]) -> float | None:
-    """Seconds to wait: what ``RetryInfo`` says, else what the reason's metadata say."""
-    metadata = [item.get("metadata") for item in _of_type(details, "ErrorInfo")]
-    given = [item.get("retryDelay") for item in _of_type(details, "RetryInfo")]
-    given += [item.get("quotaResetDelay") for item in metadata if type(item) is dict]
-    return next((seconds for value in given if (seconds := duration(value)) is not None), None)
+    """Seconds to wait: what ``RetryInfo`` says, else what the reason's metadata say, be it a time or a moment."""
+    found = [item.get("metadata") for item in _of_type(details, "ErrorInfo")]
+    metadata = [item for item in found if type(item) is dict]
+    waits = [duration(item.get("retryDelay")) for item in _of_type(details, "RetryInfo")]
+    waits += [duration(item.get("quotaResetDelay")) for item in metadata]
+    waits += [until(item.get("quotaResetTimeStamp")) for item in metadata]
+    return next((seconds for seconds in waits if seconds is not None), None)
 
 
 def _daily(details: list[JsonObject]) -> bool:
