@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import anyio
 import pytest
-from e2e.gateway_process import CLIENT_KEY, GatewayProcess
+from e2e.gateway_process import ADMIN_KEY, CLIENT_KEY, GatewayProcess
+from prometheus_client.parser import text_string_to_metric_families
 from services.load import PROVIDER, Load, QuickVendor
 from services.private_servers import Redis
 
@@ -139,6 +141,43 @@ async def test_a_rolling_restart_costs_no_request(start: Start, vendor: QuickVen
         await load.answered(200)
     assert load.outcome.failed == 0, load.outcome
     assert not set(gateway.workers().values()) & set(before.values())
+
+
+async def scraped(gateway: GatewayProcess) -> dict[str, float]:
+    """What one of the workers tells Prometheus, all labels of a name added up."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{gateway.url}/metrics", headers={"authorization": f"Bearer {ADMIN_KEY}"}) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+        text = await answer.text()
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found[sample.name] = found.get(sample.name, 0.0) + sample.value
+    return found
+
+
+async def test_whichever_worker_is_asked_the_metrics_are_those_of_all(start: Start) -> None:
+    gateway = start(workers=2)
+    assert (await Load(gateway.url, HEADERS).ask(300)).failed == 0
+    await anyio.sleep(1)
+    for _ in range(8):  # each on a connection of its own, so that both are asked
+        found = await scraped(gateway)
+        assert found["aigateway_requests_total"] == 300
+        assert found["aigateway_request_duration_seconds_count"] == 300
+        assert found["aigateway_accounts_cooling"] == 0
+        assert found["aigateway_queue_length"] == 0
+    before = gateway.workers()
+    os.kill(before[2], signal.SIGKILL)
+    await soon(lambda: gateway.workers().get(2, before[2]) != before[2], gateway)
+    wait_until(lambda: gateway.output.count("worker 2 serves") == 2, gateway)
+    assert (await Load(gateway.url, HEADERS).ask(100)).failed == 0
+    gateway.signal(signal.SIGHUP)
+    await soon(lambda: "rolling restart: done" in gateway.output, gateway)
+    await anyio.sleep(2)
+    for _ in range(4):
+        assert (await scraped(gateway))["aigateway_requests_total"] == 400
 
 
 async def test_workers_that_would_not_start_leave_the_old_ones_serving(start: Start) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from aigateway_core.assembly import Assembly
-from aigateway_core.metrics import Gauges, Metrics
+from aigateway_core.metrics import Gauges, Metrics, Share
 from aigateway_core.recording import Recorder, RecorderLimits
 from aigateway_core.records import CallRecord
 from aigateway_core.retention import Retention
@@ -17,6 +18,9 @@ from aigateway_core.snapshot import CurrentSnapshot
 from aigateway_core.spool import Spool
 from aigateway_core.state import EVERY_MODEL, State
 from aigateway_core.storage import Storage
+
+_NOTE_SECONDS = 1.0
+"""How old what a worker tells of another one may be."""
 
 
 class DailyCounts:
@@ -36,16 +40,20 @@ class DailyCounts:
 
 
 class Bookkeeping:
-    """The recorder with all its sinks, from the start of the gateway to its end."""
+    """The recorder with all its sinks, from the start of the gateway to its end.
 
-    def __init__(self, assembly: Assembly, state: State, snapshot: CurrentSnapshot) -> None:
+    ``share`` is this worker's part of what several workers count together.
+    """
+
+    def __init__(self, assembly: Assembly, state: State, snapshot: CurrentSnapshot, share: Share | None = None) -> None:
         settings = assembly.settings.recording
         self._assembly = assembly
         self._state = state
         self._snapshot = snapshot
         self._retention: Retention | None = None
         self.ledger = assembly.ledger
-        self.metrics = Metrics(self._gauges)
+        self.metrics = Metrics(self._gauges, share)
+        self._noting: asyncio.Task[None] | None = None
         self.recorder = Recorder(
             [*assembly.sinks, DailyCounts(state), self.metrics],
             RecorderLimits(
@@ -60,13 +68,23 @@ class Bookkeeping:
         self.recorder.start()
         self._retention = Retention(storage.calls, self._state, days=settings.recording.retention_days)
         self._retention.start()
+        if self.metrics.share is not None:
+            self._noting = asyncio.create_task(self._note(), name="metrics")
 
     async def aclose(self) -> None:
         """Write what is left, into the database or onto the disk, and stop."""
+        if self._noting is not None:
+            self._noting.cancel()
         if self._retention is not None:
             await self._retention.aclose()
         await self.recorder.aclose()
         await self.ledger.aclose()
+        self.metrics.note()
+
+    async def _note(self) -> None:
+        while True:
+            self.metrics.note()
+            await asyncio.sleep(_NOTE_SECONDS)
 
     def _gauges(self) -> Gauges:
         snapshot = self._snapshot.value

@@ -30,6 +30,7 @@ from aigateway_core.errors import ConfigurationError, UnavailableError
 from aigateway_core.gateway import Gateway
 from aigateway_core.key_limits import KeyLimits
 from aigateway_core.live import LiveSnapshot, outbound_proxies
+from aigateway_core.metrics import Share as Share
 from aigateway_core.office import office
 from aigateway_core.proxy_pool import ProxyPool
 from aigateway_core.readiness import Readiness
@@ -63,9 +64,12 @@ _SHARE_OF_INTERVAL = 0.75
 
 
 class House:
-    """The gateway, put together; :attr:`app` serves it. Its lifespan opens and closes what it needs."""
+    """The gateway, put together; :attr:`app` serves it. Its lifespan opens and closes what it needs.
 
-    def __init__(self, assembly: Assembly) -> None:
+    ``share`` is what one of several workers counts its part of the metrics in.
+    """
+
+    def __init__(self, assembly: Assembly, share: Share | None = None) -> None:
         settings = assembly.settings
         self._assembly = assembly
         self._administration: Administration | None = None
@@ -81,7 +85,7 @@ class House:
             max_failures=settings.proxy.max_failures, retry_interval=settings.proxy.health_check_interval or 60.0
         )
         self._egress = Egress(self._transports, self._snapshot, self._pool, self._health)
-        self._books = Bookkeeping(assembly, self._state, self._snapshot)
+        self._books = Bookkeeping(assembly, self._state, self._snapshot, share)
         self._readiness = Readiness(lambda: self._snapshot.value.version, self._state, assembly.ledger)
         router = Router(assembly.providers, self._snapshot)
         gateway = Gateway(

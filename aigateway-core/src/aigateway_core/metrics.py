@@ -1,16 +1,24 @@
 """What a Prometheus server reads: counters that grow with each call record, and gauges that are looked up when it asks.
 
 Label values are bounded: a name that a caller may make up is counted under ``other`` once there are too many.
+
+Of several workers each can tell what all of them have counted: they count in files that all of them read.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+import attrs
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
@@ -32,11 +40,47 @@ _GAUGES = {
     "outbound_proxies": ("Outbound proxies, by health.", "health"),
 }
 
+_OF_EACH_WORKER: Mapping[str, Literal["livesum", "livemax", "sum"]] = {
+    "queue_length": "livesum",
+    "records_dropped": "sum",
+    "spool_bytes": "livemax",
+}
+"""Gauges that other workers cannot look up, and what they come to. All spool into the same file; what one has lost
+stays lost when it is gone."""
+
+
+@attrs.frozen
+class Share:
+    """One worker's part of what all workers count: the files of this ``slot`` in ``folder``.
+
+    No two workers that are alive may have the same slot. One that follows another in its slot goes on counting where
+    that one ended, so that no counter ever falls while the gateway runs.
+    """
+
+    folder: Path
+    slot: int
+
+    def take(self) -> None:
+        """Count in these files from now on, in this whole process: the library knows one way of counting at a time."""
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self.folder)
+        values.ValueClass = values.MultiProcessValue(lambda: self.slot)  # type: ignore[no-untyped-call]
+
+    def leave(self) -> None:
+        """The worker of this slot is gone, and its gauges with it. For whoever sees it end."""
+        mark_process_dead(self.slot, str(self.folder))  # type: ignore[no-untyped-call]
+
 
 class Metrics:
-    """A stats sink that adds up, and the page that shows it."""
+    """A stats sink that adds up, and the page that shows it.
 
-    def __init__(self, gauges: Callable[[], Gauges]) -> None:
+    With a ``share`` the page is that of all workers, and :meth:`note` is to be called once in a while.
+    """
+
+    def __init__(self, gauges: Callable[[], Gauges], share: Share | None = None) -> None:
+        if share is not None:
+            share.take()
+        self.share = share
+        self._gauges = gauges
         self._registry = CollectorRegistry()
         self._names: set[str] = set()
         self._requests = self._counter("requests", "Calls that are over.", "provider", "model", "outcome")
@@ -45,11 +89,36 @@ class Metrics:
         self._errors = self._counter("upstream_errors", "Tries at upstreams that failed.", "provider", "kind")
         self._duration = self._histogram("request_duration_seconds", "How long calls took.")
         self._first_byte = self._histogram("time_to_first_byte_seconds", "How long the first byte took.")
-        self._registry.register(_Gauges(gauges))
+        self._own = {name: self._gauge(name) for name in _OF_EACH_WORKER} if share else {}
+        self._lost = 0.0
 
-    def page(self) -> bytes:
+    async def page(self) -> bytes:
         """Everything, as Prometheus reads it."""
-        return generate_latest(self._registry)
+        self.note()
+        # Looked up here, since it is not for other threads; written elsewhere, since it may take a while.
+        looked_up = [_family(name, value) for name, value in self._gauges().items() if name not in self._own]
+        return await asyncio.to_thread(self._written, looked_up)
+
+    def note(self) -> None:
+        """Let the other workers know the gauges that only this one can look up."""
+        if not self._own:
+            return
+        told = self._gauges()
+        for name in ("queue_length", "spool_bytes"):
+            self._own[name].set(_number(told[name]))
+        lost = _number(told["records_dropped"])
+        # Those of the workers that had this slot before stand there already.
+        self._own["records_dropped"].inc(lost - self._lost)
+        self._lost = lost
+
+    def _written(self, looked_up: Sequence[Metric]) -> bytes:
+        registry = self._registry
+        if self.share is not None:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, str(self.share.folder))  # type: ignore[no-untyped-call]
+        shown = CollectorRegistry()
+        shown.register(_Known([*registry.collect(), *looked_up]))
+        return generate_latest(shown)
 
     async def write(self, records: Sequence[CallRecord]) -> None:
         """Add these."""
@@ -86,22 +155,33 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"aigateway_{name}", text, labels, registry=self._registry)
 
+    def _gauge(self, name: str) -> Gauge:
+        text, mode = _GAUGES[name][0], _OF_EACH_WORKER[name]
+        return Gauge(f"aigateway_{name}", text, registry=self._registry, multiprocess_mode=mode)
+
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(f"aigateway_{name}", text, ("provider",), registry=self._registry, buckets=_SECONDS)
 
 
-class _Gauges(Collector):
-    """Asks for the values each time."""
+class _Known(Collector):
+    """Families that were collected already."""
 
-    def __init__(self, gauges: Callable[[], Gauges]) -> None:
-        self._gauges = gauges
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
 
     @override
     def collect(self) -> Iterable[Metric]:
-        """The families of all gauges."""
-        for name, value in self._gauges().items():
-            text, label = _GAUGES[name]
-            family = GaugeMetricFamily(f"aigateway_{name}", text, labels=[label] if label else [])
-            for key, number in value.items() if isinstance(value, Mapping) else [(None, value)]:
-                family.add_metric([] if key is None else [key], number)
-            yield family
+        """All of them."""
+        return self._families
+
+
+def _family(name: str, value: float | Mapping[str, float]) -> Metric:
+    text, label = _GAUGES[name]
+    family = GaugeMetricFamily(f"aigateway_{name}", text, labels=[label] if label else [])
+    for key, number in value.items() if isinstance(value, Mapping) else [(None, value)]:
+        family.add_metric([] if key is None else [key], number)
+    return family
+
+
+def _number(value: float | Mapping[str, float]) -> float:
+    return 0.0 if isinstance(value, Mapping) else value

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -63,9 +64,15 @@ def who(port: int) -> tuple[int, int]:
     """The number and the process of the worker that answers on a new connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("GET", "/")
-    number, pid = connection.getresponse().read().split()
+    number, pid, _ = connection.getresponse().read().split()
     connection.close()
     return int(number), int(pid)
+
+
+def slot(port: int) -> int:
+    """The slot of the worker that answers on a new connection."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+        return int(answer.read().split()[2])
 
 
 def starts(folder: Path, number: int) -> int:
@@ -128,3 +135,18 @@ def test_a_port_that_is_taken_is_told_before_any_worker_is_started(start: Start,
         assert start(2).wait(20) != 0
     assert "cannot listen on 127.0.0.1" in said(tmp_path)
     assert starts(tmp_path, 1) == 0
+
+
+def test_a_slot_is_one_workers_alone_until_it_has_ended(start: Start, port: int, tmp_path: Path) -> None:
+    supervisor = start(1)
+    until(lambda: "listening" in said(tmp_path))
+    assert slot(port) == 1
+    supervisor.send_signal(signal.SIGHUP)
+    # The new worker of the same place was started while the old one still served.
+    until(lambda: "slot 1 is free" in said(tmp_path))
+    assert slot(port) == 2
+    os.kill(who(port)[1], signal.SIGKILL)
+    until(lambda: "slot 2 is free" in said(tmp_path))
+    until(lambda: slot(port) == 1)
+    supervisor.terminate()
+    assert supervisor.wait(20) == 0

@@ -28,11 +28,15 @@ def main() -> None:
     else:
         command = [sys.executable, __file__]
         settings = ServerSettings(port=int(sys.argv[1]), workers=int(sys.argv[2]), drain_timeout=1.0)
-        supervise(command, settings, on_listening=listening)
+        supervise(command, settings, on_listening=listening, on_gone=gone)
 
 
 def listening() -> None:
     os.write(1, b"listening\n")
+
+
+def gone(slot: int) -> None:
+    os.write(1, b"slot %d is free\n" % slot)
 
 
 def work(said: dict[str, list[int]]) -> None:
@@ -43,17 +47,17 @@ def work(said: dict[str, list[int]]) -> None:
     if refuse.exists():
         sys.exit(int(refuse.read_text()))
     app = falcon.asgi.App()
-    app.add_route("/", Whoami(number))
+    app.add_route("/", Whoami(number, said["slot"][0]))
     listeners = [socket.socket(fileno=each) for each in said["listener"]]
     serve(app, ServerSettings(drain_timeout=1.0), listeners=listeners, link=WorkerEnd.inherited(said["link"][0]))
 
 
 class Whoami:
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self, number: int, slot: int) -> None:
+        self._who = f"{number} {os.getpid()} {slot}"
 
     async def on_get(self, req: Any, resp: falcon.asgi.Response) -> None:
-        resp.text = f"{self._number} {os.getpid()}"
+        resp.text = self._who
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import attrs
@@ -14,10 +17,11 @@ from aigateway_core import bootstrap, logs
 from aigateway_core.cli import admin_key, screen, worker
 from aigateway_core.cli.options import ConfigFile
 from aigateway_core.cli.plugins import waiting
+from aigateway_core.errors import ConfigurationError
 from aigateway_core.plugins import PluginInfo
 from aigateway_core.server.run import serve
 from aigateway_core.server.supervisor import supervise
-from aigateway_core.settings import LogSettings, load
+from aigateway_core.settings import LogSettings, ServerSettings, load
 from aigateway_core.snapshot import ProviderEntry
 
 log = logging.getLogger(__name__)
@@ -41,11 +45,31 @@ def server(
     page = screen.Page(_facts(assembly, look, console), console)
     try:
         if settings.server.workers > 1:
-            supervise(worker.command(config, host, port), settings.server, on_listening=page.show)
+            _run_workers(config, host, port, settings.server, page.show)
         else:
             serve(house.app, settings.server, on_listening=page.show)
     finally:
         page.show_unseen_key()
+
+
+def _run_workers(
+    config: Path | None, host: str | None, port: int | None, settings: ServerSettings, on_listening: Callable[[], None]
+) -> None:
+    """Supervise workers that count in one folder, which is gone afterwards."""
+    try:
+        folder = TemporaryDirectory(prefix="aigateway-metrics-")
+    except OSError as error:
+        raise ConfigurationError(
+            f"server.workers: no folder can be made for what the workers count ({error.strerror}); "
+            "set TMPDIR to one that can be written to, or use one worker"
+        ) from error
+    with folder as name:
+        supervise(
+            worker.command(config, host, port, Path(name)),
+            settings,
+            on_listening=on_listening,
+            on_gone=lambda slot: bootstrap.Share(Path(name), slot).leave(),
+        )
 
 
 def _until_it_listens(settings: LogSettings, console: Console) -> LogSettings:

@@ -21,21 +21,23 @@ def worker(
     number: Annotated[int, typer.Option(min=1)],
     link: Annotated[int, typer.Option(min=0)],
     listener: Annotated[list[int], typer.Option(min=0)],
+    slot: Annotated[int, typer.Option(min=1)],
+    metrics: Annotated[Path, typer.Option(file_okay=False)],
     config: ConfigFile = None,
     host: Annotated[str | None, typer.Option()] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
 ) -> None:
     """Serve on sockets that another process has bound. Not for people: ``aigateway-core server`` starts it."""
     settings = listening_on(load(config), host, port)
-    house = bootstrap.House(bootstrap.assemble(settings))
+    house = bootstrap.House(bootstrap.assemble(settings), bootstrap.Share(metrics, slot))
     logs.configure(settings.log, known=house.secrets, worker=number)
     listeners = [socket.socket(fileno=each) for each in listener]
     serve(house.app, settings.server, listeners=listeners, link=WorkerEnd.inherited(link))
 
 
-def command(config: Path | None, host: str | None, port: int | None) -> list[str]:
-    """How to start a worker with what ``aigateway-core server`` was told."""
-    said = {"--config": config, "--host": host, "--port": port}
+def command(config: Path | None, host: str | None, port: int | None, metrics: Path) -> list[str]:
+    """How to start a worker with what ``aigateway-core server`` was told; workers count in the folder ``metrics``."""
+    said = {"--config": config, "--host": host, "--port": port, "--metrics": metrics}
     # Without the working directory in the path of imports, where anything may lie.
     python = [sys.executable, "-P", "-m", "aigateway_core", "worker"]
     return [*python, *(f"{name}={value}" for name, value in said.items() if value is not None)]

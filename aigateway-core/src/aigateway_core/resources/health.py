@@ -67,4 +67,4 @@ class MetricsPage(Resource):
         """All of it, as text."""
         resp.content_type = CONTENT_TYPE
         resp.set_header("cache-control", "no-store")
-        resp.data = self._metrics.page()
+        resp.data = await self._metrics.page()

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import count
 
 import attrs
 
@@ -41,13 +42,19 @@ _START_FAILED = 3
 
 
 def supervise(
-    command: Sequence[str], settings: ServerSettings, *, on_listening: Callable[[], None] | None = None
+    command: Sequence[str],
+    settings: ServerSettings,
+    *,
+    on_listening: Callable[[], None] | None = None,
+    on_gone: Callable[[int], None] | None = None,
 ) -> None:
     """Run ``settings.workers`` workers until SIGTERM or SIGINT, then end them in good order.
 
-    ``command`` starts a worker; it is given ``--number N``, ``--link FD`` and ``--listener FD`` for each socket.
-    ``on_listening`` is called once, when the first of them takes requests. On SIGHUP each is replaced by a new one,
-    which reads the configuration again.
+    ``command`` starts a worker; it is given ``--number N``, ``--slot N``, ``--link FD`` and ``--listener FD`` for each
+    socket. The number is that of its place, which it may share with one that is on its way out; the slot is its alone
+    while it lives. ``on_listening`` is called once, when the first of them takes requests, ``on_gone`` with the slot of
+    each that has ended, before another one is given it. On SIGHUP each is replaced by a new one, which reads the
+    configuration again.
 
     Raises :class:`ConfigurationError` when the address cannot be listened on, and :class:`SystemExit` when no worker
     starts (with the exit code of the worker) or one had to be killed at the end (1).
@@ -56,7 +63,7 @@ def supervise(
         raise ConfigurationError("server.workers: on Windows a process cannot hand its sockets on; one worker only")
     listeners = listen(settings)
     raise_file_limit()
-    code = asyncio.run(_Supervisor(command, settings, listeners, on_listening).run())
+    code = asyncio.run(_Supervisor(command, settings, listeners, on_listening, on_gone).run())
     if code:
         sys.exit(code)
 
@@ -66,6 +73,7 @@ class _Worker:
     """``left`` is set when it has ended, or when another one has taken its place."""
 
     number: int
+    slot: int
     process: asyncio.subprocess.Process
     link: SupervisorEnd
     began: float
@@ -85,12 +93,15 @@ class _Supervisor:
         settings: ServerSettings,
         listeners: Sequence[socket.socket],
         on_listening: Callable[[], None] | None,
+        on_gone: Callable[[int], None] | None,
     ) -> None:
         self._command = command
         self._count = settings.workers
         self._patience = settings.drain_timeout + _HARD_END_SECONDS
         self._listeners = listeners
         self._on_listening = on_listening
+        self._on_gone = on_gone
+        self._slots: set[int] = set()
         self._over = asyncio.Event()
         self._renewal_wanted = asyncio.Event()
         self._places: dict[int, _Worker] = {}
@@ -170,11 +181,14 @@ class _Supervisor:
 
     async def _start(self, number: int) -> _Worker:
         link, theirs = line()
+        slot = next(each for each in count(1) if each not in self._slots)
+        self._slots.add(slot)
         with theirs:
             descriptors = [each.fileno() for each in self._listeners]
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 f"--number={number}",
+                f"--slot={slot}",
                 f"--link={theirs.fileno()}",
                 *(f"--listener={each}" for each in descriptors),
                 stdin=subprocess.DEVNULL,
@@ -182,7 +196,7 @@ class _Supervisor:
                 # An interrupt from the keyboard is for the supervisor alone, which then ends them in good order.
                 process_group=0,
             )
-        worker = _Worker(number=number, process=process, link=link, began=time.monotonic())
+        worker = _Worker(number=number, slot=slot, process=process, link=link, began=time.monotonic())
         self._alive[worker] = asyncio.create_task(self._see_out(worker))
         if self._over.is_set():
             self._terminate(worker)
@@ -192,6 +206,9 @@ class _Supervisor:
         await worker.process.wait()
         worker.link.close()
         worker.left.set()
+        if self._on_gone is not None:
+            self._on_gone(worker.slot)
+        self._slots.discard(worker.slot)
         del self._alive[worker]
 
     async def _serves(self, worker: _Worker) -> bool:

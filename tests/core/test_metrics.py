@@ -1,0 +1,98 @@
+"""What several workers count together, each of them a process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from aigateway_core.metrics import Share
+
+Found = dict[tuple[str, ...], float]
+
+
+class Worker:
+    """One of them, in this slot."""
+
+    def __init__(self, folder: Path, slot: int) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("metrics_process.py")), str(folder), str(slot)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def told(self, **said: float) -> dict[str, Found]:
+        """The samples of its page, by name and labels, after it was told this."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(said) + "\n")
+        self._process.stdin.flush()
+        found: dict[str, Found] = {}
+        for family in text_string_to_metric_families(json.loads(self._process.stdout.readline())):
+            for sample in family.samples:
+                labels = tuple(sample.labels[name] for name in sorted(sample.labels))
+                assert labels not in found.setdefault(sample.name, {}), f"{sample} stands there twice"
+                found[sample.name][labels] = sample.value
+        return found
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(10)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Callable[[int], Worker]]:
+    started: list[Worker] = []
+
+    def start(slot: int) -> Worker:
+        started.append(Worker(tmp_path, slot))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+
+
+def test_each_worker_tells_what_all_of_them_have_counted(worker: Callable[[int], Worker]) -> None:
+    one, other = worker(1), worker(2)
+    one.told(calls=2)
+    for found in (other.told(calls=3), one.told()):
+        assert found["aigateway_requests_total"] == {("m-1", "ok", "acme"): 5}
+        assert found["aigateway_tokens_total"] == {("input", "m-1", "acme"): 50}
+        assert found["aigateway_request_duration_seconds_count"] == {("acme",): 5}
+        assert found["aigateway_request_duration_seconds_bucket"]["0.5", "acme"] == 5
+        assert found["aigateway_request_duration_seconds_bucket"]["0.25", "acme"] == 0
+
+
+def test_gauges_of_each_are_added_and_those_of_all_are_told_once(worker: Callable[[int], Worker]) -> None:
+    one, other = worker(1), worker(2)
+    one.told(waiting=3, lost=1)
+    found = other.told(waiting=4, lost=2)
+    assert found["aigateway_queue_length"] == {(): 7}
+    assert found["aigateway_records_dropped"] == {(): 3}
+    assert found["aigateway_accounts_cooling"] == {("acme",): 2}
+    assert found["aigateway_outbound_proxies"] == {("healthy",): 1}
+    assert one.told(waiting=0)["aigateway_queue_length"] == {(): 4}
+
+
+def test_no_counter_falls_when_a_worker_dies_and_another_takes_its_slot(
+    worker: Callable[[int], Worker], tmp_path: Path
+) -> None:
+    one, other = worker(1), worker(2)
+    one.told(calls=1)
+    other.told(calls=2, waiting=9, lost=5)
+    other.kill()
+    Share(tmp_path, 2).leave()
+    found = one.told()
+    assert found["aigateway_requests_total"] == {("m-1", "ok", "acme"): 3}
+    assert found["aigateway_queue_length"] == {(): 0}
+    assert found["aigateway_records_dropped"] == {(): 5}
+    found = worker(2).told(calls=4, lost=1)
+    assert found["aigateway_requests_total"] == {("m-1", "ok", "acme"): 7}
+    assert found["aigateway_records_dropped"] == {(): 6}
+    assert len(list(tmp_path.glob("counter_*"))) == 2
