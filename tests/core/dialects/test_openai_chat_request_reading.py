@@ -11,6 +11,7 @@ from aigateway_core.model import (
     AudioPart,
     ChatRequest,
     DocumentPart,
+    Effort,
     HostedTool,
     ImagePart,
     JsonObject,
@@ -277,6 +278,11 @@ def test_options_are_read() -> None:
     assert (request.user, request.metadata, request.service_tier) == ("u", {"a": "b"}, "flex")
     assert (request.parallel_tool_calls, request.stream, request.include_usage) == (False, True, True)
     assert request.extra == {}
+
+
+@pytest.mark.parametrize(("word", "effort"), [("HIGH ", "high"), ("none", "none"), ("Auto", None)])
+def test_the_effort_may_be_written_in_any_case_and_be_left_to_the_model(word: str, effort: Effort | None) -> None:
+    assert read(reasoning_effort=word).reasoning == Reasoning(effort=effort)
 
 
 def test_null_is_the_same_as_not_said() -> None:

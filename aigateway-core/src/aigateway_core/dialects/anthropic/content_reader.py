@@ -46,6 +46,10 @@ BILLING_HEADER = "x-anthropic-billing-header:"
 """Claude Code's first system block: an account of itself for Anthropic alone, different with every request (case 3)."""
 
 
+_BEGINNINGS = {"/9j/": "image/jpeg", "iVBOR": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
+"""How the data of pictures begins in base64."""
+
+
 @attrs.frozen
 class Conversation:
     """The turns of a body: leading system texts, messages, and the effort that the last system turn asks for."""
@@ -198,7 +202,15 @@ def _image(block: JsonObject, path: Path) -> list[Content]:
         return [ImagePart(url=string(source.get("url"), *path, "url"))]
     if kind == "file":
         return [ImagePart(file_id=string(source.get("file_id"), *path, "file_id"))]
-    return [ImagePart(media_type=_media_type(source, path), data=string(source.get("data"), *path, "data"))]
+    data = string(source.get("data"), *path, "data")
+    media_type = optional_string(source.get("media_type"), *path, "media_type") or _image_type(data)
+    return [ImagePart(media_type=media_type, data=data)] if data else []
+
+
+def _image_type(data: str) -> str:
+    """The type of a picture that its client forgot to name, by how its data begins."""
+    known = (kind for beginning, kind in _BEGINNINGS.items() if data.startswith(beginning))
+    return next(known, "image/png")
 
 
 def _media_type(source: JsonObject, path: Path) -> str:
@@ -301,9 +313,15 @@ def _thinking(kind: str, block: JsonObject, origin: str, path: Path) -> Iterator
 
 
 def _tool_use(block: JsonObject, path: Path) -> ToolCallPart:
-    arguments = optional_mapping(block.get("input"), *path, "input")
     return ToolCallPart(
         string(block.get("id"), *path, "id"),
         string(block.get("name"), *path, "name"),
-        dumps(arguments or {}).decode(),
+        _arguments(block.get("input")),
     )
+
+
+def _arguments(given: Any) -> str:
+    """An object. What agents put in its place is taken too: its JSON text, or some other value as the one argument."""
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        return given
+    return dumps(given or {} if isinstance(given, dict | None) or given == "" else {"value": given}).decode()

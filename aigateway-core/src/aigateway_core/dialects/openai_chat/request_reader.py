@@ -33,6 +33,7 @@ from aigateway_core.model import (
 )
 
 _MODES = ("auto", "none", "required")
+_AUTO = "auto"
 
 _KNOWN = frozenset(
     {
@@ -130,10 +131,11 @@ def _metadata(value: Any) -> dict[str, str] | None:
 
 
 def _reasoning(value: Any) -> Reasoning | None:
+    """The effort; ``auto``, which other servers of this API know, leaves to the model how much it thinks."""
     if value is None:
         return None
-    word = one_of(value, EFFORTS, "reasoning_effort")
-    return Reasoning(effort=next(effort for effort in EFFORTS if effort == word))
+    word = one_of(value.strip().lower() if type(value) is str else value, (*EFFORTS, _AUTO), "reasoning_effort")
+    return Reasoning(effort=next((effort for effort in EFFORTS if effort == word), None))
 
 
 def _include_usage(value: Any) -> bool:
