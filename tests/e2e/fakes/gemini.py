@@ -15,7 +15,7 @@ from e2e.fakes.vendor import Exchange, JsonObject, Problem
 RETRY_DELAY = "7s"
 """What every 429 tells in its details; this vendor has no ``Retry-After``."""
 
-_STATUS = {
+STATUS = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
@@ -25,13 +25,15 @@ _STATUS = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-_FINISH = {
+"""The name that Google has for a status."""
+FINISH = {
     "stop": "STOP",
     "stop_sequence": "STOP",
     "length": "MAX_TOKENS",
     "tool_calls": "STOP",
     "filter": "SAFETY",
 }
+"""Why an answer ends, in Gemini's words."""
 _RPC = "type.googleapis.com/google.rpc."
 
 
@@ -40,9 +42,9 @@ class GeminiWire:
 
     path = "/v1beta/models/{model:[^:]+}:{verb}"
 
-    def __init__(self) -> None:
+    def __init__(self, signatures: Signatures | None = None) -> None:
         self._ids = itertools.count(1)
-        self._signatures = Signatures()
+        self._signatures = Signatures() if signatures is None else signatures
 
     def authenticate(self, exchange: Exchange, keys: Set[str]) -> Problem | None:
         if exchange.headers.get("x-goog-api-key") in keys:
@@ -97,17 +99,21 @@ class GeminiWire:
         return self._piece(body, answer, [*said, *self._end(body, answer, said)], finished=True)
 
     def frames(self, body: JsonObject, answer: Answer) -> Iterator[bytes]:
+        return map(data, self.pieces(body, answer))
+
+    def pieces(self, body: JsonObject, answer: Answer) -> Iterator[JsonObject]:
+        """The answer in the pieces that a stream sends."""
         said = [*_thoughts(body, words(answer.thinking)), *({"text": word} for word in words(answer.text))]
         envelope = self._piece(body, answer, [])
         for part in said:
-            yield data({**envelope, "candidates": [_candidate([part])]})
+            yield {**envelope, "candidates": [_candidate([part])]}
         *calls, last = self._end(body, answer, []) or [{"text": ""}]
         if "functionCall" in last:
             calls, last = [*calls, last], {"text": ""}
         for call in calls:
-            yield data({**envelope, "candidates": [_candidate([call])]})
+            yield {**envelope, "candidates": [_candidate([call])]}
         end = self._piece(body, answer, [last], finished=True)
-        yield data({**end, "responseId": envelope["responseId"]})
+        yield {**end, "responseId": envelope["responseId"]}
 
     def error(self, problem: Problem) -> JsonObject:
         details: list[JsonObject] = []
@@ -120,7 +126,7 @@ class GeminiWire:
         told = {
             "code": problem.status,
             "message": problem.message,
-            "status": _STATUS.get(problem.status, "INTERNAL" if problem.status >= 500 else "INVALID_ARGUMENT"),
+            "status": STATUS.get(problem.status, "INTERNAL" if problem.status >= 500 else "INVALID_ARGUMENT"),
         }
         return {"error": {**told, "details": details} if details else told}
 
@@ -133,7 +139,7 @@ class GeminiWire:
         """An answer, or a piece of one; the usage of every piece is that of the answer so far."""
         candidate = _candidate(parts)
         if finished:
-            candidate["finishReason"] = _FINISH[answer.finish]
+            candidate["finishReason"] = FINISH[answer.finish]
         return {
             "candidates": [candidate],
             "usageMetadata": _usage(answer, finished=finished),

@@ -85,8 +85,10 @@ def problems(body: JsonObject, model: str, signatures: Signatures) -> Iterator[P
     yield from gemini_turns.problems(body.get("contents"), signed=signs(model), signatures=signatures)
     if typed:
         return
-    for rule in (_system, _tools, _choice, _config, _thinking):
-        yield from rule(body, model)
+    for rule in (system_problems, tools_problems, _schemas, choice_problems):
+        yield from rule(body)
+    yield from config_problems(body, model)
+    yield from _thinking(body, model)
 
 
 def count_problems(body: JsonObject, model: str, signatures: Signatures) -> Iterator[Problem]:
@@ -107,25 +109,37 @@ def _generation(model: str) -> int:
     return int(found[1]) if found else 4
 
 
-def _system(body: JsonObject, _model: str) -> Iterator[Problem]:
+def system_problems(body: JsonObject) -> Iterator[Problem]:
+    """What is wrong with the system instruction."""
     for part in body.get("systemInstruction", {"parts": [{"text": "x"}]}).get("parts") or [{}]:
         if part.keys() != {"text"} or not part["text"]:
             yield Problem("system_instruction holds text, and no empty one", where="systemInstruction")
 
 
-def _tools(body: JsonObject, _model: str) -> Iterator[Problem]:
-    tools = body.get("tools", [])
-    functions = [one for tool in tools for one in tool.get("functionDeclarations") or ()]
-    names = [function.get("name") for function in functions]
+def functions(body: JsonObject) -> list[JsonObject]:
+    """The functions that are declared."""
+    return [one for tool in body.get("tools", []) for one in tool.get("functionDeclarations") or ()]
+
+
+def tools_problems(body: JsonObject) -> Iterator[Problem]:
+    """What is wrong with the tools as a whole."""
+    tools, declared = body.get("tools", []), functions(body)
+    names = [function.get("name") for function in declared]
     if len(set(names)) < len(names):
         yield Problem(f"Duplicate function declaration found: {names}", where="tools")
-    if functions and any("functionDeclarations" not in tool for tool in tools):
+    if declared and any("functionDeclarations" not in tool for tool in tools):
         yield Problem("Tool use with function calling is unsupported beside Google's own tools.", where="tools")
     for tool in tools:
         if not tool or not all(isinstance(value, dict) or value for value in tool.values()):
             yield Problem("A tool must declare something", where="tools")
-    for number, function in enumerate(functions):
+
+
+def _schemas(body: JsonObject) -> Iterator[Problem]:
+    for number, function in enumerate(functions(body)):
         yield from _function(function, f"tools[0].function_declarations[{number}]")
+    config = body.get("generationConfig", {})
+    if "responseSchema" in config:
+        yield from _classic(config["responseSchema"], "generationConfig.responseSchema")
 
 
 def _function(function: JsonObject, where: str) -> Iterator[Problem]:
@@ -161,11 +175,12 @@ def _classic(schema: Any, where: str) -> Iterator[Problem]:
         yield from _classic(one, f"{where}.schema")
 
 
-def _choice(body: JsonObject, _model: str) -> Iterator[Problem]:
+def choice_problems(body: JsonObject) -> Iterator[Problem]:
+    """What is wrong with the choice of functions."""
     calling = body.get("toolConfig", {}).get("functionCallingConfig")
     if calling is None:
         return
-    declared = {one["name"] for tool in body.get("tools", ()) for one in tool.get("functionDeclarations", ())}
+    declared = {one["name"] for one in functions(body)}
     mode, allowed = calling.get("mode", "AUTO"), calling.get("allowedFunctionNames")
     if mode not in ("AUTO", "ANY", "NONE", "VALIDATED"):
         yield Problem(f"Invalid value at function_calling_config.mode: {mode!r}", where="toolConfig")
@@ -175,7 +190,8 @@ def _choice(body: JsonObject, _model: str) -> Iterator[Problem]:
         yield Problem("allowed_function_names needs mode ANY and declared names", where="toolConfig")
 
 
-def _config(body: JsonObject, model: str) -> Iterator[Problem]:
+def config_problems(body: JsonObject, model: str) -> Iterator[Problem]:
+    """What is wrong with the configuration, but for its schema and the thinking."""
     config = body.get("generationConfig", {})
     for name in config.keys() & _ELSEWHERE:
         yield Problem(f'Unknown name "{name}": Cannot find field.', where="generationConfig")
@@ -196,8 +212,6 @@ def _json(config: JsonObject, *, declares: bool, model: str) -> Iterator[Problem
         yield Problem("A response schema needs response_mime_type, and excludes the other", where="generationConfig")
     if kind == "application/json" and declares and not signs(model):
         yield Problem("Function calling with a response mime type: 'application/json' is unsupported")
-    if "responseSchema" in config:
-        yield from _classic(config["responseSchema"], "generationConfig.responseSchema")
 
 
 def _thinking(body: JsonObject, model: str) -> Iterator[Problem]:

@@ -62,21 +62,32 @@ def merged(contents: list[JsonObject]) -> list[tuple[str, list[JsonObject]]]:
 
 def problems(contents: object, *, signed: bool, signatures: Signatures) -> Iterator[Problem]:
     """Everything that is wrong with ``contents``; ``signed``: the first call of each turn has to bear a signature."""
-    if not isinstance(contents, list) or not contents:
-        yield Problem("* GenerateContentRequest.contents: contents is not specified", where="contents")
-        return
-    shape = [problem for number, one in enumerate(contents) for problem in _content(one, f"contents[{number}]")]
+    shape = list(shape_problems(contents))
     yield from shape
-    if shape:
+    if shape or not isinstance(contents, list):
         return
-    if contents[-1].get("role") == "model":
-        yield Problem("Please ensure that multiturn requests end with a user role or a function response.")
-    yield from _pairing(contents)
+    yield from order_problems(contents)
     for number, content in enumerate(contents):
         yield from _signed(content, f"contents[{number}]", signatures)
     if signed:
         for role, parts in merged(contents):
             yield from _first_call(parts) if role == "model" else ()
+
+
+def shape_problems(contents: object) -> Iterator[Problem]:
+    """What is wrong with ``contents`` wherever they stand: no turns, no parts, parts of a kind that there is not."""
+    if not isinstance(contents, list) or not contents:
+        yield Problem("* GenerateContentRequest.contents: contents is not specified", where="contents")
+        return
+    for number, one in enumerate(contents):
+        yield from _content(one, f"contents[{number}]")
+
+
+def order_problems(contents: list[JsonObject]) -> Iterator[Problem]:
+    """What is wrong with the order of turns that are each well shaped."""
+    if contents[-1].get("role") == "model":
+        yield Problem("Please ensure that multiturn requests end with a user role or a function response.")
+    yield from _pairing(contents)
 
 
 def _content(content: object, where: str) -> Iterator[Problem]:

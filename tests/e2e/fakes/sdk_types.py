@@ -41,7 +41,14 @@ class ModelType:
         except ValidationError as error:
             for one in error.errors(include_url=False, include_input=False):
                 at = ".".join(str(step) for step in (where, *one["loc"]))
-                yield Problem(f"Invalid value at '{at}': {one['msg']}", where=at)
+                yield Problem(_google_words(one, at), where=at)
+
+
+def _google_words(error: ErrorDetails, at: str) -> str:
+    if error["type"] != "extra_forbidden":
+        return f"Invalid value at '{at}': {error['msg']}"
+    place, _, name = at.rpartition(".")
+    return f"Invalid JSON payload received. Unknown name \"{name}\" at '{place}': Cannot find field."
 
 
 def _relevant(errors: list[ErrorDetails]) -> list[ErrorDetails]:

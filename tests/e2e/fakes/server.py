@@ -55,8 +55,8 @@ class FakeVendor:
         self._thread.join(10)
 
     def script(self, script: Script, *, model: str = "", key: str = "") -> None:
-        """From now on, play ``script`` for requests with this model or this key."""
-        self._scripts["model" if model else "key", model or key] = script
+        """From now on, play ``script`` for requests with this model, or this key, or this key for this model."""
+        self._scripts[model, key] = script
 
     def refuse(self, status: int, message: str, *, code: str | None = None, **headers: str) -> Script:
         """A script that refuses in the vendor's shape; underscores in the names of headers stand for hyphens."""
@@ -66,7 +66,7 @@ class FakeVendor:
 
     def asked(self, *, model: str | None = None, key: str | None = None) -> list[Exchange]:
         """The requests so far that had this model and this key."""
-        return [one for one in self.exchanges if model in (None, one.model) and key in (None, one.key)]
+        return [one for one in self.exchanges if model in (None, one.model) and key in (None, one.owner)]
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -85,7 +85,7 @@ class FakeVendor:
     async def _handle(self, wire: Wire, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        said = dict(request.match_info)
+        said = self.said_beside(request)
         exchange = Exchange(path=request.path_qs, headers=headers, body=body, said_by_path=said)
         self.exchanges.append(exchange)
         try:
@@ -97,18 +97,27 @@ class FakeVendor:
             exchange.left.set()
             return web.Response()
 
+    def said_beside(self, request: web.Request) -> dict[str, str]:
+        """What a request says beside its body: what stands in its path, for most vendors."""
+        return dict(request.match_info)
+
     async def _respond(self, wire: Wire, request: web.Request, exchange: Exchange) -> web.StreamResponse:
-        script = self._scripts.get(("key", exchange.key))
+        script = self.script_of(wire, "", exchange.owner)
         if script is None:
             problem = wire.authenticate(exchange, self.keys) or self._checked(wire, exchange)
             if problem is not None:
                 body = json.dumps(wire.error(problem)).encode()
                 return self._refuse(Refusal(status=problem.status, body=body))
-        script = script or self._scripts.get(("model", exchange.model), Script())
+            particular = self.script_of(wire, exchange.model, exchange.owner)
+            script = particular or self.script_of(wire, exchange.model, "") or Script()
         return await self._play(wire, request, exchange, script)
 
+    def script_of(self, wire: Wire, model: str, key: str) -> Script | None:
+        """What is to be played for them at this wire."""
+        return self._scripts.get((model, key))
+
     def _checked(self, wire: Wire, exchange: Exchange) -> Problem | None:
-        scripted = {name for kind, name in self._scripts if kind == "model"}
+        scripted = {model for model, _ in self._scripts if model}
         try:
             problems = list(wire.check(exchange, scripted))
         except (TypeError, ValueError, AttributeError, KeyError) as error:

@@ -55,7 +55,7 @@ class Script:
 class Exchange:
     """One request as it arrived, and what became of it.
 
-    ``said_by_path`` is what a vendor reads from the path: the model and the verb, with Gemini.
+    ``said_by_path`` is what a vendor reads elsewhere than in the body: the model and the verb, with Gemini.
     ``begun`` is set when the vendor has taken the request up, ``left`` when the other side closed the connection before
     its answer was complete.
     """
@@ -74,6 +74,11 @@ class Exchange:
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         own = self.headers.get("x-api-key") or self.headers.get("x-goog-api-key", "")
         return token if scheme == "Bearer" else own
+
+    @property
+    def owner(self) -> str:
+        """Whose request it is: the credential, unless the vendor knows by what name to call who has it."""
+        return self.said_by_path.get("owner", self.key)
 
     @property
     def json(self) -> JsonObject:

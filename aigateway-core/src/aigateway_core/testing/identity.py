@@ -147,6 +147,12 @@ class FakeIdentityProvider:
         """Whether this access token is good now: for the fake vendor beside."""
         return time.monotonic() < self._ends.get(access_token, 0.0)
 
+    def identity_of(self, access_token: str) -> str | None:
+        """Who has logged in with this access token; None when it is not good now."""
+        if not self.accepts(access_token):
+            return None
+        return next((family.identity for family in self._families if access_token in family.access), None)
+
     @property
     def refreshes(self) -> int:
         """How many renewals were asked for, whatever was answered."""
@@ -280,9 +286,9 @@ class FakeIdentityProvider:
 
     def _userinfo(self, headers: Mapping[str, str]) -> TokenAnswer:
         token = headers.get("authorization", "").removeprefix("Bearer ")
-        if not self.accepts(token):
+        identity = self.identity_of(token)
+        if identity is None:
             return _refused("invalid_token", 401)
-        identity = next(family.identity for family in self._families if token in family.access)
         return TokenAnswer(body={"id": "1129", "email": identity})
 
     def _id_token(self, family: _Family) -> str:
