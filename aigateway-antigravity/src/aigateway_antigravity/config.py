@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -10,6 +11,12 @@ from aigateway_core.plugin import Secret
 
 DAILY = "https://daily-cloudcode-pa.googleapis.com"
 PRODUCTION = "https://cloudcode-pa.googleapis.com"
+
+
+def _a_project(_: Any, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+    if value is not None and (not value.strip() or value.isdigit()):
+        message = "expected the id of a project: its number is refused by Google"
+        raise ValueError(message, attribute)
 
 
 @attrs.frozen(kw_only=True)
@@ -20,7 +27,8 @@ class AntigravityConfig:
     elsewhere too. ``base_urls`` are asked in this order, the next only when one cannot be reached or has no capacity;
     ``discovery_urls`` likewise, for what a login finds out. ``models`` are served besides those that are known, by the
     name they have there; ``aliases`` lead from a client's name, which may be a pattern with ``*``, to one of these.
-    ``web_search_model`` answers requests that ask for nothing but a search of the web.
+    ``web_search_model`` answers requests that ask for nothing but a search of the web. ``project`` is the id of a
+    Google Cloud project of the operator's own, for accounts whose tier asks for one.
     """
 
     oauth_client_id: str
@@ -34,3 +42,14 @@ class AntigravityConfig:
     models: tuple[str, ...] = ()
     aliases: Mapping[str, str] = attrs.field(factory=dict)
     web_search_model: str = "gemini-3.1-flash-lite"
+    project: str | None = attrs.field(default=None, validator=_a_project)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request to Google carries besides its credential."""
+        return {} if self.user_agent is None else {"user-agent": self.user_agent}
+
+
+def address(base_url: str, method: str) -> str:
+    """Where a method of the API is."""
+    return f"{base_url.rstrip('/')}/v1internal:{method}"
