@@ -85,7 +85,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "proxy_pool": WORDS | {"egress", "storage.rows"},
     "live": WORDS | {"credentials", "snapshot", "state", "storage.rows", "structuring", "plugin"},
     "logins": WORDS | {"addresses", "renewal", "snapshot", "storage.rows", "structuring", "plugin"},
-    "checkup": WORDS | {"credentials", "renewal", "snapshot", "storage.rows", "structuring", "upstream"},
+    "checkup": WORDS | {"credentials", "plugin", "renewal", "snapshot", "storage.rows", "structuring", "upstream"},
     "administration": WORDS
     | {"logins", "checkup", "addresses", "assignment", "converter", "routing", "snapshot", "state", "storage.rows"}
     | {"structuring", "plugin"},

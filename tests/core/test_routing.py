@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
 import pytest
+from core.conftest import PlainProvider
 
 from aigateway_core.errors import InvalidRequestError, UnknownModelError
 from aigateway_core.model import ModelInfo
@@ -88,3 +90,16 @@ def test_models_of_one_quota_group_share_it(entry: Make) -> None:
     router = Router([entry("a", models=[ModelInfo(id="m-1", quota_group="g"), "m-2"])])
     assert router.route("m-1").quota_group == "g"
     assert router.route("m-2").quota_group == "m-2"
+
+
+class Describing(PlainProvider):
+    """Lists nothing, and knows what every name means."""
+
+    def model(self, name: str) -> ModelInfo:
+        return ModelInfo(id=name, quota_group=f"group of {name}", max_output_tokens=7)
+
+
+def test_a_provider_that_describes_models_is_asked_about_names_that_it_does_not_list(entry: Make) -> None:
+    described = attrs.evolve(entry("a"), provider=Describing(patterns=["m-*"]))
+    route = Router([described]).route("m-new")
+    assert (route.model, route.quota_group, route.max_output_tokens) == ("m-new", "group of m-new", 7)

@@ -377,3 +377,24 @@ async def test_a_cancelled_call_closes_its_connection_at_once(
 async def test_a_mock_transport_serves_as_well() -> None:
     upstream = Upstream(httpx.MockTransport(lambda request: httpx.Response(200, json={"path": request.url.path})))
     assert (await upstream.post("https://vendor.test/v1", json={})).json() == {"path": "/v1"}
+
+
+async def test_another_judge_hears_the_refusals_of_the_same_way_out(
+    calling: Callable[..., Upstream], scripted_upstream: ScriptedUpstream
+) -> None:
+    def judge(failure: UpstreamFailure) -> UpstreamError:
+        return UpstreamError(ErrorKind.BANNED, f"{failure.body.decode()} by sk-the-key-01", scope="account")
+
+    usual = calling(
+        httpx.BasicAuth("me", "sk-the-key-01"), secrets=[Secret("sk-the-key-01")], account_id="a-1", metadata={"k": 1}
+    )
+    other = usual.judged(judge)
+    scripted_upstream.play(whole(b"no", status=403))
+    with pytest.raises(UpstreamError) as raised:
+        await other.get(scripted_upstream.url)
+    assert raised.value.kind is ErrorKind.BANNED
+    assert "sk-the-key-01" not in raised.value.message
+    assert "authorization" in scripted_upstream.requests[0].headers
+    assert (other.account_id, other.metadata) == ("a-1", {"k": 1})
+    with pytest.raises(UpstreamError, match="status 403"):
+        await usual.get(scripted_upstream.url)

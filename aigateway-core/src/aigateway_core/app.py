@@ -85,6 +85,7 @@ def create_app(
     app.add_route("/api/v1/accounts/{account_id}", accounts, suffix="one")
     app.add_route("/api/v1/accounts/{account_id}/refresh", accounts, suffix="refresh")
     app.add_route("/api/v1/accounts/{account_id}/test", accounts, suffix="test")
+    app.add_route("/api/v1/accounts/{account_id}/quota", accounts, suffix="quota")
     app.add_route("/api/v1/providers", providers)
     app.add_route("/api/v1/providers/{provider_id}", providers, suffix="one")
     logins = LoginResource(access, administration)

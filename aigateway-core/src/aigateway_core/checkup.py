@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 import attrs
 
-from aigateway_core.credentials import Credentials
+from aigateway_core.credentials import Credential, Credentials
 from aigateway_core.errors import ConflictError, GatewayError, UpstreamError
 from aigateway_core.model import ChatRequest, Message, TextPart
+from aigateway_core.plugin import QuotaLeft
 from aigateway_core.records import Account
 from aigateway_core.renewal import Renewals, WaysOut
 from aigateway_core.secret import scrub
@@ -76,23 +77,39 @@ class Checkup:
         try:
             credential = await credentials.get(entry, account)
             secrets = credential.secrets
-            way = await self._ways_out.way_out(account)
-            upstream = Upstream(
-                way.transport,
-                credential.auth,
-                limits=_LIMITS,
-                classify=entry.classify,
-                secrets=credential.secrets,
-                proxied=way.proxied,
-                account_id=account.id,
-                metadata=account.metadata,
-            )
             request = ChatRequest(model=model, messages=(_QUESTION,), max_tokens=16)
-            await entry.provider.complete(request, upstream)
+            await entry.provider.complete(request, await self._upstream(entry, account, credential))
         except GatewayError as error:
             scope = error.scope if isinstance(error, UpstreamError) else None
             return {"kind": error.kind.value, "scope": scope, "message": scrub(error.message, secrets)}
         return None
+
+    async def _upstream(self, entry: ProviderEntry, account: Account, credential: Credential) -> Upstream:
+        way = await self._ways_out.way_out(account)
+        return Upstream(
+            way.transport,
+            credential.auth,
+            limits=_LIMITS,
+            classify=entry.classify,
+            secrets=credential.secrets,
+            proxied=way.proxied,
+            account_id=account.id,
+            metadata=account.metadata,
+        )
+
+    async def quota(self, account_id: str) -> dict[str, Any]:
+        """What the account has left, as its vendor tells it now.
+
+        Raises :class:`NotFoundError`, :class:`ConflictError` when its provider cannot say, and :class:`UpstreamError`.
+        """
+        entry, account = await self._account(account_id)
+        if entry.reports is None:
+            raise ConflictError(f"the provider {entry.id!r} does not tell what an account has left")
+        credentials = Credentials()
+        credentials.renewals = self._renewals
+        credential = await credentials.get(entry, account)
+        found = await entry.reports.quota(await self._upstream(entry, account, credential))
+        return {"data": [_told(each) for each in found]}
 
     async def _account(self, account_id: str) -> tuple[ProviderEntry, Account]:
         if (configured := self._configured.get(account_id)) is not None:
@@ -111,3 +128,13 @@ class Checkup:
         return entry, attrs.evolve(
             account, metadata=row.metadata, proxy_url=row.proxy_url, proxy_id=row.proxy_id, egress=row.egress
         )
+
+
+def _told(quota: QuotaLeft) -> dict[str, Any]:
+    fraction, resets_at = quota.fraction, quota.resets_at
+    return {
+        "model": quota.model,
+        "quota_group": quota.quota_group,
+        "fraction_left": None if fraction is None else min(max(fraction, 0.0), 1.0),
+        "resets_at": None if resets_at is None else resets_at.isoformat(),
+    }

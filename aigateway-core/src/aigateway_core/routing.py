@@ -166,5 +166,8 @@ class Router:
 
 
 def _to(entry: ProviderEntry, model: str) -> Route:
-    known = next((info for info in entry.provider.models if info.id == model), ModelInfo(id=model))
+    if entry.describes is not None:
+        known = entry.describes.model(model)
+    else:
+        known = next((info for info in entry.provider.models if info.id == model), ModelInfo(id=model))
     return Route(entry, model, known.quota_group or model, known.max_output_tokens)

@@ -14,8 +14,10 @@ from aigateway_core.plugin.provider import (
     ClassifiesErrors,
     CountsTokens,
     DeclaresLosses,
+    DescribesModels,
     MendsRequests,
     Provider,
+    ReportsQuota,
     SpeaksNatively,
 )
 from aigateway_core.records import Account, Caller, Target
@@ -39,6 +41,8 @@ class ProviderEntry:
     declares: DeclaresLosses | None = attrs.field(init=False)
     counts: CountsTokens | None = attrs.field(init=False)
     mends: MendsRequests | None = attrs.field(init=False)
+    describes: DescribesModels | None = attrs.field(init=False)
+    reports: ReportsQuota | None = attrs.field(init=False)
     renews: RenewsTokens | None = attrs.field(init=False)
     logs_in: LogsIn | None = attrs.field(init=False)
 
@@ -61,6 +65,14 @@ class ProviderEntry:
     @mends.default
     def _mends(self) -> MendsRequests | None:
         return self.provider if isinstance(self.provider, MendsRequests) else None
+
+    @describes.default
+    def _describes(self) -> DescribesModels | None:
+        return self.provider if isinstance(self.provider, DescribesModels) else None
+
+    @reports.default
+    def _reports(self) -> ReportsQuota | None:
+        return self.provider if isinstance(self.provider, ReportsQuota) else None
 
     @renews.default
     def _renews(self) -> RenewsTokens | None:

@@ -160,12 +160,21 @@ class Upstream:
 
     def signed(self, auth: httpx.Auth | None, *secrets: Secret) -> Upstream:
         """The same way out, with another credential: ``secrets`` are scrubbed besides those that are already."""
+        return self._other(auth, (*self._secrets, *secrets), self._classify)
+
+    def judged(self, classify: Callable[[UpstreamFailure], UpstreamError]) -> Upstream:
+        """The same way out, whose refusals are judged otherwise: for addresses that are not the usual ones."""
+        return self._other(self._auth, self._secrets, classify)
+
+    def _other(
+        self, auth: httpx.Auth | None, secrets: Iterable[Secret], classify: Callable[[UpstreamFailure], UpstreamError]
+    ) -> Upstream:
         return Upstream(
             self._transport,
             auth,
             limits=self._limits,
-            classify=self._classify,
-            secrets=(*self._secrets, *secrets),
+            classify=classify,
+            secrets=secrets,
             proxied=self._proxied,
             account_id=self.account_id,
             metadata=self.metadata,

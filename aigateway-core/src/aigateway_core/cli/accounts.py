@@ -121,6 +121,23 @@ def check(
 
 
 @app.command()
+def quota(
+    account_id: Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `accounts list` shows it.")],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask an account's provider what the account has left."""
+    told = asyncio.run(_quota(bootstrap.assemble(load(config)), account_id))["data"]
+    if as_json:
+        print_json(told)
+    elif not told:
+        typer.echo("The provider tells nothing of this account's quotas.")
+    else:
+        rows = [(each["model"] or "*", each["quota_group"] or "", _left(each), _reset(each)) for each in told]
+        print_table(("MODEL", "GROUP", "LEFT", "RESETS AT"), rows)
+
+
+@app.command()
 def remove(
     account_id: Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `accounts list` shows it.")],
     config: ConfigFile = None,
@@ -158,6 +175,11 @@ async def _refresh(assembly: bootstrap.Assembly, account_id: str) -> None:
 async def _test(assembly: bootstrap.Assembly, account_id: str, model: str | None) -> dict[str, Any]:
     async with bootstrap.administration(assembly) as administration:
         return await administration.checkup.test(account_id, model)
+
+
+async def _quota(assembly: bootstrap.Assembly, account_id: str) -> dict[str, Any]:
+    async with bootstrap.administration(assembly) as administration:
+        return await administration.checkup.quota(account_id)
 
 
 async def _remove(assembly: bootstrap.Assembly, account_id: str) -> None:
@@ -229,6 +251,15 @@ def _asked(entry: ProviderEntry) -> dict[str, str]:
 def _status(account: dict[str, Any]) -> str:
     reason = account["status_reason"]
     return f"{account['status']} ({reason})" if reason else str(account["status"])
+
+
+def _left(quota: dict[str, Any]) -> str:
+    left = quota["fraction_left"]
+    return "?" if left is None else f"{left:.0%}"
+
+
+def _reset(quota: dict[str, Any]) -> str:
+    return str(quota["resets_at"] or "")
 
 
 def _secret_fields(entry: ProviderEntry) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
@@ -20,7 +21,8 @@ class Provider(Protocol):
     """A vendor behind the gateway.
 
     ``models`` are the models it is known to have, ``model_patterns`` further names it answers for: a name that ends in
-    ``*`` stands for every name that begins so (``glm-*``). Both are read once, at start.
+    ``*`` stands for every name that begins so (``glm-*``). What is routed here is read once, at start; ``models`` is
+    read again whenever somebody asks which there are.
     """
 
     @property
@@ -118,6 +120,36 @@ class CountsTokens(Protocol):
 
     async def count_tokens(self, request: ChatRequest, upstream: Upstream) -> int:
         """The input tokens of ``request``. Errors as for :meth:`Provider.complete`: the gateway then estimates."""
+
+
+@runtime_checkable
+class DescribesModels(Protocol):
+    """A provider that answers for more names than it lists, and knows which models they mean."""
+
+    def model(self, name: str) -> ModelInfo:
+        """What is known of the model that this name leads to, its ``quota_group`` above all. Remembered for a while."""
+
+
+@attrs.frozen(kw_only=True)
+class QuotaLeft:
+    """What an account has left of one quota: that of a ``model``, or of all models of a ``quota_group``.
+
+    ``fraction`` is between 0 (nothing) and 1 (all of it), None when the vendor does not say; ``resets_at`` is when it
+    is full again, if that is known.
+    """
+
+    model: str | None = None
+    quota_group: str | None = None
+    fraction: float | None = None
+    resets_at: datetime | None = None
+
+
+@runtime_checkable
+class ReportsQuota(Protocol):
+    """A provider whose vendor tells what an account has left."""
+
+    async def quota(self, upstream: Upstream) -> Sequence[QuotaLeft]:
+        """What this account has left, as the vendor tells it now. Errors as for :meth:`Provider.complete`."""
 
 
 @attrs.frozen(kw_only=True)

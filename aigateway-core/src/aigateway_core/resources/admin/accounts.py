@@ -58,6 +58,10 @@ class AccountResource(Resource):
             raise InvalidRequestError("expected a model's name", path="model")
         answer(resp, await self._administration().checkup.test(account_id, model))
 
+    async def on_get_quota(self, req: Request, resp: Response, account_id: str) -> None:
+        """What it has left, as its vendor tells it now."""
+        answer(resp, await self._administration().checkup.quota(account_id))
+
     async def on_delete_one(self, req: Request, resp: Response, account_id: str) -> None:
         """Remove one."""
         await self._administration().accounts.delete(account_id, actor(req))
