@@ -17,15 +17,16 @@ _SHUT_OUT = re.compile(
     r"|\bfor (?:a )?violati(?:on|ng) (?:of )?(?:the |our )?terms of service\b",
     re.IGNORECASE,
 )
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _ORGANISATION_DISABLED = re.compile(r"this organi[sz]ation has been disabled\.?", re.IGNORECASE)
 
 
 def readable(value: Any) -> str | None:
-    """A message fit to be shown: never a page of HTML, never longer than :data:`MAX_MESSAGE`."""
+    """A message fit to be shown: no page of HTML, no bytes of anything, never longer than :data:`MAX_MESSAGE`."""
     if type(value) is not str:
         return None
     text = value.strip()
-    if not text or text.startswith("<") or "<html" in text[:MAX_MESSAGE].lower():
+    if not text or _NO_TEXT.search(text) or text.startswith("<") or "<html" in text[:MAX_MESSAGE].lower():
         return None
     return text[:MAX_MESSAGE]
 
