@@ -11,10 +11,11 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from aigateway_antigravity.fields import snake
 from aigateway_antigravity.signatures import from_wire
 from aigateway_core.plugin import JsonObject, UpstreamError, loads_upstream
 
-_SIGNATURES = ("thoughtSignature", "thought_signature")
+_SIGNATURES = ("thoughtSignature", snake("thoughtSignature"))
 _ORDINARY_ENDS = frozenset({"", "STOP", "FINISH_REASON_UNSPECIFIED"})
 _LAST: JsonObject = {"content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": "STOP"}
 _SHARED = ("usageMetadata", "modelVersion", "responseId")
@@ -149,15 +150,18 @@ def _candidate(body: JsonObject) -> JsonObject:
 
 
 def _counts(body: JsonObject) -> JsonObject:
-    counts = body.get("usageMetadata", body.get("usage_metadata"))
+    counts = _field(body, "usageMetadata")
     return counts if isinstance(counts, dict) else {}
 
 
 def _end_of(body: JsonObject) -> str | None:
-    candidate = _candidate(body)
-    end = candidate.get("finishReason", candidate.get("finish_reason"))
-    blocked = body.get("promptFeedback", body.get("prompt_feedback"))
-    return end if isinstance(end, str) else "BLOCKED" if blocked else None
+    end = _field(_candidate(body), "finishReason")
+    return end if isinstance(end, str) else "BLOCKED" if _field(body, "promptFeedback") else None
+
+
+def _field(owner: JsonObject, name: str) -> Any:
+    value = owner.get(name)
+    return owner.get(snake(name)) if value is None else value
 
 
 def _with_parts(body: JsonObject, parts: list[JsonObject]) -> JsonObject:
