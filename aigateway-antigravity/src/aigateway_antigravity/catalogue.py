@@ -20,7 +20,7 @@ _LEVELS: tuple[Effort, ...] = ("minimal", "low", "medium", "high")
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _IN_PARENTHESES = re.compile(r"(?P<name>.+)\((?P<word>[a-z]{1,10}|[0-9]{1,7})\)")
 _INTERNAL = re.compile(r"(chat_|tab_).*")
-_OURS = re.compile(r"claude|gemini|gpt-oss")
+_VENDORS = re.compile(r"claude|gemini|gpt-oss")
 _MOST = 500
 """Models that are learned, at most."""
 
@@ -67,7 +67,7 @@ class Catalogue:
 
     def learn(self, answer: JsonObject) -> None:
         """Take in what an account was told by ``fetchAvailableModels``. What cannot be read is passed over."""
-        found = {name: told for name, told in _objects(answer.get("models")).items() if _ours(name)}
+        found = {name: told for name, told in _objects(answer.get("models")).items() if is_a_model(name)}
         present = (self._present or frozenset()) | found.keys()
         if not found or len(present) > _MOST:
             return
@@ -75,10 +75,13 @@ class Catalogue:
         self._models = {**self._models, **learned}
         self._present = present
         newer = {old: told.get("newModelId") for old, told in _objects(answer.get("deprecatedModelIds")).items()}
-        replaced = {**self._replaced, **{old: new for old, new in newer.items() if isinstance(new, str) and _ours(new)}}
+        replaced = {
+            **self._replaced,
+            **{old: new for old, new in newer.items() if isinstance(new, str) and is_a_model(new)},
+        }
         self._replaced = {old: new for old, new in replaced.items() if old not in present}
         searching = answer.get("webSearchModelIds")
-        self._searching = tuple(filter(_ours, searching)) if isinstance(searching, list) else self._searching
+        self._searching = tuple(filter(is_a_model, searching)) if isinstance(searching, list) else self._searching
         self.infos = self._listed()
 
     # -- names
@@ -142,11 +145,11 @@ def _bare(name: str) -> str:
     return name.removeprefix("models/").removesuffix("[1m]").removeprefix("antigravity-")
 
 
-def _ours(name: object) -> bool:
+def is_a_model(name: object) -> bool:
     """Whether this names a model to talk to: some are parts of an editor's own machinery."""
     if not isinstance(name, str) or not name.isprintable() or len(name) > 200:
         return False
-    return _INTERNAL.fullmatch(name) is None and _OURS.search(name) is not None
+    return _INTERNAL.fullmatch(name) is None and _VENDORS.search(name) is not None
 
 
 def _corrected(model: Model, told: JsonObject) -> Model:

@@ -25,10 +25,10 @@ class AntigravityConfig:
 
     ``user_agent`` decides which models Google offers (it is a version gate there); without it, what the gateway sends
     elsewhere too. ``base_urls`` are asked in this order, the next only when one cannot be reached or has no capacity;
-    ``discovery_urls`` likewise, for what a login finds out. ``models`` are served besides those that are known, by the
-    name they have there; ``aliases`` lead from a client's name, which may be a pattern with ``*``, to one of these.
-    ``web_search_model`` answers requests that ask for nothing but a search of the web. ``project`` is the id of a
-    Google Cloud project of the operator's own, for accounts whose tier asks for one.
+    ``discovery_urls`` likewise, for what is asked about accounts. ``models`` are served besides those that are known,
+    by the name they have there; ``aliases`` lead from a client's name, which may be a pattern with ``*``, to one of
+    these. ``web_search_model`` answers requests that ask for nothing but a search of the web. ``project`` is the id of
+    a Google Cloud project of the operator's own, for accounts whose tier asks for one.
     """
 
     oauth_client_id: str

@@ -14,8 +14,9 @@ from typing import Any
 
 import attrs
 
-from aigateway_antigravity.config import AntigravityConfig, address
-from aigateway_core.plugin import ErrorKind, JsonObject, LoginNeededError, Upstream, UpstreamError, loads_upstream
+from aigateway_antigravity.config import AntigravityConfig
+from aigateway_antigravity.methods import ask
+from aigateway_core.plugin import ErrorKind, JsonObject, LoginNeededError, Upstream, UpstreamError
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +164,7 @@ class Projects:
             raise UpstreamError(ErrorKind.TIMEOUT, message) from None
 
     async def _discovered(self, upstream: Upstream) -> Discovery:
-        told = await self._ask(upstream, "loadCodeAssist", {"metadata": METADATA})
+        told = await ask(self._config, upstream, "loadCodeAssist", {"metadata": METADATA})
         if (project := named(told)) is not None:
             return Discovery(project=project, tier=shown_tier(told))
         if (refusal := _ineligible(told)) is not None:
@@ -185,30 +186,10 @@ class Projects:
         for number in range(self._polls):
             if number:
                 await asyncio.sleep(self._interval)
-            told = await self._ask(upstream, "onboardUser", question)
+            told = await ask(self._config, upstream, "onboardUser", question)
             if told.get("done") is True:
                 return _made(told) or own or _nothing_came()
         raise UpstreamError(ErrorKind.TIMEOUT, "Google has not finished making a project for the account")
-
-    async def _ask(self, upstream: Upstream, method: str, body: JsonObject) -> JsonObject:
-        """The answer of the first host that can give one."""
-        failure: UpstreamError | None = None
-        for base_url in self._config.discovery_urls:
-            try:
-                answer = await upstream.post(address(base_url, method), json=body, headers=self._config.headers)
-                return loads_upstream(answer.content)
-            except UpstreamError as error:
-                if not _is_the_hosts(error):
-                    raise
-                failure = failure or error
-        raise failure or UpstreamError(ErrorKind.UNAVAILABLE, "no host is configured to ask")
-
-
-def _is_the_hosts(error: UpstreamError) -> bool:
-    """Whether another host may answer what this one could not."""
-    if error.status is None:
-        return error.scope != "outbound_proxy"
-    return error.status >= 500 or error.status == 404
 
 
 # -- what Google says
