@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {"plugin"},
     "_pytest_plugin": {"plugin", "testing"},
     # What outlives a request. Others know the values and protocols (storage.rows, state), not what is behind them.
-    "vault": {"errors", "secret"},
+    "disk": set(),
+    "vault": {"disk", "errors", "secret"},
     "state": {"model", "records", "errors", "secret", "vault"},
     "storage.rows": {"records", "errors", "secret"},
     "assignment": set(),
@@ -60,7 +61,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "accounts": WORDS | {"affinity", "routing", "snapshot", "state"},
     "key_limits": WORDS | {"state"},
     "egress": WORDS | {"engine", "upstream", "snapshot"},
-    "renewal": WORDS | {"snapshot", "storage.rows", "structuring", "plugin", "upstream"},
+    "token_spool": {"disk", "vault"},
+    "token_keeping": {"errors", "token_spool"},
+    "renewal": WORDS
+    | {"snapshot", "storage.rows", "structuring", "plugin", "token_keeping", "token_spool", "upstream"},
     "credentials": WORDS | {"renewal", "snapshot", "plugin"},
     "recording": WORDS | {"routing", "plugin"},
     "headers": set(),

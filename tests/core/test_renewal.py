@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -24,11 +25,17 @@ from aigateway_core import credentials, renewal
 from aigateway_core.errors import ErrorKind, LoginNeededError, UnavailableError, UpstreamError
 from aigateway_core.secret import Secret
 from aigateway_core.state.memory import MemoryState
-from aigateway_core.storage import SYSTEM, AccountPatch, DatabaseLocation, MySQLServer, NewAccount, SQLiteFile
+from aigateway_core.storage import SYSTEM, AccountPatch, DatabaseLocation, MySQLServer, NewAccount, SQLiteFile, tokens
 from aigateway_core.testing import FakeIdentityProvider, TokenAnswer
 
 pytestmark = pytest.mark.anyio
 Opener = Callable[..., Awaitable[TokenHouse]]
+
+
+@pytest.fixture(autouse=True)
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somewhat more than what lies between two tries to store a token."""
+    monkeypatch.setattr(tokens, "_GRACE_SECONDS", 0.8)
 
 
 @pytest.fixture
@@ -49,12 +56,12 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 
 @pytest.fixture
-async def process(location: DatabaseLocation, idp: FakeIdentityProvider) -> AsyncIterator[Opener]:
-    """Makes what one process has: each its own storage, connections and memory."""
+async def process(location: DatabaseLocation, idp: FakeIdentityProvider, tmp_path: Path) -> AsyncIterator[Opener]:
+    """Makes what one process has: each its own storage, connections and memory, and the disk of one machine."""
     async with AsyncExitStack() as exits:
 
         async def make(**more: Any) -> TokenHouse:
-            house = TokenHouse(location, idp.auth_options, **more)
+            house = TokenHouse(location, idp.auth_options, **{"spool": tmp_path / "tokens", **more})
             return await exits.enter_async_context(house)
 
         yield make
@@ -192,33 +199,37 @@ BEFORE = [
     "after tokens.claim",
     "before provider.renew",
 ]
-LOST = ["after provider.renew", "before tokens.keep"]
-AFTER = ["after tokens.keep", "before cache.put", "after cache.put"]
+LOST = ["after provider.renew"]
+AFTER = ["before tokens.keep", "after tokens.keep", "before cache.put", "after cache.put"]
 
 
-def die(location: DatabaseLocation, idp: FakeIdentityProvider, account: str, step: str) -> None:
-    """A process renews, and is killed at this step."""
+def die(
+    location: DatabaseLocation, idp: FakeIdentityProvider, account: str, step: str, spool: Path, *, away: bool = False
+) -> str:
+    """A process renews, and is killed at this step; what it has said. ``away``: its database is, after the claim."""
     where = (
         {"path": str(location.path)}
         if isinstance(location, SQLiteFile)
         else {**attrs.asdict(location, recurse=False), "password": location.password.reveal()}
     )
     task = {"location": where, "account": account, "options": idp.auth_options, "die_at": step}
+    task |= {"spool": str(spool), "away": away}
     script = str(Path(__file__).with_name("renewing_process.py"))
     done = subprocess.run(
         [sys.executable, script, json.dumps(task)], input="\n", capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("step", [*BEFORE, *LOST, *AFTER])
 async def test_an_account_outlives_a_kill_at_any_step_where_the_provider_has_a_grace(
-    step: str, process: Opener, location: DatabaseLocation, idp: FakeIdentityProvider
+    step: str, process: Opener, location: DatabaseLocation, idp: FakeIdentityProvider, tmp_path: Path
 ) -> None:
     idp.grace = 60
     house = await process()
     account = await stored(house, ended(idp))
-    await asyncio.to_thread(die, location, idp, account, step)
+    await asyncio.to_thread(die, location, idp, account, step, tmp_path / "tokens")
     assert idp.accepts(await house.token(account))
     row = await house.storage.accounts.get(account)
     assert row.status == "active"
@@ -228,26 +239,26 @@ async def test_an_account_outlives_a_kill_at_any_step_where_the_provider_has_a_g
     assert idp.reuses == 0
 
 
-@pytest.mark.parametrize("step", [*BEFORE[-2:], AFTER[0]])
+@pytest.mark.parametrize("step", [*BEFORE[-2:], *AFTER[:2]])
 async def test_without_a_grace_only_an_answer_that_nobody_heard_can_cost_the_account(
-    step: str, process: Opener, location: DatabaseLocation, idp: FakeIdentityProvider
+    step: str, process: Opener, location: DatabaseLocation, idp: FakeIdentityProvider, tmp_path: Path
 ) -> None:
     house = await process()
     account = await stored(house, ended(idp))
-    await asyncio.to_thread(die, location, idp, account, step)
+    await asyncio.to_thread(die, location, idp, account, step, tmp_path / "tokens")
     assert idp.accepts(await house.token(account))
     assert idp.refreshes == 1
 
 
 @pytest.mark.parametrize("step", LOST)
 async def test_an_answer_that_nobody_heard_ends_in_a_status_that_says_so(
-    step: str, process: Opener, location: DatabaseLocation
+    step: str, location: DatabaseLocation, tmp_path: Path
 ) -> None:
     with FakeIdentityProvider() as strict:
         house = TokenHouse(location, strict.auth_options)
         async with house:
             account = await stored(house, ended(strict))
-            await asyncio.to_thread(die, location, strict, account, step)
+            await asyncio.to_thread(die, location, strict, account, step, tmp_path / "tokens")
             with pytest.raises(LoginNeededError):
                 await house.token(account)
             row = await house.storage.accounts.get(account)
@@ -257,10 +268,105 @@ async def test_an_answer_that_nobody_heard_ends_in_a_status_that_says_so(
             )
 
 
-async def test_a_token_that_cannot_be_stored_serves_until_it_can(
+async def test_a_token_that_the_database_does_not_take_outlives_a_kill(
+    process: Opener, location: DatabaseLocation, idp: FakeIdentityProvider, tmp_path: Path
+) -> None:
+    spool = tmp_path / "tokens"
+    house = await process()
+    account = await stored(house, ended(idp))
+    token = await asyncio.to_thread(die, location, idp, account, "never", spool, away=True)
+    assert idp.accepts(token)
+    (file,) = spool.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not any(secret in file.read_text() for secret in idp.secrets)
+    # Whoever comes first on this machine stores it, before the claim of the dead one has ended.
+    assert await house.token(account) == token
+    row = await house.storage.accounts.get(account)
+    assert (row.auth_generation, row.status, idp.refreshes) == (1, "active", 1)
+    assert list(spool.iterdir()) == []
+
+
+async def test_a_start_stores_what_an_earlier_process_could_not(
+    process: Opener, location: DatabaseLocation, idp: FakeIdentityProvider, tmp_path: Path
+) -> None:
+    account = await stored(await process(), ended(idp))
+    token = await asyncio.to_thread(die, location, idp, account, "never", tmp_path / "tokens", away=True)
+    house = await process()
+    row = await house.storage.accounts.get(account)
+    assert row.auth_data is not None
+    assert row.auth_data["access_token"] == token
+    assert list((tmp_path / "tokens").iterdir()) == []
+
+
+async def test_a_token_of_another_machine_that_could_not_be_stored_is_found_in_what_they_share(
+    process: Opener, idp: FakeIdentityProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    state = MemoryState()
+    one, two = await process(state=state), await process(state=state, spool=tmp_path / "other machine")
+    account = await stored(one, ended(idp), two)
+    keep = one.storage.tokens.keep
+    monkeypatch.setattr(one.storage.tokens, "keep", _away)
+    token = await one.token(account)
+    assert await two.token(account) == token
+    monkeypatch.setattr(one.storage.tokens, "keep", keep)
+    assert (await two.storage.accounts.get(account)).auth_generation == 1
+    assert (idp.refreshes, idp.reuses) == (1, 0)
+
+
+async def test_who_finds_a_claim_of_nobody_leaves_him_time_to_come_back(
+    process: Opener, idp: FakeIdentityProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(renewal, "_CLAIM_SECONDS", 0.3)
+    one, two = await process(), await process(spool=tmp_path / "other machine")
+    account = await stored(one, ended(idp), two)
+    keep = one.storage.tokens.keep
+    monkeypatch.setattr(one.storage.tokens, "keep", _away)
+    token = await one.token(account)
+    await asyncio.sleep(0.4)
+    asked = asyncio.create_task(two.token(account))
+    await asyncio.sleep(0.2)
+    monkeypatch.setattr(one.storage.tokens, "keep", keep)
+    assert await asked == token
+    assert (idp.refreshes, idp.reuses) == (1, 0)
+
+
+async def _away(*_: object) -> bool:
+    raise UnavailableError("the database does not answer")
+
+
+async def test_a_token_that_comes_late_takes_the_mark_away_that_its_absence_has_brought(
     process: Opener, idp: FakeIdentityProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = await process()
+    account = await stored(house, ended(idp))
+    keep = house.storage.tokens.keep
+    monkeypatch.setattr(house.storage.tokens, "keep", _away)
+    token = await house.token(account)
+    before = await house.storage.version()
+    assert await house.storage.tokens.need_login(account, 0, "the identity provider has ended the login")
+    monkeypatch.setattr(house.storage.tokens, "keep", keep)
+    await house.renewals.aclose()
+    row = await house.storage.accounts.get(account)
+    assert row.auth_data is not None
+    assert (row.status, row.status_reason, row.auth_data["access_token"]) == ("active", None, token)
+    assert await house.storage.version() == before + 2
+
+
+async def test_without_a_disk_to_write_to_the_token_serves_and_is_stored_all_the_same(
+    process: Opener, idp: FakeIdentityProvider, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "a file").touch()
+    house = await process(spool=tmp_path / "a file")
+    account = await stored(house, ended(idp))
+    assert idp.accepts(await house.token(account))
+    assert (await house.storage.accounts.get(account)).auth_generation == 1
+    assert "cannot be kept in" in caplog.text
+
+
+async def test_a_token_that_cannot_be_stored_serves_until_it_can(
+    process: Opener, idp: FakeIdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await process(spool=None)
     account = await stored(house, ended(idp))
     keep, away = house.storage.tokens.keep, True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +24,7 @@ from aigateway_core.state.memory import MemoryState
 from aigateway_core.state.tokens import SealedTokens
 from aigateway_core.storage import DatabaseLocation, Storage, StoredAccount
 from aigateway_core.structuring import structure
+from aigateway_core.token_spool import TokenSpool
 from aigateway_core.vault import KeyRing
 
 KEYRING = KeyRing([bytes(range(32))])
@@ -41,14 +43,21 @@ def entry_with(strategy: Any) -> ProviderEntry:
 
 
 class TokenHouse:
-    """One process's part; ``state`` may be one that others share."""
+    """One process's part; ``state`` may be shared with others, the folder ``spool`` with those of the same machine."""
 
-    def __init__(self, location: DatabaseLocation, auth_options: Mapping[str, Any], state: State | None = None) -> None:
+    def __init__(
+        self,
+        location: DatabaseLocation,
+        auth_options: Mapping[str, Any],
+        state: State | None = None,
+        spool: Path | None = None,
+    ) -> None:
         self._location = location
         self.state = state or MemoryState()
         self.strategy: Any = OAuthStrategy(structure(dict(auth_options), OAuthOptions))
         self.entry = entry_with(self.strategy)
         self.credentials = Credentials()
+        self._spool = TokenSpool(spool, KEYRING) if spool else None
         self._held: dict[str, Account] = {}
         self._open = AsyncExitStack()
 
@@ -59,7 +68,8 @@ class TokenHouse:
         self._open.push_async_callback(transports.aclose)
         cache = SealedTokens(self.state, KEYRING)
         egress = Egress(transports, CurrentSnapshot(), ProxyPool(), ProxyHealthBook())
-        self.renewals = Renewals(self.storage.accounts, self.storage.tokens, egress, cache)
+        self.renewals = Renewals(self.storage.accounts, self.storage.tokens, egress, cache, self._spool)
+        await self.renewals.start()
         self.credentials.renewals = self.renewals
         self._open.push_async_callback(self.credentials.aclose)
         return self

@@ -102,8 +102,20 @@ class Bookkeeping:
 
 def spool_path(settings: Settings) -> Path:
     """The file that belongs to this database and to no other."""
-    database, folder = settings.database, settings.recording.spool_folder
+    folder, name = _beside(settings)
+    return folder / (f"{name}.spool" if settings.database.engine == "sqlite" else f"calls-{name}.spool")
+
+
+def token_folder(settings: Settings) -> Path:
+    """Where renewed tokens wait for this database."""
+    folder, name = _beside(settings)
+    return folder / (f"{name}.tokens" if settings.database.engine == "sqlite" else f"tokens-{name}")
+
+
+def _beside(settings: Settings) -> tuple[Path, str]:
+    """The folder for what the database does not take, and a name for the database."""
+    database, folder = settings.database, settings.recording.spool_folder or settings.database.path.parent
     if database.engine == "sqlite":
-        return (folder or database.path.parent) / f"{database.path.name}.spool"
+        return folder, database.path.name
     place = f"{database.host}:{database.port}/{database.database}"
-    return (folder or database.path.parent) / f"calls-{hashlib.sha256(place.encode()).hexdigest()[:12]}.spool"
+    return folder, hashlib.sha256(place.encode()).hexdigest()[:12]

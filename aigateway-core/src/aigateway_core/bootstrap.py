@@ -19,7 +19,7 @@ from aigateway_core.administration import Administration
 from aigateway_core.app import Lifespan, create_app
 from aigateway_core.assembly import Assembly as Assembly
 from aigateway_core.assembly import assemble as assemble
-from aigateway_core.bookkeeping import Bookkeeping
+from aigateway_core.bookkeeping import Bookkeeping, token_folder
 from aigateway_core.catalogue import Catalogue
 from aigateway_core.credentials import Credentials, secrets_of
 from aigateway_core.egress import Egress
@@ -39,11 +39,13 @@ from aigateway_core.routing import Router
 from aigateway_core.secret import Secret
 from aigateway_core.settings import Settings, UpstreamSettings
 from aigateway_core.snapshot import CurrentSnapshot, Snapshot
+from aigateway_core.state import State
 from aigateway_core.state.tokens import SealedTokens
 from aigateway_core.storage import SYSTEM, Actor, Storage
 from aigateway_core.stores import key_ring, redis_address, shared_state
 from aigateway_core.stores import location as location
 from aigateway_core.stores import open_storage as open_storage
+from aigateway_core.token_spool import TokenSpool
 from aigateway_core.upstream import Limits
 from aigateway_core.vault import KeyRing, key_id
 
@@ -118,7 +120,8 @@ class House:
             opened.push_async_callback(self._state.aclose)
             await self._state.start()
             opened.push_async_callback(self._transports.aclose)
-            renewals = self._credentials.renewals = self._renewals(storage)
+            renewals = self._credentials.renewals = _renewals(assembly.settings, storage, self._egress, self._state)
+            await renewals.start()
             opened.push_async_callback(self._credentials.aclose)
             live = LiveSnapshot(
                 self._snapshot,
@@ -141,10 +144,6 @@ class House:
             opened.push_async_callback(self._books.aclose)
             self._readiness.snapshots = live
             self._opened = opened.pop_all()
-
-    def _renewals(self, storage: Storage) -> Renewals:
-        cache = SealedTokens(self._state, key_ring(self._assembly.settings))
-        return Renewals(storage.accounts, storage.tokens, self._egress, cache)
 
     def _upkeep(self) -> ProxyUpkeep:
         """What watches over the outbound proxies."""
@@ -277,10 +276,15 @@ async def administration(assembly: Assembly) -> AsyncIterator[Administration]:
         destinations = Destinations.allowing(assembly.settings.security.allow_private_hosts)
         async with aclosing(Transports(destinations)) as transports:
             egress = await _egress_of(storage, transports)
-            cache = SealedTokens(state, key_ring(assembly.settings))
-            renewals = Renewals(storage.accounts, storage.tokens, egress, cache)
+            renewals = _renewals(assembly.settings, storage, egress, state)
             yield office(storage, assembly, egress, destinations, renewals, changed)
             await renewals.aclose()
+
+
+def _renewals(settings: Settings, storage: Storage, egress: Egress, state: State) -> Renewals:
+    ring = key_ring(settings)
+    spool = TokenSpool(token_folder(settings), ring)
+    return Renewals(storage.accounts, storage.tokens, egress, SealedTokens(state, ring), spool)
 
 
 async def _egress_of(storage: Storage, transports: Transports) -> Egress:

@@ -2,9 +2,10 @@
 
 A refresh token may be good for one use. Whoever uses one and dies before the next one is stored has lost the account;
 so do two who use the same one. Hence the order: read the row again, since somebody may have been faster; claim it,
-which also shows that the database can be written; ask; store the answer over exactly what was spent; only then use it.
-A process may be killed anywhere in between: before the question nothing has happened; after it the identity provider's
-grace decides, and if it has none, the account says that it needs a login.
+which also shows that the database can be written; ask; put the answer on disk and store it over exactly what was spent;
+only then use it. A process may be killed anywhere in between: before the question nothing has happened; after the
+answer is on disk nothing is lost; between the two the identity provider's grace decides, and if it has none, the
+account says that it needs a login.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from aigateway_core.errors import (
     GatewayError,
     LoginNeededError,
     NotFoundError,
-    UnavailableError,
     UpstreamError,
 )
 from aigateway_core.plugin import ClassifiesErrors, Grant, RenewsTokens
@@ -35,6 +35,8 @@ from aigateway_core.secret import Secret
 from aigateway_core.snapshot import ProviderEntry
 from aigateway_core.storage.rows import StoredAccount
 from aigateway_core.structuring import StructuringError, structure
+from aigateway_core.token_keeping import KeepsTokens, TokenKeeper
+from aigateway_core.token_spool import RenewedTokens, TokenSpool
 from aigateway_core.upstream import Limits, Upstream
 
 log = logging.getLogger(__name__)
@@ -56,16 +58,11 @@ class AccountRows(Protocol):
         """One of them. Raises :class:`NotFoundError` and :class:`UnavailableError`."""
 
 
-class TokenStore(Protocol):
+class TokenStore(KeepsTokens, Protocol):
     """Where claims and tokens are written; each method may raise :class:`UnavailableError`."""
 
     async def claim(self, account_id: str, generation: int, attempt: str, seconds: float) -> bool:
         """Whether this attempt may spend the tokens of this generation now."""
-
-    async def keep(
-        self, account_id: str, generation: int, auth_data: Mapping[str, Any], expires_at: datetime | None
-    ) -> bool:
-        """Store new tokens in place of those of this generation; false when they are not there any more."""
 
     async def release(self, account_id: str, attempt: str) -> None:
         """Take a claim back."""
@@ -136,12 +133,19 @@ class Renewed:
 class Renewals:
     """The protocol, for any account of a strategy that renews."""
 
-    def __init__(self, accounts: AccountRows, tokens: TokenStore, ways_out: WaysOut, cache: TokenCache) -> None:
+    def __init__(
+        self,
+        accounts: AccountRows,
+        tokens: TokenStore,
+        ways_out: WaysOut,
+        cache: TokenCache,
+        spool: TokenSpool | None = None,
+    ) -> None:
         self._accounts = accounts
         self._tokens = tokens
         self._ways_out = ways_out
         self._cache = cache
-        self._saving: set[asyncio.Task[None]] = set()
+        self._keeper = TokenKeeper(tokens, spool)
 
     async def renew(self, entry: ProviderEntry, spent: Account, generation: int | None) -> Renewed:
         """Another credential than the one that ``spent`` has, of this generation if that is known.
@@ -153,7 +157,7 @@ class Renewals:
         while True:
             if (found := await self._cached(entry, spent, generation)) is not None:
                 return found
-            row = await self._row(spent)
+            row = await self._up_to_date(entry, spent)
             if (found := self._adopted(entry, spent, row)) is not None:
                 return found
             if await self._tokens.claim(row.id, row.auth_generation, attempt, _CLAIM_SECONDS):
@@ -170,13 +174,13 @@ class Renewals:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.25)
 
+    async def start(self) -> None:
+        """Store what an earlier process could not."""
+        await self._keeper.start()
+
     async def aclose(self) -> None:
         """Wait a little for tokens that could not be stored yet."""
-        if self._saving:
-            await asyncio.wait(self._saving, timeout=5.0)
-        for task in self._saving:
-            task.cancel()
-            log.error("a renewed token could not be stored before the end: its account may need a login")
+        await self._keeper.aclose()
 
     # -- somebody was faster
 
@@ -188,6 +192,31 @@ class Renewals:
             renewed = self._renewed(entry, spent, auth_data, number)
             return renewed if number > generation and not _has_ended(renewed) else None
         return None
+
+    async def _up_to_date(self, entry: ProviderEntry, spent: Account) -> StoredAccount:
+        """The row, once it holds what came of the token in it, if that has been spent already.
+
+        It is behind when the database was away at that moment. Whoever spent the token has put the next one on this
+        machine's disk, or into what processes share; spending the old one again could end the login.
+        """
+        row = await self._row(spent)
+        late = await self._keeper.waiting(row.id, row.auth_generation) or await self._shared(entry, spent, row)
+        if late is None:
+            return row
+        await self._keeper.store(late)
+        return await self._row(spent)
+
+    async def _shared(self, entry: ProviderEntry, spent: Account, row: StoredAccount) -> RenewedTokens | None:
+        number, auth_data = await self._cache.get(entry.id, row.id) or (0, {})
+        if number != row.auth_generation + 1:
+            return None
+        try:
+            renewed = self._renewed(entry, spent, auth_data, number)
+        except StructuringError:
+            return None
+        return RenewedTokens(
+            account_id=row.id, spent=row.auth_generation, auth_data=auth_data, expires_at=renewed.expires_at
+        )
 
     async def _row(self, spent: Account) -> StoredAccount:
         try:
@@ -244,14 +273,10 @@ class Renewals:
         return found
 
     async def _kept(self, entry: ProviderEntry, account: Account, generation: int, grant: Grant) -> Renewed:
-        try:
-            kept = await self._tokens.keep(account.id, generation, grant.auth_data, grant.expires_at)
-        except UnavailableError:
-            # The old token is spent, so the new one is all there is: it serves from memory until it can be stored.
-            log.error("the renewed token of the account %s cannot be stored yet", account.id)
-            self._save_later(account.id, generation, grant)
-            kept = True
-        if not kept:
+        tokens = RenewedTokens(
+            account_id=account.id, spent=generation, auth_data=grant.auth_data, expires_at=grant.expires_at
+        )
+        if not await self._keeper.keep(tokens):
             found = self._adopted(entry, account, await self._row(account))
             if found is None:
                 raise UpstreamError(ErrorKind.UNAVAILABLE, "the account was changed meanwhile", scope="account")
@@ -259,19 +284,6 @@ class Renewals:
         renewed = self._renewed(entry, account, grant.auth_data, generation + 1)
         await self._cache.put(entry.id, account.id, generation + 1, grant.auth_data, _seconds_left(renewed))
         return renewed
-
-    def _save_later(self, account_id: str, generation: int, grant: Grant) -> None:
-        task = asyncio.create_task(self._save(account_id, generation, grant), name=f"save token {account_id}")
-        self._saving.add(task)
-        task.add_done_callback(self._saving.discard)
-
-    async def _save(self, account_id: str, generation: int, grant: Grant) -> None:
-        while True:
-            await asyncio.sleep(0.5)
-            with suppress(UnavailableError):
-                await self._tokens.keep(account_id, generation, grant.auth_data, grant.expires_at)
-                log.warning("the renewed token of the account %s has been stored", account_id)
-                return
 
 
 def _strategy(entry: ProviderEntry) -> RenewsTokens:

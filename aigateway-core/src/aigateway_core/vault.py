@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from typing_extensions import override
 
+from aigateway_core.disk import sync_folder, write_durably
 from aigateway_core.errors import ConfigurationError
 from aigateway_core.secret import Secret
 
@@ -241,11 +242,11 @@ def _make_key_file(path: Path, database: Path) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        _write_durably(draft, base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)) + b"\n")
+        write_durably(draft, base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)) + b"\n")
         # A link appears whole or not at all, and never over a file that is there.
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)
     stored = _read_key_file(path)
@@ -259,19 +260,3 @@ def _holds_data(database: Path) -> bool:
         return database.stat().st_size > 0
     except FileNotFoundError:
         return False
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aigateway_core.errors import NotFoundError
-from aigateway_core.storage import AccountPatch, Actor, Storage
+from aigateway_core.storage import AccountPatch, Actor, Storage, tokens
 
 pytestmark = pytest.mark.anyio
 OLD = {"access_token": "at-old-canary", "refresh_token": "rt-old-canary"}
@@ -24,9 +24,10 @@ async def test_one_of_many_claims_wins_and_the_others_wait(storage: Storage, add
     assert won.count(True) == 1
 
 
-async def test_a_claim_that_was_taken_back_or_has_run_out_leaves_room(
-    storage: Storage, add: Callable[..., Any]
+async def test_a_claim_that_was_taken_back_leaves_room_and_one_that_has_run_out_a_moment_later(
+    storage: Storage, add: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tokens, "_GRACE_SECONDS", 0.3)
     account = await add(auth_data=OLD)
     assert await storage.tokens.claim(account.id, 0, "one", 30)
     await storage.tokens.release(account.id, "somebody else")
@@ -34,7 +35,11 @@ async def test_a_claim_that_was_taken_back_or_has_run_out_leaves_room(
     await storage.tokens.release(account.id, "one")
     assert await storage.tokens.claim(account.id, 0, "two", 0.05)
     await asyncio.sleep(0.1)
+    # Whoever made it may hold the next token and be about to store it.
+    assert not await storage.tokens.claim(account.id, 0, "three", 30)
+    await asyncio.sleep(0.4)
     assert await storage.tokens.claim(account.id, 0, "three", 30)
+    assert not await storage.tokens.claim(account.id, 0, "four", 30)
 
 
 async def test_what_a_renewal_brought_is_kept_and_no_change_of_an_operators(

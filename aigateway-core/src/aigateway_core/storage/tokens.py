@@ -18,6 +18,10 @@ from aigateway_core.storage.database import Change, Database, Session
 from aigateway_core.storage.rows import SYSTEM
 from aigateway_core.vault import KeyRing
 
+_GRACE_SECONDS = 2.0
+"""How long a token that somebody may have spent without a word is left alone: several times what lies between two tries
+to store the next one."""
+
 
 class Tokens:
     """Claims, and what is kept under them. None of the methods knows what the tokens are."""
@@ -29,7 +33,9 @@ class Tokens:
     async def claim(self, account_id: str, generation: int, attempt: str, seconds: float) -> bool:
         """Announce that ``attempt`` spends the refresh token of this generation, within ``seconds``.
 
-        False when the account is gone, its tokens are others by now, or another attempt has announced itself.
+        False when the account is gone, its tokens are others by now, or another attempt has announced itself. One that
+        has ended without a word may have lost the database with the next token in its hands: so whoever finds it waits
+        a moment for that, and asks again.
         """
 
         def unit(session: Session) -> bool:
@@ -37,8 +43,12 @@ class Tokens:
             moment = _clock(session)
             if row is None or (row.refresh_until is not None and row.refresh_until > moment):
                 return False
-            row.set(refresh_attempt=attempt, refresh_until=moment + timedelta(seconds=seconds))
-            return True
+            is_ours = row.refresh_attempt in {None, attempt}
+            row.set(
+                refresh_attempt=attempt,
+                refresh_until=moment + timedelta(seconds=seconds if is_ours else _GRACE_SECONDS),
+            )
+            return is_ours
 
         return await self._database.transaction(unit)
 
@@ -47,13 +57,17 @@ class Tokens:
     ) -> bool:
         """Store what a renewal brought, in place of the tokens of this generation.
 
-        False when those are not there any more: somebody else has stored newer ones.
+        False when those are not there any more: somebody else has stored newer ones. If a login was asked for because
+        of those, it is no longer needed.
         """
 
-        def unit(session: Session) -> bool:
+        def unit(session: Session) -> tuple[bool, tuple[Change, ...]]:
             row = _of_generation(session, account_id, generation)
             if row is None:
-                return False
+                return False, ()
+            was_dead = row.status == "needs_login"
+            if was_dead:
+                row.set(status="active", status_reason=None, status_until=None)
             row.set(
                 auth_data=sealed_auth_data(self._keyring, account_id, auth_data),
                 auth_generation=generation + 1,
@@ -61,9 +75,10 @@ class Tokens:
                 refresh_attempt=None,
                 refresh_until=None,
             )
-            return True
+            change = Change(action="account.renewed_late", entity="account", entity_id=account_id)
+            return True, (change,) if was_dead else ()
 
-        return await self._database.transaction(unit)
+        return await self._database.change(SYSTEM, unit)
 
     async def release(self, account_id: str, attempt: str) -> None:
         """Take back an announcement: nothing came of the attempt, and another one need not wait."""
