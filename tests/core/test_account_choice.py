@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 
@@ -12,7 +13,7 @@ from aigateway_core.affinity import Conversation
 from aigateway_core.errors import ErrorKind, ForbiddenError, NoAccountError, NotFoundError, UpstreamError
 from aigateway_core.records import Account
 from aigateway_core.routing import Route, Router
-from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry, Snapshot
+from aigateway_core.snapshot import CurrentSnapshot, OutOfUse, ProviderEntry, Snapshot
 from aigateway_core.state import EVERY_MODEL, Cooldown
 from aigateway_core.state.memory import MemoryState
 
@@ -233,6 +234,30 @@ async def test_when_no_account_will_be_back_nobody_is_told_to_wait(
         await pool.pick()
     assert (caught.value.kind, caught.value.retry_after) == (kind, None)
     assert pool.selector.rest(pool.route) == 0
+
+
+async def test_accounts_whose_status_is_stored_are_told_of_like_those_found_out_just_now(pool: Pool) -> None:
+    def shut(status: Literal["banned", "disabled"], reason: str) -> OutOfUse:
+        return OutOfUse(provider_id="acme", status=status, reason=reason)
+
+    pool.snapshot.value = Snapshot(out_of_use={"a": shut("disabled", "quota"), "b": shut("disabled", "quota")})
+    with pytest.raises(NoAccountError, match=r"until it is mended: 2 disabled \(quota\)") as caught:
+        await pool.pick()
+    assert caught.value.kind is ErrorKind.QUOTA
+    with pytest.raises(NoAccountError, match="1 disabled"):
+        await pool.pick(allowed="a")
+    with pytest.raises(NoAccountError, match=r"the account 'a' is disabled \(quota\) until it is mended"):
+        await pool.pick(named="a")
+    with pytest.raises(NotFoundError):
+        await pool.pick(named="z")
+    pool.snapshot.value = Snapshot(
+        accounts={"acme": (Account(id="c", provider_id="acme"),)}, out_of_use={"a": shut("banned", "banned")}
+    )
+    assert await pool.pick() == "c"
+    with pytest.raises(NoAccountError, match="1 banned"):
+        await pool.pick(allowed="a")
+    with pytest.raises(ForbiddenError):
+        await pool.pick(allowed="x")
 
 
 async def test_the_wait_is_that_of_an_account_that_will_be_back(pool: Pool) -> None:

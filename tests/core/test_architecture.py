@@ -59,6 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "routing": WORDS | {"snapshot"},
     "affinity": WORDS,
     "accounts": WORDS | {"affinity", "routing", "snapshot", "state"},
+    "standings": {"errors", "state", "storage.rows"},
     "key_limits": WORDS | {"state"},
     "egress": WORDS | {"engine", "upstream", "snapshot"},
     "token_spool": {"disk", "vault"},

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import TypeAlias
 
 import attrs
 
@@ -60,15 +62,20 @@ class _Ready:
     until: float
 
 
+Note: TypeAlias = Callable[[str, datetime, Cooldown], None]
+
+
 class AccountSelector:
     """The conversation's own account while it is healthy, else round-robin over those that are not cooling.
 
-    There is one round-robin for each provider and model (or group of models that share a quota).
+    There is one round-robin for each provider and model (or group of models that share a quota). ``note`` is told of
+    stored accounts that will not come back by themselves, and when they were last changed.
     """
 
-    def __init__(self, snapshot: CurrentSnapshot, state: State) -> None:
+    def __init__(self, snapshot: CurrentSnapshot, state: State, note: Note = lambda *_: None) -> None:
         self._snapshot = snapshot
         self._state = state
+        self._note = note
         self._lists: dict[tuple[str, str, str, frozenset[str] | None], _Ready] = {}
 
     async def select(self, route: Route, tried: Collection[str] = (), terms: Terms = ANY) -> Account:
@@ -122,13 +129,12 @@ class AccountSelector:
         """The account that was named, even while it cools: whoever names it wants to know."""
         account = self._snapshot.value.by_id.get(name)
         if account is None or account.provider_id != route.provider.id:
+            if (known := self._out_of_use(route, frozenset({name})).get(name)) is not None:
+                raise _to_be_mended(name, known)
             raise NotFoundError(f"the provider {route.provider.id!r} has no active account {name!r}")
         cooldown = self._cooldown(route, name)
         if cooldown is not None and not cooldown.passes:
-            raise NoAccountError(
-                f"the account {name!r} is {cooldown.status} ({cooldown.reason}) until it is mended",
-                kind=ErrorKind.UNAVAILABLE,
-            )
+            raise _to_be_mended(name, cooldown)
         if name in tried:
             raise NoAccountError(f"the account {name!r} was tried", kind=ErrorKind.UNAVAILABLE)
         return account
@@ -195,6 +201,9 @@ class AccountSelector:
             return
         if (cooldown := cooldown_of(error)) is not None:
             self._state.cool(account.id, reach, cooldown)
+            revision = self._snapshot.value.revisions.get(account.id)
+            if revision is not None and not cooldown.passes:
+                self._note(account.id, revision, cooldown)
 
     def set_aside(self, account: Account, seconds: float | None) -> None:
         """Let an account rest that has no way out: no fault of its own, and over as soon as there is one."""
@@ -208,8 +217,19 @@ class AccountSelector:
     def _eligible(self, route: Route, allowed: frozenset[str] | None) -> Sequence[Account]:
         return [each for each in self._pool(route) if allowed is None or each.id in allowed]
 
+    def _out_of_use(self, route: Route, allowed: frozenset[str] | None) -> Mapping[str, Cooldown]:
+        """The accounts that would be eligible but for what is stored of them."""
+        return {
+            account_id: Cooldown.for_good(each.status, each.reason)
+            for account_id, each in self._snapshot.value.out_of_use.items()
+            if each.provider_id == route.provider.id and (allowed is None or account_id in allowed)
+        }
+
     def _none_left(self, route: Route, allowed: frozenset[str] | None) -> NoAccountError | ForbiddenError:
         name = route.provider.id
+        out_of_use = list(self._out_of_use(route, allowed).values())
+        if out_of_use and not self._eligible(route, allowed):
+            return _out_of_use(name, out_of_use)
         if not self._pool(route):
             return _unavailable(
                 f"the provider {name!r} has no active account; add one with: aigateway-core accounts add {name}, "
@@ -223,7 +243,7 @@ class AccountSelector:
         if len(rests) < len(accounts):
             return _unavailable(f"no other account of the provider {name!r} is left to try")
         if not any(cooldown.passes for cooldown in rests):
-            return _out_of_use(name, rests)
+            return _out_of_use(name, [*rests, *out_of_use])
         soonest = min(rests, key=lambda cooldown: cooldown.until)
         wait = max(1, math.ceil(soonest.until - time.time()))
         return NoAccountError(
@@ -255,6 +275,10 @@ def _longer(one: Cooldown, other: Cooldown) -> Cooldown:
 
 def _unavailable(message: str) -> NoAccountError:
     return NoAccountError(message, kind=ErrorKind.UNAVAILABLE)
+
+
+def _to_be_mended(name: str, cooldown: Cooldown) -> NoAccountError:
+    return _unavailable(f"the account {name!r} is {cooldown.status} ({cooldown.reason}) until it is mended")
 
 
 def _out_of_use(provider_id: str, rests: Sequence[Cooldown]) -> NoAccountError:

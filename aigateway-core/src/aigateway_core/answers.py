@@ -89,6 +89,7 @@ def without_secrets(error: GatewayError, call: Call) -> None:
     if isinstance(error, UpstreamError):
         error.code = None if error.code is None else scrub(error.code, call.secrets)
         error.param = None if error.param is None else scrub(error.param, call.secrets)
+        error.remedy = None if error.remedy is None else scrub(error.remedy, call.secrets)
 
 
 def is_a_mistake(error: BaseException) -> bool:

@@ -39,6 +39,7 @@ from aigateway_core.routing import Router
 from aigateway_core.secret import Secret
 from aigateway_core.settings import Settings, UpstreamSettings
 from aigateway_core.snapshot import CurrentSnapshot, Snapshot
+from aigateway_core.standings import Standings
 from aigateway_core.state import State
 from aigateway_core.state.tokens import SealedTokens
 from aigateway_core.storage import SYSTEM, Actor, Storage
@@ -83,6 +84,7 @@ class House:
         self._destinations = Destinations.allowing(settings.security.allow_private_hosts)
         self._transports = Transports(self._destinations)
         self._pool = ProxyPool()
+        self._standings = Standings()
         self._health = ProxyHealthBook(
             max_failures=settings.proxy.max_failures, retry_interval=settings.proxy.health_check_interval or 60.0
         )
@@ -92,7 +94,7 @@ class House:
         router = Router(assembly.providers, self._snapshot)
         gateway = Gateway(
             router=router,
-            selector=AccountSelector(self._snapshot, self._state),
+            selector=AccountSelector(self._snapshot, self._state, self._standings.note),
             egress=self._egress,
             credentials=self._credentials,
             recorder=self._books.recorder,
@@ -134,6 +136,8 @@ class House:
             opened.push_async_callback(live.aclose)
             await live.start()
             self._pool.open(storage, live.notice)
+            self._standings.open(storage.accounts, live.notice)
+            opened.push_async_callback(self._standings.aclose)
             upkeep = self._upkeep()
             upkeep.start()
             opened.push_async_callback(upkeep.aclose)
@@ -277,7 +281,9 @@ async def administration(assembly: Assembly) -> AsyncIterator[Administration]:
         async with aclosing(Transports(destinations)) as transports:
             egress = await _egress_of(storage, transports)
             renewals = _renewals(assembly.settings, storage, egress, state)
-            yield office(storage, assembly, egress, destinations, renewals, changed)
+            # Without a Redis that answers, what others know of resting accounts cannot be told here.
+            known = state if state.connected else None
+            yield office(storage, assembly, egress, destinations, renewals, changed, known)
             await renewals.aclose()
 
 

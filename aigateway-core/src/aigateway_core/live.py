@@ -7,15 +7,14 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
 from aigateway_core.credentials import Credentials
 from aigateway_core.errors import GatewayError
 from aigateway_core.records import Account, Caller
-from aigateway_core.snapshot import CurrentSnapshot, KeyEntry, OutboundProxy, ProviderEntry, Snapshot
+from aigateway_core.snapshot import CurrentSnapshot, KeyEntry, OutboundProxy, OutOfUse, ProviderEntry, Snapshot
 from aigateway_core.state import EVERY_MODEL, NO_WAY_OUT, State
 from aigateway_core.storage.rows import SnapshotRows, StoredAccount, StoredKey, StoredProxy
 from aigateway_core.structuring import StructuringError, structure
@@ -57,7 +56,6 @@ class LiveSnapshot:
         self._task: asyncio.Task[None] | None = None
         self._loading = asyncio.Lock()
         self._failing = False
-        self._revisions: Mapping[str, datetime] = {}
         self._hinted = asyncio.Event()
         self._confirmed = time.monotonic()
         state.on_announcement(self._hear)
@@ -91,6 +89,10 @@ class LiveSnapshot:
                 client_keys_exist=rows.client_keys_exist,
                 mappings={row.alias: row.targets for row in rows.mappings},
                 switched_off=frozenset(row.id for row in rows.providers if not row.is_active),
+                out_of_use={
+                    row.id: _out_of_use(row) for row in rows.accounts if row.is_active and row.status != "active"
+                },
+                revisions={row.id: row.updated_at for row in rows.accounts},
             )
             self._current.value = after
             self._confirmed = time.monotonic()
@@ -137,7 +139,6 @@ class LiveSnapshot:
 
     def _accounts(self, rows: SnapshotRows, before: Snapshot) -> Mapping[str, tuple[Account, ...]]:
         known = before.by_id
-        revisions = {row.id: row.updated_at for row in rows.accounts}
         found: dict[str, list[Account]] = {}
         for account in self._configured:
             bound = attrs.evolve(account, proxy_id=rows.bindings.get(account.id))
@@ -145,17 +146,17 @@ class LiveSnapshot:
         for row in rows.accounts:
             account_or_none = self._account(row)
             if account_or_none is not None:
-                found.setdefault(row.provider_id, []).append(self._kept(known.get(row.id), account_or_none, row))
-        self._revisions = revisions
+                found.setdefault(row.provider_id, []).append(self._kept(before, account_or_none, row))
         return {provider: tuple(accounts) for provider, accounts in found.items()}
 
-    def _kept(self, before: Account | None, after: Account, row: StoredAccount) -> Account:
+    def _kept(self, snapshot: Snapshot, after: Account, row: StoredAccount) -> Account:
         """The account as it is to be used from now on.
 
         That its tokens were renewed is no change: whoever holds it has the new ones already, or will read them when it
         needs them.
         """
-        renewed = self._providers[row.provider_id].renews and self._revisions.get(row.id) == row.updated_at
+        before = snapshot.by_id.get(row.id)
+        renewed = self._providers[row.provider_id].renews and snapshot.revisions.get(row.id) == row.updated_at
         if before is not None and renewed and attrs.evolve(after, credential=before.credential) == before:
             return before
         return _same(before, after)
@@ -202,6 +203,11 @@ class LiveSnapshot:
 def _same(before: Account | None, after: Account) -> Account:
     """An account that did not change stays the same object, and so keeps its auth flow."""
     return before if before is not None and before == after else after
+
+
+def _out_of_use(row: StoredAccount) -> OutOfUse:
+    status: Any = row.status
+    return OutOfUse(provider_id=row.provider_id, status=status, reason=row.status_reason or status)
 
 
 def _key(row: StoredKey) -> KeyEntry:

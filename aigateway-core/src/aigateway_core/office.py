@@ -30,7 +30,7 @@ def office(
     changed: Callable[[], Awaitable[None]] | None = None,
     state: State | None = None,
 ) -> Administration:
-    """What changes this storage. ``changed`` and ``state`` are a running gateway's own."""
+    """What changes this storage. ``changed`` tells running gateways, ``state`` is what they share."""
     pooled = [account.id for account in assembly.accounts if account.egress == "pool"]
     return Administration(
         accounts=AccountAdministration(

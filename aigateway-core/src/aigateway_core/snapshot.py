@@ -114,6 +114,15 @@ class OutboundProxy:
     avg_latency_ms: int | None = None
 
 
+@attrs.frozen(kw_only=True)
+class OutOfUse:
+    """An account that is not asked before somebody has mended it, and why."""
+
+    provider_id: str
+    status: Literal["needs_login", "banned", "disabled"]
+    reason: str
+
+
 Accounts: TypeAlias = Mapping[str, tuple[Account, ...]]
 
 
@@ -123,7 +132,8 @@ class Snapshot:
 
     ``client_keys_exist`` stays true when the last client key has ended: a key that opens nothing any more must not
     leave the door open to everybody. ``mappings`` are other names for models, ``switched_off`` are the ids of providers
-    that serve nothing.
+    that serve nothing. ``out_of_use`` are accounts that would be active but for their status, by id; ``revisions`` are
+    the times of the last change of stored accounts.
     """
 
     version: int = -1
@@ -133,6 +143,8 @@ class Snapshot:
     client_keys_exist: bool = False
     mappings: Mapping[str, tuple[Target, ...]] = attrs.field(factory=dict)
     switched_off: frozenset[str] = frozenset()
+    out_of_use: Mapping[str, OutOfUse] = attrs.field(factory=dict)
+    revisions: Mapping[str, datetime] = attrs.field(factory=dict)
     by_id: Mapping[str, Account] = attrs.field(init=False, repr=False, eq=False)
 
     @by_id.default

@@ -6,10 +6,12 @@ import json
 import os
 import pty
 import select
+import sqlite3
 import sys
 import termios
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess, Popen
 from typing import Any
@@ -148,12 +150,33 @@ def test_an_account_is_added_listed_and_removed(process: Command, vendor: Path) 
     assert (account["provider_id"], account["label"], account["status"]) == ("vendor", "mine", "active")
     assert account["auth_data"] == {"api_key": {"set": True, "last4": "3456"}}
     header, row = process("accounts", "list").stdout.splitlines()
-    assert header.split() == ["ID", "PROVIDER", "LABEL", "STATUS", "SECRETS"]
-    assert row.split() == [account["id"], "vendor", "mine", "active", "api_key", "…3456"]
+    assert header.split() == ["ID", "PROVIDER", "LABEL", "STATUS", "EXPIRES", "SECRETS"]
+    assert row.split() == [account["id"], "vendor", "mine", "active", "-", "api_key", "…3456"]
     removed = process("accounts", "remove", account["id"])
     assert removed.stdout == f"Removed the account {account['id']}.\n"
     assert listed(process) == []
     assert process("accounts", "list").stdout.startswith("There are no accounts. To add one: ")
+
+
+def test_an_account_that_was_shut_out_says_what_to_do_and_is_enabled_again(
+    command: Command, vendor: Path, home: Path
+) -> None:
+    command("accounts", "add", "vendor", "--api-key", "-", stdin=KEY)
+    (account,) = listed(command)
+    (path,) = home.rglob("aigateway.db")
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            "UPDATE accounts SET status = 'disabled', status_reason = 'credential', status_remedy = 'https://verify.test/'"
+        )
+    shown = command("accounts", "list").stdout
+    assert "disabled (credential)" in shown
+    assert f"{account['id']} is disabled. What to do about it: https://verify.test/" in shown
+    assert command("accounts", "enable", account["id"]).returncode == 0
+    (mended,) = listed(command)
+    assert (mended["status"], mended["status_reason"], mended["status_remedy"]) == ("active", None, None)
+    assert command("accounts", "disable", account["id"]).stdout == f"Disabled the account {account['id']}.\n"
+    assert listed(command)[0]["status"] == "disabled"
+    assert command("accounts", "enable", "nobody").returncode == 1
 
 
 def test_no_secret_is_ever_printed_or_stored_in_the_clear(command: Command, vendor: Path, home: Path) -> None:

@@ -94,6 +94,31 @@ async def test_the_mark_says_why_is_audited_once_and_goes_with_a_new_credential(
     assert (mended.status, mended.status_reason, mended.auth_generation) == ("active", None, 1)
 
 
+async def test_an_account_is_put_out_of_use_once_unless_it_was_changed_meanwhile(
+    storage: Storage, add: Callable[..., Any], actor: Actor
+) -> None:
+    account, version = await add(auth_data=OLD), await storage.version()
+    put, url = storage.accounts.put_out_of_use, "https://verify.test/?" + "x" * 900
+    assert await put(account.id, account.updated_at, "disabled", "credential", url)
+    assert not await put(account.id, account.updated_at, "banned", "banned", None)
+    read = await storage.accounts.get(account.id)
+    assert (read.status, read.status_reason, read.status_until) == ("disabled", "credential", None)
+    assert (read.status_remedy, read.updated_at) == (url, account.updated_at)
+    assert await storage.version() == version + 1
+    newest = (await storage.audit.list()).rows[0]
+    assert (newest.action, newest.actor, newest.detail) == ("account.disabled", "system", {"reason": "credential"})
+    assert not await put("nobody", account.updated_at, "banned", "banned", None)
+    renamed = await storage.accounts.update(account.id, AccountPatch(label="no matter"), actor)
+    assert renamed.status == "disabled"
+    for patch in (AccountPatch(is_active=True), AccountPatch(metadata={"n": 1}), AccountPatch(auth_data=NEW)):
+        mended = await storage.accounts.update(account.id, patch, actor)
+        assert (mended.status, mended.status_reason, mended.status_remedy) == ("active", None, None)
+        assert not await put(account.id, account.updated_at, "banned", "banned", None)
+        assert await put(account.id, mended.updated_at, "banned", "banned", None)
+    off = await storage.accounts.update(account.id, AccountPatch(is_active=False), actor)
+    assert off.status == "banned"
+
+
 async def test_an_account_that_is_gone_takes_nothing(storage: Storage) -> None:
     assert not await storage.tokens.claim("nobody", 0, "one", 30)
     assert not await storage.tokens.keep("nobody", 0, NEW, None)

@@ -80,8 +80,8 @@ class AccountAdministration:
 
     ``configured`` are the accounts that the configuration file brings: they are shown, and only the file changes them.
     ``destinations`` are what an outbound proxy's address may be; a name is judged only when it is connected to.
-    In a running gateway ``changed`` lets the request path see a change at once, and ``state`` knows which accounts
-    rest; a process of its own, like the command line, has neither.
+    ``changed`` lets running gateways see a change at once, and ``state`` knows which accounts rest: the command line
+    has it where there is a Redis to ask.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class AccountAdministration:
         if not row.is_active:
             return _told("disabled")
         if row.status != "active":
-            return _told(row.status, row.status_reason, row.status_until)
+            return _told(row.status, row.status_reason, row.status_until, row.status_remedy)
         return self._rest(row.id)
 
     def _trouble(self, row: StoredAccount) -> str | None:
@@ -241,7 +241,7 @@ class AccountAdministration:
         if cooldown is None:
             return _told("active")
         until = datetime.fromtimestamp(cooldown.until, UTC) if cooldown.passes else None
-        return _told(cooldown.status, cooldown.reason, until)
+        return _told(cooldown.status, cooldown.reason, until, cooldown.remedy)
 
     def _configured_view(self, account: Account, proxy_id: int | None) -> dict[str, Any]:
         return {
@@ -289,5 +289,7 @@ def _auth_data(entry: ProviderEntry, given: Any, problems: list[str]) -> dict[st
     return given
 
 
-def _told(status: str, reason: str | None = None, until: datetime | None = None) -> dict[str, Any]:
-    return {"status": status, "status_reason": reason, "status_until": iso(until)}
+def _told(
+    status: str, reason: str | None = None, until: datetime | None = None, remedy: str | None = None
+) -> dict[str, Any]:
+    return {"status": status, "status_reason": reason, "status_until": iso(until), "status_remedy": remedy}

@@ -12,6 +12,7 @@ import typer
 
 from aigateway_core import bootstrap
 from aigateway_core.administration import AccountQuery, Administration
+from aigateway_core.cli.administering import administer
 from aigateway_core.cli.options import AsJson, ConfigFile, print_json, print_table
 from aigateway_core.errors import InvalidRequestError, NotFoundError
 from aigateway_core.secret import Secret
@@ -19,7 +20,9 @@ from aigateway_core.settings import load
 from aigateway_core.snapshot import ProviderEntry
 from aigateway_core.structuring import near
 
-app = typer.Typer(help="Add, list, test and remove accounts.", no_args_is_help=True)
+app = typer.Typer(help="Add, list, test, switch and remove accounts.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `accounts list` shows it.")]
 
 _PAGE = 100
 _FROM_STDIN = "-"
@@ -84,16 +87,34 @@ def list_accounts(
             account["provider_id"],
             account["label"],
             _status(account),
+            account["expires_at"] or "-",
             _secrets(account, secret.get(account["provider_id"])),
         )
         for account in found
     ]
-    print_table(("ID", "PROVIDER", "LABEL", "STATUS", "SECRETS"), rows)
+    print_table(("ID", "PROVIDER", "LABEL", "STATUS", "EXPIRES", "SECRETS"), rows)
+    for account in found:
+        if remedy := account["status_remedy"]:
+            typer.echo(f"\n{account['id']} is {account['status']}. What to do about it: {remedy}")
+
+
+@app.command()
+def enable(account_id: Id, config: ConfigFile = None) -> None:
+    """Let an account be used, also one that was switched off, shut out or not paid for: it has been mended."""
+    _switch(config, account_id, on=True)
+    typer.echo(f"Enabled the account {account_id}. A running gateway uses it within a second.")
+
+
+@app.command()
+def disable(account_id: Id, config: ConfigFile = None) -> None:
+    """Let an account be used no more, until it is enabled."""
+    _switch(config, account_id, on=False)
+    typer.echo(f"Disabled the account {account_id}.")
 
 
 @app.command()
 def refresh(
-    account_id: Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `accounts list` shows it.")],
+    account_id: Id,
     config: ConfigFile = None,
 ) -> None:
     """Renew the tokens of an account that logged in, now."""
@@ -103,7 +124,7 @@ def refresh(
 
 @app.command("test")
 def check(
-    account_id: Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `accounts list` shows it.")],
+    account_id: Id,
     model: Annotated[str | None, typer.Option(help="The model to ask; without it, the provider's first one.")] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -139,7 +160,7 @@ def quota(
 
 @app.command()
 def remove(
-    account_id: Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `accounts list` shows it.")],
+    account_id: Id,
     config: ConfigFile = None,
 ) -> None:
     """Remove an account and its secrets."""
@@ -165,6 +186,11 @@ async def _pages(administration: Administration, provider: str | None) -> list[d
         found += page["data"]
         if not page["data"] or len(found) >= page["total"]:
             return found
+
+
+def _switch(config: ConfigFile, account_id: str, *, on: bool) -> None:
+    body = {"is_active": on}
+    administer(config, lambda each: each.accounts.update(account_id, body, bootstrap.COMMAND_LINE))
 
 
 async def _refresh(assembly: bootstrap.Assembly, account_id: str) -> None:
@@ -249,8 +275,9 @@ def _asked(entry: ProviderEntry) -> dict[str, str]:
 
 
 def _status(account: dict[str, Any]) -> str:
-    reason = account["status_reason"]
-    return f"{account['status']} ({reason})" if reason else str(account["status"])
+    status, reason, until = (account[name] for name in ("status", "status_reason", "status_until"))
+    told = status if reason in {None, status} else f"{status} ({reason})"
+    return f"{told} until {until}" if until else str(told)
 
 
 def _left(quota: dict[str, Any]) -> str:

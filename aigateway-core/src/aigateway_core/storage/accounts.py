@@ -13,10 +13,11 @@ from aigateway_core.errors import InvalidRequestError, NotFoundError
 from aigateway_core.storage import bindings, columns
 from aigateway_core.storage.columns import from_column, from_json, from_optional, now, to_column, to_json, to_naive
 from aigateway_core.storage.database import Change, Database, Session
-from aigateway_core.storage.rows import UNSET, AccountPatch, Actor, NewAccount, Page, StoredAccount
+from aigateway_core.storage.rows import SYSTEM, UNSET, AccountPatch, Actor, NewAccount, Page, Status, StoredAccount
 from aigateway_core.vault import KeyRing, Place, VaultError
 
 _SEALED = frozenset({"auth_data", "proxy_url"})
+_LONGEST_REMEDY = 4000
 _USED = (
     "UPDATE accounts SET usage_count = usage_count + ?, last_used_at ="
     " CASE WHEN last_used_at IS NULL OR last_used_at < ? THEN ? ELSE last_used_at END WHERE id = ?"
@@ -87,9 +88,11 @@ class Accounts:
             detail = {name: self._difference(before, name, value) for name, value in given.items()}
             for name, value in given.items():
                 setattr(row, name, self._column(account_id, name, value))
+            if "auth_data" in given or "metadata" in given or given.get("is_active") is True:
+                # A new chance, whatever it was shut out for.
+                row.set(status="active", status_reason=None, status_until=None, status_remedy=None)
             if "auth_data" in given:
-                # A new credential is a new chance, and a renewal of the old one that is under way comes too late.
-                row.set(status="active", status_reason=None, status_until=None)
+                # A renewal of the old one that is under way comes too late.
                 row.set(auth_generation=row.auth_generation + 1, refresh_attempt=None, refresh_until=None)
             # Later than before even when the clock is not: the time tells the states of an account apart.
             row.updated_at = columns.later(row.updated_at)
@@ -100,6 +103,29 @@ class Accounts:
             return self._value(session, row), (changed,)
 
         return await self._database.change(actor, unit)
+
+    async def put_out_of_use(
+        self, account_id: str, revision: datetime, status: Status, reason: str, remedy: str | None
+    ) -> bool:
+        """Mark an active account that only somebody can mend; it was found to be so when ``revision`` had changed it.
+
+        False when it is marked already, is gone, or has been changed since: then it may have been mended.
+        """
+
+        def unit(session: Session) -> tuple[bool, tuple[Change, ...]]:
+            row = session.entities.account.get_for_update(id=account_id)
+            if row is None or row.status != "active" or from_column(row.updated_at) != revision:
+                return False, ()
+            row.set(
+                status=status,
+                status_reason=columns.clipped(reason, 255),
+                status_until=None,
+                status_remedy=columns.clipped(remedy, _LONGEST_REMEDY),
+            )
+            detail = {"reason": reason}
+            return True, (Change(action=f"account.{status}", entity="account", entity_id=account_id, detail=detail),)
+
+        return await self._database.change(SYSTEM, unit)
 
     async def delete(self, account_id: str, actor: Actor) -> None:
         """Remove an account. Raises :class:`NotFoundError`."""
@@ -179,6 +205,7 @@ def account_value(row: Any, bound: Mapping[str, int], keyring: KeyRing) -> Store
         status=row.status,
         status_reason=row.status_reason,
         status_until=from_optional(row.status_until),
+        status_remedy=row.status_remedy,
         auth_generation=row.auth_generation,
     )
     try:

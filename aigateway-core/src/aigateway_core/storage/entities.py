@@ -89,6 +89,7 @@ def define_entities(db: Any) -> Entities:
         status = Required(str, 16, autostrip=False, default="active")
         status_reason = text_or_none(255)
         status_until = time_or_none()
+        status_remedy = long_text_or_none()
         auth_generation = Required(int, size=64, default=0)
         refresh_attempt = text_or_none(32)
         refresh_until = time_or_none()

@@ -106,6 +106,7 @@ class Tokens:
                 status="needs_login",
                 status_reason=clipped(reason, 255),
                 status_until=None,
+                status_remedy=None,
                 refresh_attempt=None,
                 refresh_until=None,
             )

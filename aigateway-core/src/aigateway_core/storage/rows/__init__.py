@@ -19,7 +19,7 @@ RowT = TypeVar("RowT")
 
 Role: TypeAlias = Literal["client", "admin"]
 
-Status: TypeAlias = Literal["active", "needs_login", "banned"]
+Status: TypeAlias = Literal["active", "needs_login", "banned", "disabled"]
 """What is stored about an account's standing with its vendor, and is not told by anything else of it."""
 
 EgressKind: TypeAlias = Literal["pool", "direct"]
@@ -87,7 +87,7 @@ class StoredAccount:
 
     When they do not open, ``problem`` says so, ``auth_data`` and ``proxy_url`` are None, and the account must not be
     used: it may have been bound to an outbound proxy that cannot be read any more. ``auth_generation`` counts how often
-    ``auth_data`` was written.
+    ``auth_data`` was written. ``status_remedy`` is what its owner has to do, if somebody said.
     """
 
     id: str
@@ -107,6 +107,7 @@ class StoredAccount:
     status: Status = "active"
     status_reason: str | None = None
     status_until: datetime | None = None
+    status_remedy: str | None = None
     auth_generation: int = 0
     problem: Problem | None = None
 
