@@ -33,8 +33,8 @@ _PASSING = frozenset(
 )
 
 
-def options(config: AntigravityConfig) -> Mapping[str, Any]:
-    """The options for ``oauth``."""
+def options(config: AntigravityConfig, projects: Projects | None = None) -> Mapping[str, Any]:
+    """The options for ``oauth``; ``projects`` finds out what belongs to an account."""
     return {
         "authorize_url": config.authorize_url,
         "token_url": config.token_url,
@@ -47,7 +47,7 @@ def options(config: AntigravityConfig) -> Mapping[str, Any]:
         "redirect_host": "localhost",
         "redirect_path": "/oauth-callback",
         "redirect_ports": PORTS,
-        "after_login": AfterLogin(Projects(config)),
+        "after_login": AfterLogin(projects or Projects(config)),
     }
 
 

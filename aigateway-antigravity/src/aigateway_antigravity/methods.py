@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aigateway_antigravity.config import AntigravityConfig, address
+from aigateway_antigravity.errors import classify
 from aigateway_core.plugin import ErrorKind, JsonObject, Upstream, UpstreamError, loads_upstream
 
 
@@ -11,10 +12,12 @@ async def ask(config: AntigravityConfig, upstream: Upstream, method: str, body: 
 
     Raises :class:`UpstreamError`: a refusal at once, and the first host's failure when none of them can answer.
     """
+    # A login hands out a way to the identity provider, whose refusals mean something else.
+    way = upstream.judged(classify)
     failure: UpstreamError | None = None
     for base_url in config.discovery_urls:
         try:
-            answer = await upstream.post(address(base_url, method), json=body, headers=config.headers)
+            answer = await way.post(address(base_url, method), json=body, headers=config.headers)
             return loads_upstream(answer.content)
         except UpstreamError as error:
             if not _is_the_hosts(error):

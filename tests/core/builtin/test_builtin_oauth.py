@@ -299,6 +299,24 @@ def test_a_lifetime_is_read_with_patience(expires_in: Any, seconds: float) -> No
     assert end_of_life(expires_in, NOW) == NOW + timedelta(seconds=seconds)
 
 
+@pytest.mark.parametrize(
+    ("told", "end"),
+    [
+        ({"timestamp": NOW.timestamp() * 1000, "expires_in": "3600"}, NOW + timedelta(hours=1)),
+        ({"timestamp": str(int(NOW.timestamp())), "expires_in": 60}, NOW + timedelta(minutes=1)),
+        ({"expires_at": NOW, "timestamp": NOW.timestamp(), "expires_in": 60}, NOW),
+        ({"expires_at": "soon", "timestamp": NOW.timestamp(), "expires_in": 60}, NOW + timedelta(minutes=1)),
+        ({"timestamp": NOW.timestamp()}, datetime(1970, 1, 1, tzinfo=UTC)),
+        ({"timestamp": NOW.timestamp(), "expires_in": "abc"}, datetime(1970, 1, 1, tzinfo=UTC)),
+        ({"expires_in": 3600}, datetime(1970, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_token_that_says_when_it_was_given_out_ends_after_its_lifetime(
+    made: Callable[..., OAuthStrategy], told: dict[str, Any], end: datetime
+) -> None:
+    assert made().expires_at(OAuthCredential(access_token=Secret("at"), **told)) == end
+
+
 def test_a_token_whose_end_is_not_known_has_ended(made: Callable[..., OAuthStrategy]) -> None:
     assert made().expires_at(OAuthCredential(access_token=Secret("at"))) < NOW
     assert made().expires_at(OAuthCredential(refresh_token=Secret("rt"))) < NOW

@@ -30,7 +30,8 @@ class OAuthCredential:
     """``auth_data`` of an account that logged in.
 
     ``client_id`` is the client that the tokens were issued to, when that is not the configured one. ``expires_at`` is
-    an ISO 8601 time, or seconds or milliseconds since 1970; a token whose end cannot be read counts as ended.
+    an ISO 8601 time, or seconds or milliseconds since 1970. Where it cannot be read, ``timestamp`` (likewise), when the
+    token was given out, and ``expires_in`` (seconds) tell it; a token whose end nothing tells counts as ended.
     """
 
     access_token: Secret | None = attrs.field(default=None, validator=_fit)
@@ -40,11 +41,21 @@ class OAuthCredential:
     client_secret: Secret | None = None
     expires_at: Any = None
     expires_in: Any = None
+    timestamp: Any = None
     token_type: str = "Bearer"  # noqa: S105 - a scheme
 
     def __attrs_post_init__(self) -> None:
         if not self.access_token and not self.refresh_token:
             raise ValueError("has neither access_token nor refresh_token; to get them: aigateway-core login PROVIDER")
+
+
+def end_of(credential: OAuthCredential) -> datetime | None:
+    """When its access token ends; None when nothing tells."""
+    told = moment(credential.expires_at)
+    given_out, lifetime = moment(credential.timestamp), _number(credential.expires_in)
+    if told is not None or given_out is None or lifetime is None:
+        return told
+    return end_of_life(lifetime, given_out)
 
 
 def moment(expires_at: Any) -> datetime | None:

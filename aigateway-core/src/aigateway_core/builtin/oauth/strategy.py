@@ -14,7 +14,7 @@ import httpx
 from typing_extensions import override
 
 from aigateway_core.builtin.oauth.answers import Tokens, claims, read_tokens, refusal
-from aigateway_core.builtin.oauth.credential import OAuthCredential, moment
+from aigateway_core.builtin.oauth.credential import OAuthCredential, end_of
 from aigateway_core.builtin.oauth.options import OAuthOptions
 from aigateway_core.plugin import (
     Account,
@@ -74,7 +74,7 @@ class OAuthStrategy:
         """When the access token ends: at once when there is none, or its end cannot be read."""
         if credential.access_token is None:
             return _ENDED
-        return moment(credential.expires_at) or _ENDED
+        return end_of(credential) or _ENDED
 
     async def renew(self, account: Account, upstream: Upstream) -> Grant:
         """RFC 6749 §6. The old refresh token stays unless a new one comes with the answer."""
