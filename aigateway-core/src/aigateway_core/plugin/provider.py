@@ -36,7 +36,7 @@ class Provider(Protocol):
     async def complete(self, request: ChatRequest, upstream: Upstream) -> ChatResponse:
         """The whole answer to ``request``, whose ``model`` is the vendor's name for it.
 
-        Raises :class:`UpstreamError`; those that ``upstream`` raises are passed on untouched. Never retries.
+        Raises :class:`UpstreamError`; those that ``upstream`` raises are passed on untouched. Asks no host twice.
         """
 
     def stream(self, request: ChatRequest, upstream: Upstream) -> AsyncIterator[StreamEvent]:
