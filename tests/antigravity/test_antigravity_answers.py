@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import time
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -29,11 +31,12 @@ from cloud_code_answers import (
     thought,
     whole,
 )
-from cloud_code_refusals import CAPACITY, QUOTA, VALIDATION, VALIDATION_URL, exhausted, info, refusal, retry
+from cloud_code_refusals import CAPACITY, QUOTA, TERMS, VALIDATION, VALIDATION_URL, exhausted, info, refusal, retry
 from core.gateway_house import CHAT, MESSAGES, Body, House, Script, streamed
 from google.genai import types
 
 from aigateway_core.dialects.gemini import GeminiArray
+from aigateway_core.errors import NoAccountError
 from aigateway_core.plugin import (
     Anthropic,
     ChatResponse,
@@ -348,6 +351,38 @@ async def test_X18_an_account_to_be_verified_is_put_out_of_use_and_another_serve
     cooldown = gateway.state.cooldown("a", "another-model")
     assert cooldown is not None
     assert (cooldown.status, cooldown.remedy, cooldown.passes) == ("disabled", VALIDATION_URL, False)
+
+
+async def test_X20_a_model_that_one_account_lacks_is_asked_of_another() -> None:
+    missing = refused(404, refusal(404, "NOT_FOUND", "Requested entity was not found."))
+    gateway = house(a=[missing], b=[well()])
+    assert b"Here it is." in await gateway.stream(MESSAGES, Anthropic())
+    cooldown = gateway.state.cooldown("a", "m")
+    assert cooldown is not None
+    assert 3000 < cooldown.until - time.time() <= 3600
+    assert gateway.state.cooldown("a", "another-model") is None
+    alone = house(a=[missing])
+    for _ in range(2):
+        with pytest.raises((UpstreamError, NoAccountError)) as caught:
+            await alone.stream(MESSAGES, Anthropic())
+        assert caught.value.kind is ErrorKind.MODEL_NOT_FOUND
+
+
+async def test_X19_a_ban_is_for_good_and_another_account_serves() -> None:
+    gateway = house(a=[refused(403, refusal(403, "PERMISSION_DENIED", TERMS))], b=[well()])
+    assert b"Here it is." in await gateway.stream(MESSAGES, Anthropic())
+    cooldown = gateway.state.cooldown("a", "another-model")
+    assert cooldown is not None
+    assert (cooldown.status, cooldown.passes) == ("banned", False)
+
+
+@pytest.mark.parametrize("said", ['Unknown name "const" at request.tools[0]', "prompt is too long: 9 > 8"])
+async def test_X21_X22_what_the_client_has_to_mend_is_asked_once(said: str) -> None:
+    gateway = house(a=[refused(400, refusal(400, "INVALID_ARGUMENT", said))], b=[well()])
+    with pytest.raises(UpstreamError, match=re.escape(said)):
+        await gateway.stream(MESSAGES, Anthropic())
+    assert len(gateway.script.seen) == 1
+    assert not gateway.state.resting("m")
 
 
 async def test_X10_want_of_capacity_costs_no_account_anything() -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aigateway_antigravity.errors import FULL_HOUSE, LEAST_REST
-from aigateway_core.plugin import ErrorKind, JsonObject
+from aigateway_core.escalation import Escalation
+from aigateway_core.plugin import Account, ErrorKind, JsonObject, UpstreamError
 
 
 def wait(*details: JsonObject, message: str = "no") -> float | None:
@@ -111,3 +112,52 @@ def test_no_time_is_made_up_for_what_google_says_nothing_about(status: int) -> N
 
 def test_a_header_tells_the_delay_too() -> None:
     assert judged(429, refusal(429, "RESOURCE_EXHAUSTED"), retry_after="12").retry_after == 12.0
+
+
+# -- where no time is told, the gateway's own
+
+
+class Resting:
+    """An account whose rests are followed by another failure at once."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._escalation = Escalation(lambda: self.now)
+        self._account = Account(id="a", provider_id="antigravity")
+
+    def seconds(self, error: UpstreamError) -> float:
+        assert error.retry_after is None
+        assert error.scope in ("model", "quota_group")
+        return self._escalation.seconds(self._account, "claude", error)
+
+
+NO_TIME = info("QUOTA_EXHAUSTED", model="claude-opus-4-6-thinking")
+
+
+def test_X11_failures_of_googles_own_do_not_make_the_first_rest_longer() -> None:
+    resting = Resting()
+    for _ in range(5):
+        error = judged(500, refusal(500, "INTERNAL"))
+        assert (error.scope, error.retry_after) == ("request", None)
+        resting.now += 3
+    assert resting.seconds(exhausted("no", NO_TIME)) == 60.0
+
+
+def test_X13_a_quota_without_a_time_rests_longer_each_time() -> None:
+    resting, rests = Resting(), []
+    for _ in range(5):
+        rests.append(resting.seconds(exhausted("no", NO_TIME)))
+        resting.now += rests[-1] + 1
+    assert rests == [60.0, 300.0, 1800.0, 7200.0, 7200.0]
+
+
+@pytest.mark.parametrize("details", [[], [NO_TIME]])
+def test_X14_ten_failures_within_two_seconds_are_one(details: list[JsonObject]) -> None:
+    resting = Resting()
+    ends = []
+    for _ in range(10):
+        ends.append(resting.now + resting.seconds(exhausted("no", *details)))
+        resting.now += 0.2
+    assert ends == pytest.approx([60.0 if details else 30.0] * 10)
+    resting.now = ends[0] + 1
+    assert resting.seconds(exhausted("no", *details)) == (300.0 if details else 60.0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -7,6 +8,7 @@ import pytest
 
 from aigateway_core.accounts import AccountSelector, cooldown_of
 from aigateway_core.errors import ErrorKind, NoAccountError, Scope, UpstreamError
+from aigateway_core.escalation import Escalation
 from aigateway_core.model import ModelInfo
 from aigateway_core.records import Account
 from aigateway_core.routing import Route, Router
@@ -102,11 +104,38 @@ async def test_a_model_that_an_account_lacks_rests_alone_in_its_quota_group(
     assert 15 < selector.rest(router.route("m-1")) <= 20
 
 
+async def test_a_model_that_no_account_has_is_told_as_such(selector: AccountSelector, route: Route) -> None:
+    for name in "abc":
+        selector.punish(route, account(name), failure(ErrorKind.MODEL_NOT_FOUND, "model"))
+    with pytest.raises(NoAccountError, match="has the model 'm'") as caught:
+        await selector.select(route)
+    assert caught.value.kind is ErrorKind.MODEL_NOT_FOUND
+    selector.punish(route, account("c"), failure(ErrorKind.RATE_LIMIT, "model", 7200))
+    with pytest.raises(NoAccountError, match="is resting") as caught:
+        await selector.select(route)
+    assert caught.value.kind is ErrorKind.RATE_LIMIT
+
+
+async def test_an_account_that_fails_again_rests_longer(
+    selector: AccountSelector, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    monkeypatch.setattr(selector, "_escalation", Escalation(lambda: now))
+    waits = []
+    for passed in (0, 61, 301):
+        now += passed
+        for name in "abc":
+            selector.punish(route, account(name), failure(ErrorKind.QUOTA, "quota_group"))
+        waits.append(round(selector.rest(route)))
+    assert waits == [60, 300, 1800]
+
+
 async def test_what_its_owner_has_to_remedy_puts_an_account_out_of_use(selector: AccountSelector, route: Route) -> None:
     error = UpstreamError(ErrorKind.CREDENTIAL, "verify your account", scope="account", remedy="https://verify.test/")
     selector.punish(route, account("a"), error)
     assert set(await picks(selector, route, 10)) == {"b", "c"}
-    cooldown = cooldown_of(error)
+    cooldown = cooldown_of(error, 30.0)
     assert cooldown == Cooldown.for_good("disabled", "credential", "https://verify.test/")
 
 

@@ -76,9 +76,8 @@ class Pieces:
     def _signed(self, parts: Iterable[JsonObject]) -> Iterator[JsonObject]:
         """Claude signs its thinking alone: a signature anywhere else is that of the thinking before it."""
         for part in parts:
-            signature = next(
-                (value for name in _SIGNATURES if isinstance(value := part.get(name), str) and value), None
-            )
+            found = _field(part, "thoughtSignature")
+            signature = found if isinstance(found, str) and found else None
             bare = {name: value for name, value in part.items() if name not in _SIGNATURES}
             thought = part.get("thought") is True
             self._unsigned = self._unsigned or (thought and bool(part.get("text")))

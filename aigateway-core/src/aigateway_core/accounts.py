@@ -13,21 +13,11 @@ import attrs
 
 from aigateway_core.affinity import Conversation
 from aigateway_core.errors import ErrorKind, ForbiddenError, NoAccountError, NotFoundError, UpstreamError
+from aigateway_core.escalation import Escalation
 from aigateway_core.records import Account
 from aigateway_core.routing import Route
 from aigateway_core.snapshot import CurrentSnapshot
 from aigateway_core.state import EVERY_MODEL, NO_WAY_OUT, Cooldown, State
-
-COOLDOWNS: Mapping[ErrorKind, float] = {
-    ErrorKind.RATE_LIMIT: 30.0,
-    ErrorKind.QUOTA: 1800.0,
-    ErrorKind.CREDENTIAL: 300.0,
-    ErrorKind.MODEL_NOT_FOUND: 3600.0,
-}
-"""Seconds that an account rests after a failure of this kind when the upstream named no time itself.
-
-Kinds that are not listed rest only for as long as the upstream asked.
-"""
 
 _PAYMENT_REQUIRED = 402
 
@@ -76,6 +66,7 @@ class AccountSelector:
         self._snapshot = snapshot
         self._state = state
         self._note = note
+        self._escalation = Escalation()
         self._lists: dict[tuple[str, str, str, frozenset[str] | None], _Ready] = {}
 
     async def select(self, route: Route, tried: Collection[str] = (), terms: Terms = ANY) -> Account:
@@ -199,7 +190,10 @@ class AccountSelector:
         reach = {"account": EVERY_MODEL, "quota_group": route.quota_group, "model": route.model}.get(error.scope)
         if reach is None or self._has_changed(account):
             return
-        if (cooldown := cooldown_of(error)) is not None:
+        seconds = error.retry_after
+        if seconds is None:
+            seconds = self._escalation.seconds(account, reach, error)
+        if (cooldown := cooldown_of(error, seconds)) is not None:
             self._state.cool(account.id, reach, cooldown)
             revision = self._snapshot.value.revisions.get(account.id)
             if revision is not None and not cooldown.passes:
@@ -246,6 +240,9 @@ class AccountSelector:
             return _out_of_use(name, [*rests, *out_of_use])
         soonest = min(rests, key=lambda cooldown: cooldown.until)
         wait = max(1, math.ceil(soonest.until - time.time()))
+        if all(cooldown.reason == ErrorKind.MODEL_NOT_FOUND for cooldown in rests):
+            message = f"no account of the provider {name!r} has the model {route.model!r}; asked again in {wait} s"
+            return NoAccountError(message, kind=ErrorKind.MODEL_NOT_FOUND, retry_after=wait)
         return NoAccountError(
             f"every account of the provider {name!r} is resting ({soonest.reason}); try again in {wait} s",
             kind=ErrorKind.UNAVAILABLE if soonest.reason == NO_WAY_OUT else ErrorKind.RATE_LIMIT,
@@ -253,8 +250,8 @@ class AccountSelector:
         )
 
 
-def cooldown_of(error: UpstreamError) -> Cooldown | None:
-    """What an error costs the account or the model that it speaks of; None when it costs nothing.
+def cooldown_of(error: UpstreamError, seconds: float) -> Cooldown | None:
+    """What an error costs the account or the model that it speaks of: ``seconds``, or all; None for nothing.
 
     A ban, a bill that was not paid, and what its owner has to remedy do not pass by themselves: asking again could only
     make them worse (U-23).
@@ -265,7 +262,6 @@ def cooldown_of(error: UpstreamError) -> Cooldown | None:
         return Cooldown.for_good("disabled", error.kind, error.remedy)
     if error.scope == "account" and error.status == _PAYMENT_REQUIRED and error.kind is ErrorKind.QUOTA:
         return Cooldown.for_good("disabled", error.kind)
-    seconds = error.retry_after if error.retry_after is not None else COOLDOWNS.get(error.kind, 0.0)
     return Cooldown(time.time() + seconds, error.kind) if seconds > 0 else None
 
 
