@@ -10,7 +10,7 @@ import attrs
 
 from aigateway_antigravity.fields import renamed
 from aigateway_antigravity.models import Asked, Model
-from aigateway_antigravity.schema_seam import response_schema
+from aigateway_antigravity.schemas import response_schema
 from aigateway_core.plugin import ChatRequest, Effort, JsonObject, Reasoning
 
 CLAUDE_MOST_OUTPUT = 64_000

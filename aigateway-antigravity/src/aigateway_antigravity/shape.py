@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aigateway_antigravity.contents import fitting_contents
+from aigateway_antigravity.declarations import declared
 from aigateway_antigravity.fields import renamed
 from aigateway_antigravity.generation import generation_config
 from aigateway_antigravity.models import Asked
 from aigateway_antigravity.profiles import profile_of
-from aigateway_antigravity.schema_seam import declared
 from aigateway_core.plugin import JsonObject
 
 _FIELDS = (
