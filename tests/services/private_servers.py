@@ -26,7 +26,6 @@ from services.provide import environment, find, prefix
 from typing_extensions import override
 
 LOOPBACK = "127.0.0.1"
-_START_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -36,6 +35,8 @@ class PrivateServer(ABC):
 
     It keeps its port over restarts, and dies with the process that started it.
     """
+
+    start_seconds = 60.0
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -94,6 +95,10 @@ class PrivateServer(ABC):
     def answers(self, port: int) -> bool:
         """Whether the server is there."""
 
+    def environment(self, program: Path) -> dict[str, str]:
+        """The environment that the program is started with."""
+        return environment(program)
+
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         command = self.command(port)
         with (self.root / "log").open("ab") as log:
@@ -102,14 +107,14 @@ class PrivateServer(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environment(Path(command[0])),
+                env=self.environment(Path(command[0])),
                 preexec_fn=_die_with_parent,
                 process_group=0,  # an interrupt from the keyboard is for the tests alone
             )
 
     def _came_up(self, port: int) -> bool:
         assert self._process is not None
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + self.start_seconds
         while time.monotonic() < deadline and self._process.poll() is None:
             if self.answers(port):
                 return True

@@ -1,0 +1,163 @@
+"""Figures as tables: medians with their spread, and ratios within a round.
+
+``python -m bench.report FILE`` prints the tables of figures that were kept.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+OURS = "aigateway"
+_WORST_SHARE = 0.001
+"""Failed answers, as a share of all, from which a run says nothing about speed."""
+
+Row = dict[str, Any]
+Results = dict[str, Any]
+
+
+@attrs.frozen
+class Figure:
+    """A median, and the least and the most that it was taken from."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Figure | None:
+        """None where nothing was measured."""
+        return cls(statistics.median(values), min(values), max(values)) if values else None
+
+    def __str__(self) -> str:
+        return f"{_number(self.median)} [{_number(self.least)} – {_number(self.most)}]"
+
+
+class Runs:
+    """The runs of a result that went well."""
+
+    def __init__(self, results: Results) -> None:
+        self._rows = [row for row in results["runs"] if "error" not in row and not _is_broken(row)]
+
+    @property
+    def modes(self) -> list[str]:
+        """The modes that were measured, in their order."""
+        return list(dict.fromkeys(row["mode"] for row in self._rows))
+
+    def of(self, target: str, mode: str) -> dict[int, Row]:
+        """The runs of one target by the number of their round."""
+        return {row["round"]: row for row in self._rows if (row["target"], row["mode"]) == (target, mode)}
+
+    def figure(self, target: str, mode: str, field: str, scale: float = 1.0) -> Figure | None:
+        """What was measured."""
+        return Figure.of([row[field] * scale for row in self.of(target, mode).values() if field in row])
+
+    def paired(
+        self, target: str, other: str, mode: str, field: str, join: Callable[[float, float], float]
+    ) -> Figure | None:
+        """Both of the same round, joined: what disturbed one has disturbed the other."""
+        theirs = self.of(other, mode)
+        pairs = [(row, theirs[number]) for number, row in self.of(target, mode).items() if number in theirs]
+        return Figure.of([join(row[field], its[field]) for row, its in pairs if field in row and its.get(field)])
+
+    def ratio(self, target: str, mode: str, field: str) -> Figure | None:
+        """How many times ours."""
+        return self.paired(target, OURS, mode, field, lambda its, ours: its / ours)
+
+    def added_ms(self, target: str, mode: str, field: str) -> Figure | None:
+        """Milliseconds more than without a gateway; what is translated is held against what is not."""
+        plain = mode.replace("-translated-", "-native-")
+        rows = Runs({"runs": [*self.of(target, mode).values(), *self.of("direct", plain).values()]})
+        rows._rows = [{**row, "mode": plain} for row in rows._rows]
+        return rows.paired(target, "direct", plain, field, lambda its, direct: (its - direct) / 1000)
+
+
+def _is_broken(row: Row) -> bool:
+    return bool(row["failed"] > _WORST_SHARE * row["all"])
+
+
+def _number(value: float) -> str:
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def _cell(figure: Figure | None, *, spread: bool = True) -> str:
+    if figure is None:
+        return "–"
+    return str(figure) if spread else _number(figure.median)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def summary(results: Results) -> str:
+    """The table for those who read one."""
+    runs = Runs(results)
+    whole, stream, paced = "whole-native-small-c64", "stream-native-small-c16", "paced-native-small-c64"
+    head = ["", "requests/s", "CPU µs per request", "× ours", "added p50, c=1 (ms)", "added p99, c=16 (ms)"]
+    head += ["CPU µs per chunk, bursts", "CPU µs per chunk, paced", "memory (MB)", "start (s)"]
+    rows = []
+    for name, about in results["targets"].items():
+        own = name != "direct"
+        cells = [
+            _cell(runs.figure(name, whole, "rate"), spread=False),
+            _cell(runs.figure(name, whole, "cpu_us"), spread=False) if own else "",
+            _cell(runs.ratio(name, whole, "cpu_us"), spread=False) if own else "",
+            _cell(runs.added_ms(name, "whole-native-small-c1", "p50"), spread=False) if own else "",
+            _cell(runs.added_ms(name, "whole-native-small-c16", "p99"), spread=False) if own else "",
+            _cell(runs.figure(name, stream, "cpu_us_chunk"), spread=False) if own else "",
+            _cell(runs.figure(name, paced, "cpu_us_chunk"), spread=False) if own else "",
+            _number(_memory(results, name)) if own else "",
+            _number(statistics.median(about["start_seconds"])) if own else "",
+        ]
+        rows.append([about["title"], *cells])
+    return _table(head, rows)
+
+
+def _memory(results: Results, target: str) -> float:
+    """The most that it had after any run."""
+    after = [row["memory_mb"] for row in results["runs"] if row["target"] == target and "memory_mb" in row]
+    return float(max([results["targets"][target]["memory_mb"], *after]))
+
+
+def of_mode(results: Results, mode: str) -> str:
+    """Everything that one mode showed."""
+    runs = Runs(results)
+    unit, field = ("request", "cpu_us") if mode.startswith("whole") else ("chunk", "cpu_us_chunk")
+    first = "p99 added (ms)" if unit == "request" else "first byte added, p50 (ms)"
+    head = ["", "answers/s", "× ours", f"CPU µs per {unit}", "× ours", "p50 added (ms)", first]
+    rows = []
+    for name, about in results["targets"].items():
+        if not runs.of(name, mode):
+            continue
+        later = "p99" if unit == "request" else "first_byte_p50"
+        cells = [_cell(runs.figure(name, mode, "rate")), _cell(runs.ratio(name, mode, "rate"), spread=False)]
+        cells += [_cell(runs.figure(name, mode, field)), _cell(runs.ratio(name, mode, field), spread=False)]
+        cells += [_cell(runs.added_ms(name, mode, "p50")), _cell(runs.added_ms(name, mode, later))]
+        rows.append([about["title"], *(cells if name != "direct" else [*cells[:2], "", "", "", ""])])
+    return _table(head, rows)
+
+
+def tables(results: Results) -> str:
+    """All of it, in Markdown."""
+    parts = [summary(results)]
+    parts += [f"\n### {mode}\n\n{of_mode(results, mode)}" for mode in Runs(results).modes]
+    parts += [f"\n{name} was left out: {why}\n" for name, why in results["left_out"].items()]
+    for name, kinds in results["cannot"].items():
+        parts += [f"\n{name} has no {kind}: {why}\n" for kind, why in kinds.items() if name not in ("direct", "nginx")]
+    broken = [row for row in results["runs"] if "error" in row or _is_broken(row)]
+    parts += [f"\n{row['target']} failed in {row['mode']}, round {row['round']}\n" for row in broken]
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(tables(json.loads(Path(sys.argv[1]).read_text())))

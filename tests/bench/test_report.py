@@ -1,0 +1,62 @@
+"""Tables say what was measured: medians, ratios within a round, and nothing of runs that went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from bench.report import Figure, Runs, of_mode, summary, tables
+
+MODE = "whole-native-small-c64"
+
+
+def run(target: str, number: int, cpu_us: float, *, mode: str = MODE, **more: Any) -> dict[str, Any]:
+    row = {"target": target, "mode": mode, "round": number, "cpu_us": cpu_us, "rate": 1e6 / cpu_us, "memory_mb": 50.0}
+    return {**row, "p50": cpu_us, "p99": 2 * cpu_us, "failed": 0, "all": 1000, **more}
+
+
+def results(*runs: dict[str, Any]) -> dict[str, Any]:
+    names = dict.fromkeys(row["target"] for row in runs)
+    about = {name: {"title": name.upper(), "start_seconds": [0.5], "memory_mb": 40.0} for name in names}
+    return {"targets": about, "runs": list(runs), "left_out": {}, "cannot": {}}
+
+
+def test_a_ratio_is_taken_within_a_round() -> None:
+    # The second round was three times slower for both of them.
+    found = results(run("aigateway", 0, 100), run("aigateway", 1, 300), run("peer", 0, 200), run("peer", 1, 600))
+    assert Runs(found).ratio("peer", MODE, "cpu_us") == Figure(2.0, 2.0, 2.0)
+
+
+def test_a_round_that_only_one_of_them_has_makes_no_ratio() -> None:
+    found = results(run("aigateway", 0, 100), run("peer", 1, 600))
+    assert Runs(found).ratio("peer", MODE, "cpu_us") is None
+
+
+def test_what_is_added_is_what_is_more_than_without_a_gateway_in_milliseconds() -> None:
+    found = results(run("direct", 0, 1000), run("aigateway", 0, 3500))
+    assert Runs(found).added_ms("aigateway", MODE, "p50") == Figure(2.5, 2.5, 2.5)
+
+
+def test_what_is_translated_is_held_against_what_is_not() -> None:
+    translated = MODE.replace("native", "translated")
+    found = results(run("direct", 0, 1000), run("aigateway", 0, 3000, mode=translated))
+    assert Runs(found).added_ms("aigateway", translated, "p50") == Figure(2.0, 2.0, 2.0)
+
+
+@pytest.mark.parametrize(("failed", "counts"), [(1, True), (2, False), (1000, False)])
+def test_a_run_with_wrong_answers_counts_for_nothing_and_is_named(failed: int, counts: bool) -> None:
+    found = results(run("aigateway", 0, 100), run("peer", 0, 50, failed=failed))
+    assert bool(Runs(found).of("peer", MODE)) is counts
+    assert (f"peer failed in {MODE}, round 0" in tables(found)) is not counts
+
+
+def test_the_table_has_the_median_and_its_spread() -> None:
+    found = results(*(run("aigateway", number, cost) for number, cost in enumerate((100, 90, 150))))
+    assert "| AIGATEWAY | 10,000 [6,667 – 11,111] | 1.00 | 100 [90.0 – 150] | 1.00 |" in of_mode(found, MODE)
+
+
+def test_the_summary_has_a_row_for_each_target_and_the_most_memory() -> None:
+    found = results(run("direct", 0, 10), run("aigateway", 0, 100), run("aigateway", 1, 100, memory_mb=77.0))
+    _, _, direct, ours = summary(found).splitlines()
+    assert direct.startswith("| DIRECT | 100,000 |")
+    assert "| 77.0 | 0.50 |" in ours
