@@ -1,12 +1,11 @@
 """How much a client key may ask for: so many requests a minute, and so many at a time.
 
-Requests a minute are counted for all workers where they share a state; requests at a time are those of one worker.
+Both are counted for all workers where they share a state.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import TypeAlias
@@ -32,7 +31,6 @@ class KeyLimits:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._under_way: Counter[str] = Counter()
 
     async def enter(self, caller: Caller, exits: AsyncExitStack, tell: Tell) -> None:
         """Count this request, until ``exits`` are closed; ``tell`` adds headers to its answer, whatever that will be.
@@ -40,22 +38,17 @@ class KeyLimits:
         Raises :class:`LimitError`.
         """
         if caller.concurrency is not None:
-            self._take_place(caller.id, caller.concurrency, exits)
+            await self._take_place(caller.id, caller.concurrency, exits)
         if caller.requests_per_minute is not None:
             await self._spend(caller.id, caller.requests_per_minute, tell)
 
-    def _take_place(self, key_id: str, most: int, exits: AsyncExitStack) -> None:
-        if self._under_way[key_id] >= most:
+    async def _take_place(self, key_id: str, most: int, exits: AsyncExitStack) -> None:
+        place = await self._state.take_place(key_id, most)
+        if place is None:
             raise LimitError(
                 f"this key may have {_counted(most, 'request')} under way at a time", retry_after=_BUSY_SECONDS
             )
-        self._under_way[key_id] += 1
-        exits.callback(self._leave, key_id)
-
-    def _leave(self, key_id: str) -> None:
-        self._under_way[key_id] -= 1
-        if self._under_way[key_id] <= 0:
-            del self._under_way[key_id]
+        exits.callback(self._state.leave_place, place)
 
     async def _spend(self, key_id: str, per_minute: int, tell: Tell) -> None:
         allowance = await self._state.spend(key_id, per_minute)

@@ -90,6 +90,27 @@ class StateContract:
         taken = [await worker.spend("both", 4) for worker in (state, other) * 3]
         assert [each.granted for each in taken] == [True] * 4 + [False] * 2
 
+    async def test_there_are_so_many_places_and_no_more(self, state: State, other: State) -> None:
+        one, two = await state.take_place("k", 2), await other.take_place("k", 2)
+        assert one is not None
+        assert two is not None
+        assert await state.take_place("k", 2) is None
+        assert await other.take_place("k", 2) is None
+        other.leave_place(two)
+        assert await state.take_place("k", 2) is not None
+        assert await other.take_place("k", 3) is not None, "a limit that was raised"
+        assert await state.take_place("else", 1) is not None
+
+    async def test_whoever_asks_one_thing_after_the_other_needs_one_place(self, state: State, other: State) -> None:
+        for worker in (state, state, other, state, other, other):
+            place = await worker.take_place("k", 1)
+            assert place is not None
+            worker.leave_place(place)
+
+    async def test_many_at_once_get_exactly_the_places_that_there_are(self, state: State, other: State) -> None:
+        taken = await asyncio.gather(*((state, other)[n % 2].take_place("crowd", 7) for n in range(40)))
+        assert len([place for place in taken if place is not None]) == 7
+
     # -- cooldowns
 
     async def test_a_cooldown_stands_at_once(self, state: State) -> None:

@@ -92,6 +92,14 @@ class Allowance:
         return self.wait <= 0
 
 
+@attrs.frozen
+class Place:
+    """A request of this key is under way, and is one of those that may be at a time."""
+
+    key_id: str
+    name: str
+
+
 class State(Protocol):
     """Everything that workers share."""
 
@@ -153,6 +161,15 @@ class State(Protocol):
 
     async def spend(self, key_id: str, per_minute: int) -> Allowance:
         """Take one request from what this key may ask for: a bucket of so many, which fills evenly in a minute."""
+
+    async def take_place(self, key_id: str, most: int) -> Place | None:
+        """A place for one request of this key, of so many at a time; None when all of them are taken.
+
+        It is to be given back. The places of a process that was killed are free after half a minute.
+        """
+
+    def leave_place(self, place: Place) -> None:
+        """Give a place back, once."""
 
     # -- the day's counters
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from aigateway_core.state import EVERY_MODEL, Allowance, Cooldown, DailyCount, Lease
+from aigateway_core.state import EVERY_MODEL, Allowance, Cooldown, DailyCount, Lease, Place
 from aigateway_core.state.buckets import Buckets
+from aigateway_core.state.places import Places
 from aigateway_core.state.recent import Recent
 
 AFFINITY_SECONDS = 3600.0
@@ -39,6 +40,7 @@ class MemoryState:
         self._leases: dict[str, tuple[int, float]] = {}
         self._newest_token = 0
         self._buckets = Buckets()
+        self._places = Places()
         self._counts: dict[int, DailyCount] = {}
         self._day = 0
         self._listeners: list[Callable[[int], None]] = []
@@ -173,6 +175,14 @@ class MemoryState:
     async def spend(self, key_id: str, per_minute: int) -> Allowance:
         """Take one request from this key's bucket."""
         return self._buckets.spend(key_id, per_minute)
+
+    async def take_place(self, key_id: str, most: int) -> Place | None:
+        """Take one of this key's places."""
+        return self._places.take(key_id, most)
+
+    def leave_place(self, place: Place) -> None:
+        """Give it back."""
+        self._places.leave(place)
 
     # -- the day's counters
 

@@ -22,6 +22,7 @@ from aigateway_core.state.leases import Leases
 from aigateway_core.state.link import LIMIT, AwayError, Command, Link, RedisAddress, ended, is_about_the_value
 from aigateway_core.state.memory import AFFINITY_SECONDS, MemoryState
 from aigateway_core.state.outbox import Outbox
+from aigateway_core.state.places import SharedPlaces
 from aigateway_core.state.recent import Recent
 from aigateway_core.state.turns import Turns
 from aigateway_core.state.wire import (
@@ -60,6 +61,8 @@ class RedisState:
         self._turns = Turns(self._link, self._keys, self._heal)
         self._leases = Leases(self._link, self._keys, self._local)
         self.spend = SharedBuckets(self._link, self._keys).spend
+        self._places = SharedPlaces(self._link, self._keys, self._outbox)
+        self.take_place, self.leave_place = self._places.take, self._places.leave
         self._hints = Hints(self._link, self._keys, self._hear, self._look_soon)
         self._kept_alive: Recent[str, float] = Recent(50_000)
         self._tasks: list[asyncio.Task[None]] = []
@@ -284,6 +287,7 @@ class RedisState:
         await _no_longer_than(max(0.0, self._look_again - time.monotonic()), self._outbox.waiting.wait())
         await asyncio.sleep(_GATHER_SECONDS)
         await self._outbox.flush(time.time())
+        await self._places.keep()
         if time.monotonic() >= self._look_again:
             await self._look()
 

@@ -47,6 +47,10 @@ class Keys:
         """When the bucket of a client key would be full again."""
         return f"{self.prefix}limit:{key_id}:requests"
 
+    def places(self, key_id: str) -> str:
+        """The requests of a client key that are under way, by the ends of their leases."""
+        return f"{self.prefix}limit:{key_id}:places"
+
     def lock(self, name: str) -> str:
         """Who holds a lock, and until when."""
         return f"{self.prefix}lock:{name}"
