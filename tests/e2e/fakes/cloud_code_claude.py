@@ -20,7 +20,8 @@ ANTHROPIC = "anthropic"
 class ClaudeSignatures:
     """The signatures of thinking that this server gave out, with the text of each.
 
-    Anthropic's own begin with E, as the byte 0x12 does in base64; on this wire they are in base64 once more, with an R.
+    Anthropic's own begin with E, as the byte 0x12 of a frame does in base64; on this wire they are in base64 once more,
+    with an R.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,9 @@ class ClaudeSignatures:
     def issue(self, text: str) -> str:
         """A new signature as it stands on the wire."""
         digest = hashlib.sha256(f"{len(self.issued)} {text}".encode()).digest()
-        native = base64.b64encode(b"\x12\xc4" + digest * 2).decode()
+        inner = b"\x08\x04\x18\x02" + digest
+        framed = bytes([0x0A, len(inner)]) + inner
+        native = base64.b64encode(bytes([0x12, len(framed)]) + framed).decode()
         self.issued[native] = text
         return base64.b64encode(native.encode()).decode()
 
