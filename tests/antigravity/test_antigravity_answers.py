@@ -35,6 +35,8 @@ from cloud_code_refusals import CAPACITY, QUOTA, TERMS, VALIDATION, VALIDATION_U
 from core.gateway_house import CHAT, MESSAGES, Body, House, Script, streamed
 from google.genai import types
 
+from aigateway_antigravity.config import AntigravityConfig
+from aigateway_antigravity.provider import AntigravityProvider
 from aigateway_core.dialects.gemini import GeminiArray
 from aigateway_core.errors import NoAccountError
 from aigateway_core.plugin import (
@@ -48,12 +50,14 @@ from aigateway_core.plugin import (
     JsonObject,
     ModelInfo,
     OpenAIChat,
+    Secret,
     TextPart,
     ThinkingPart,
     ToolCallPart,
     UpstreamError,
     Usage,
 )
+from aigateway_core.testing import FakeUpstream, Reply
 
 pytestmark = pytest.mark.anyio
 
@@ -219,6 +223,18 @@ def test_R27_a_native_answer_that_is_a_refusal_is_none() -> None:
         assert caught.value.remedy == VALIDATION_URL
     with pytest.raises(UpstreamError):
         GEMINI.native_response(b"{junk", "mine")
+
+
+# -- from the provider
+
+
+@pytest.mark.parametrize("content", [enveloped(ONE), [enveloped(ONE)], [enveloped(piece) for piece in SHEET]])
+async def test_R16_a_host_that_answers_whole_is_read_once(content: Any) -> None:
+    provider = AntigravityProvider(AntigravityConfig(oauth_client_id="id", oauth_client_secret=Secret("s" * 20)))
+    reply = Reply(json.dumps(content).encode(), headers={"content-type": "application/json"})
+    upstream = FakeUpstream(reply, provider=provider)
+    upstream.metadata = {"project": "of-mine-1"}
+    assert (await provider.complete(REQUEST, upstream)).parts == read(*SHEET).parts
 
 
 # -- through the gateway

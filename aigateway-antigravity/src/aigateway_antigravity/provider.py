@@ -125,9 +125,10 @@ class AntigravityProvider:
                 # An error, mostly; a host of somebody else's may answer whole.
                 for event in decoder.feed(ServerSentEvent("", await reply.read())):
                     yield event
-            async for received in reply.events():
-                for event in decoder.feed(received):
-                    yield event
+            else:
+                async for received in reply.events():
+                    for event in decoder.feed(received):
+                        yield event
             for event in decoder.end():
                 yield event
 
