@@ -120,6 +120,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"metrics", "readiness", "resources", "gateway", "dialects", "access", "catalogue", "administration"},
     # From the settings to what they name, and what an operator does with it.
     "stores": {"settings", "secret", "state", "storage", "vault"},
+    "first_look": {"access", "assembly", "stores", "settings", "secret", "storage", "errors"},
     "provisioning": {"assembly", "stores", "settings", "storage", "errors"},
     # The outermost ring.
     "server": {"bootstrap", "settings", "errors", "jsontext", "logs"},

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Literal, TypeAlias
 
-from aigateway_core.errors import ForbiddenError, UnauthorizedError
+from aigateway_core.errors import ForbiddenError, UnauthorizedError, UnavailableError
 from aigateway_core.records import Caller
 from aigateway_core.secret import Secret
 from aigateway_core.snapshot import CurrentSnapshot
@@ -30,6 +30,9 @@ _NO_WEB_PAGE = (
 """What a browser sends on behalf of any page that its user has open: a form (it names the page's origin), or, where the
 page's own name has been bent to this machine (DNS rebinding), anything at all (it names the page's host)."""
 
+_TOO_EARLY = "the gateway is starting: its database does not answer yet"
+_SOON = 2.0
+
 
 def clients_need_a_key(client_auth: ClientAuth, *, loopback: bool, has_keys: bool) -> bool:
     """The rule of ``server.client_auth``: ``auto`` asks for no key only on loopback, and until one was made."""
@@ -44,6 +47,7 @@ class Access:
     ``verify`` tells whether a key fits a stored hash, ``key_id`` gives the public part of a key (empty when it has
     none). ``fixed`` are the keys that the environment gives, by role; a fixed admin key is the only admin key.
     ``loopback`` tells whether only this machine can reach the gateway, ``hosts`` are further names it goes by.
+    ``known`` tells whether the stored keys have been read yet.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Access:
         loopback: bool,
         hosts: Iterable[str] = (),
         fixed: Mapping[Role, Secret] | None = None,
+        known: Callable[[], bool] = lambda: True,
     ) -> None:
         self._snapshot = snapshot
         self._verify = verify
@@ -64,6 +69,7 @@ class Access:
         self._loopback = loopback
         self._hosts = frozenset(host.lower() for host in hosts)
         self._fixed = dict(fixed or {})
+        self._stored_keys_known = known
 
     @property
     def clients_need_a_key(self) -> bool:
@@ -76,12 +82,15 @@ class Access:
     ) -> Caller:
         """The caller that one of the presented keys belongs to; ``origin`` and ``host`` are the headers of that name.
 
-        Raises :class:`UnauthorizedError`, and :class:`ForbiddenError` for a web page where no key is asked for.
+        Raises :class:`UnauthorizedError`, :class:`ForbiddenError` for a web page where no key is asked for, and
+        :class:`UnavailableError` before the stored keys have been read: nobody is known then.
         """
         keys = list(presented)
-        for key in keys:
-            if (caller := self._known(role, key)) is not None:
-                return caller
+        caller = next((known for key in keys if (known := self._known(role, key)) is not None), None)
+        if not self._stored_keys_known() and (caller is None or role == "client"):
+            raise UnavailableError(_TOO_EARLY, retry_after=_SOON)
+        if caller is not None:
+            return caller
         if role != "client" or self.clients_need_a_key:
             raise UnauthorizedError(_REFUSAL[role])
         # A page of another origin cannot send a header that holds a key unless the server agreed beforehand.
@@ -92,7 +101,7 @@ class Access:
     def admit_reader(self, presented: Iterable[str], *, origin: str | None = None, host: str = "localhost") -> Caller:
         """Who may look at how the gateway does: an admin, and on loopback anybody but a web page.
 
-        Raises :class:`UnauthorizedError`.
+        Raises :class:`UnauthorizedError` and :class:`UnavailableError`, as :meth:`admit` does.
         """
         if self._loopback and origin is None and self._goes_by(host):
             return Caller(id="-", role="admin")

@@ -7,12 +7,12 @@ database and brings its tables up to date, :class:`House` is the running gateway
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
-import attrs
-
-from aigateway_core.access import Access, Role, clients_need_a_key
+from aigateway_core.access import Access, Role
 from aigateway_core.accounts import AccountSelector
 from aigateway_core.addresses import Destinations, password_in
 from aigateway_core.administration import Administration
@@ -26,7 +26,11 @@ from aigateway_core.egress import Egress
 from aigateway_core.egress.health import ProxyHealthBook
 from aigateway_core.egress.upkeep import ProxyUpkeep, origins
 from aigateway_core.engine import Transports
-from aigateway_core.errors import ConfigurationError, UnavailableError
+from aigateway_core.errors import UnavailableError
+from aigateway_core.first_look import FirstLook as FirstLook
+from aigateway_core.first_look import blind_look as blind_look
+from aigateway_core.first_look import first_look as first_look
+from aigateway_core.first_look import look
 from aigateway_core.gateway import Gateway
 from aigateway_core.key_limits import KeyLimits
 from aigateway_core.live import LiveSnapshot, outbound_proxies
@@ -42,13 +46,17 @@ from aigateway_core.snapshot import CurrentSnapshot, Snapshot
 from aigateway_core.standings import Standings
 from aigateway_core.state import State
 from aigateway_core.state.tokens import SealedTokens
-from aigateway_core.storage import SYSTEM, Actor, Storage
+from aigateway_core.storage import Actor, Storage
 from aigateway_core.stores import key_ring, redis_address, shared_state
 from aigateway_core.stores import location as location
 from aigateway_core.stores import open_storage as open_storage
 from aigateway_core.token_spool import TokenSpool
 from aigateway_core.upstream import Limits
 from aigateway_core.vault import KeyRing, key_id
+
+log = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_OPENINGS = 1.0
 
 
 def limits(settings: UpstreamSettings) -> Limits:
@@ -69,12 +77,16 @@ _SHARE_OF_INTERVAL = 0.75
 class House:
     """The gateway, put together; :attr:`app` serves it. Its lifespan opens and closes what it needs.
 
-    ``share`` is what one of several workers counts its part of the metrics in.
+    ``share`` is what one of several workers counts its part of the metrics in. ``looked`` is told what a start finds
+    that had to do without the database at first.
     """
 
-    def __init__(self, assembly: Assembly, share: Share | None = None) -> None:
+    def __init__(
+        self, assembly: Assembly, share: Share | None = None, looked: Callable[[FirstLook], None] | None = None
+    ) -> None:
         settings = assembly.settings
         self._assembly = assembly
+        self._looked = looked or (lambda _: None)
         self._administration: Administration | None = None
         self._opened = AsyncExitStack()
         self._snapshot = CurrentSnapshot()
@@ -105,7 +117,7 @@ class House:
         )
         self.app = create_app(
             gateway,
-            access(settings, self._snapshot, key_ring(settings)),
+            access(settings, self._snapshot, key_ring(settings), lambda: self._readiness.snapshots is not None),
             Catalogue(router, self._snapshot),
             self.administration,
             self._readiness,
@@ -114,14 +126,31 @@ class House:
         )
 
     async def start(self) -> None:
-        """Open the storage and begin to record; the snapshot is loaded before the first request."""
+        """Open what is needed, and begin to record.
+
+        The snapshot is loaded before the first request. While the database is away there is none: then every request is
+        refused as one that came too early, and the database is asked again until it answers.
+        """
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(self._state.aclose)
+            await self._state.start()
+            opened.push_async_callback(self._transports.aclose)
+            try:
+                await opened.enter_async_context(await self._open())
+            except UnavailableError as error:
+                log.warning("%s; the gateway starts without it, and serves as soon as it answers", error.message)
+                opening = asyncio.create_task(self._open_later(), name="open the database")
+                opened.push_async_callback(_ended, opening)
+            self._opened = opened.pop_all()
+
+    async def _open(self, *, late: bool = False) -> AsyncExitStack:
+        """Everything that needs the database; the stack that is returned closes it."""
         assembly = self._assembly
         async with AsyncExitStack() as opened:
             storage = await opened.enter_async_context(await open_storage(assembly.settings))
             await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
-            opened.push_async_callback(self._state.aclose)
-            await self._state.start()
-            opened.push_async_callback(self._transports.aclose)
+            if late:
+                self._looked(await look(assembly, storage))
             renewals = self._credentials.renewals = _renewals(assembly.settings, storage, self._egress, self._state)
             await renewals.start()
             opened.push_async_callback(self._credentials.aclose)
@@ -147,7 +176,24 @@ class House:
             self._books.start(storage)
             opened.push_async_callback(self._books.aclose)
             self._readiness.snapshots = live
-            self._opened = opened.pop_all()
+            return opened.pop_all()
+
+    async def _open_later(self) -> None:
+        told = ""
+        while True:
+            await asyncio.sleep(_SECONDS_BETWEEN_OPENINGS)
+            try:
+                stack = await self._open(late=True)
+            except UnavailableError:
+                continue
+            except Exception as error:  # noqa: BLE001 - without this task the gateway would never serve
+                if str(error) != told:
+                    told = str(error)
+                    log.error("the gateway cannot begin to serve: %s", error)
+            else:
+                await self._opened.enter_async_context(stack)
+                log.warning("the database answers: the gateway serves")
+                return
 
     def _upkeep(self) -> ProxyUpkeep:
         """What watches over the outbound proxies."""
@@ -201,7 +247,12 @@ class House:
         return self._secrets[2]
 
 
-def access(settings: Settings, snapshot: CurrentSnapshot, ring: KeyRing) -> Access:
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def access(settings: Settings, snapshot: CurrentSnapshot, ring: KeyRing, known: Callable[[], bool]) -> Access:
     """The door, as the settings want it."""
     given: dict[Role, Secret | None] = {"admin": settings.keys.admin, "client": settings.keys.client}
     return Access(
@@ -212,51 +263,8 @@ def access(settings: Settings, snapshot: CurrentSnapshot, ring: KeyRing) -> Acce
         loopback=settings.server.is_loopback,
         hosts=settings.server.allowed_hosts,
         fixed={role: key for role, key in given.items() if key is not None},
+        known=known,
     )
-
-
-@attrs.frozen(kw_only=True)
-class FirstLook:
-    """What the start finds: the admin key if it was made just now, whether clients need a key, who has accounts.
-
-    ``ready`` are the ids of the providers that have an account to spend.
-    """
-
-    admin_key: Secret | None
-    clients_need_a_key: bool
-    ready: frozenset[str]
-
-
-async def first_look(assembly: Assembly) -> FirstLook:
-    """Make ready what the server needs: tables, a row for each provider, an admin key.
-
-    Raises what :func:`open_storage` raises, and :class:`ConfigurationError` when anybody could call: no key then.
-    """
-    settings = assembly.settings
-    async with await open_storage(settings) as storage:
-        await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
-        rows = await storage.load_snapshot()
-        has_client_keys = settings.keys.client is not None or rows.client_keys_exist
-        _refuse_open_door(settings, has_client_keys=has_client_keys)
-        made = None if settings.keys.admin else await storage.keys.create_first("admin", "first start", SYSTEM)
-    stored = (
-        row.provider_id for row in rows.accounts if row.is_active and row.problem is None and row.status == "active"
-    )
-    return FirstLook(
-        admin_key=made[1] if made else None,
-        clients_need_a_key=clients_need_a_key(
-            settings.server.client_auth, loopback=settings.server.is_loopback, has_keys=has_client_keys
-        ),
-        ready=frozenset({*stored, *(account.provider_id for account in assembly.accounts)}),
-    )
-
-
-def _refuse_open_door(settings: Settings, *, has_client_keys: bool) -> None:
-    if settings.server.client_auth != "open" and not settings.server.is_loopback and not has_client_keys:
-        raise ConfigurationError(
-            f"server.host: {settings.server.host} can be reached from other machines, and there is no client key; "
-            "set AIGATEWAY_CLIENT_KEY, or say server.client_auth: open if everybody may spend your accounts"
-        )
 
 
 COMMAND_LINE = Actor(id="cli")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -13,6 +15,8 @@ from aigateway_core.cli.options import ConfigFile
 from aigateway_core.errors import ConflictError
 from aigateway_core.secret import Secret
 from aigateway_core.settings import Settings, load
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(help="The key that opens the admin API.", no_args_is_help=True)
 
@@ -42,3 +46,13 @@ def keep(key: Secret, settings: Settings) -> Path:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(key.reveal() + "\n")
     return path
+
+
+def kept_later(settings: Settings) -> Callable[[bootstrap.FirstLook], None]:
+    """What keeps the key of a start that had to do without the database at first."""
+
+    def keep_key(look: bootstrap.FirstLook) -> None:
+        if look.admin_key is not None:
+            log.warning("the admin key is in %s", keep(look.admin_key, settings))
+
+    return keep_key

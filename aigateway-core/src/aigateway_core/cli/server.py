@@ -17,7 +17,7 @@ from aigateway_core import bootstrap, logs
 from aigateway_core.cli import admin_key, screen, worker
 from aigateway_core.cli.options import ConfigFile
 from aigateway_core.cli.plugins import waiting
-from aigateway_core.errors import ConfigurationError
+from aigateway_core.errors import ConfigurationError, UnavailableError
 from aigateway_core.plugins import PluginInfo
 from aigateway_core.server.run import serve
 from aigateway_core.server.supervisor import supervise
@@ -36,9 +36,9 @@ def server(
     settings = worker.listening_on(load(config), host, port)
     console = Console(highlight=False)
     assembly = bootstrap.assemble(settings)
-    house = bootstrap.House(assembly)
+    house = bootstrap.House(assembly, looked=admin_key.kept_later(settings))
     logs.configure(_until_it_listens(settings.log, console), known=house.secrets)
-    look = asyncio.run(bootstrap.first_look(assembly))
+    look = _look(assembly)
     logs.configure(settings.log, known=house.secrets)
     if settings.server.client_auth == "open" and not settings.server.is_loopback:
         log.warning("server.client_auth is open: whoever can reach the gateway spends its accounts")
@@ -50,6 +50,14 @@ def server(
             serve(house.app, settings.server, on_listening=page.show)
     finally:
         page.show_unseen_key()
+
+
+def _look(assembly: bootstrap.Assembly) -> bootstrap.FirstLook:
+    """What the start finds. A database that is away is waited for by whoever serves."""
+    try:
+        return asyncio.run(bootstrap.first_look(assembly))
+    except UnavailableError:
+        return bootstrap.blind_look(assembly)
 
 
 def _run_workers(
@@ -86,7 +94,7 @@ def _facts(assembly: bootstrap.Assembly, look: bootstrap.FirstLook, console: Con
         plugins=[f"{plugin.name}  ({plugin.distribution} {plugin.version})" for plugin in _installed(assembly)],
         providers=[_provider(entry, is_ready=entry.id in look.ready) for entry in assembly.providers],
         waiting=[f"{name} needs {', '.join(needs)}" for name, needs in waiting(assembly).items()],
-        database=str(bootstrap.location(settings.database)),
+        database=str(bootstrap.location(settings.database)) + (" (does not answer yet)" if look.is_blind else ""),
         config=settings.source,
         clients_need_a_key=look.clients_need_a_key,
         is_loopback=settings.server.is_loopback,

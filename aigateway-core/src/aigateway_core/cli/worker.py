@@ -11,6 +11,7 @@ import attrs
 import typer
 
 from aigateway_core import bootstrap, logs
+from aigateway_core.cli import admin_key
 from aigateway_core.cli.options import ConfigFile
 from aigateway_core.server.link import WorkerEnd
 from aigateway_core.server.run import serve
@@ -29,7 +30,8 @@ def worker(
 ) -> None:
     """Serve on sockets that another process has bound. Not for people: ``aigateway-core server`` starts it."""
     settings = listening_on(load(config), host, port)
-    house = bootstrap.House(bootstrap.assemble(settings), bootstrap.Share(metrics, slot))
+    share = bootstrap.Share(metrics, slot)
+    house = bootstrap.House(bootstrap.assemble(settings), share, looked=admin_key.kept_later(settings))
     logs.configure(settings.log, known=house.secrets, worker=number)
     listeners = [socket.socket(fileno=each) for each in listener]
     serve(house.app, settings.server, listeners=listeners, link=WorkerEnd.inherited(link))

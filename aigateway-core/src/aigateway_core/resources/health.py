@@ -8,7 +8,7 @@ import falcon
 from falcon.asgi import Request, Response
 
 from aigateway_core.access import Access
-from aigateway_core.errors import UnauthorizedError
+from aigateway_core.errors import UnauthorizedError, UnavailableError
 from aigateway_core.jsontext import dumps
 from aigateway_core.metrics import CONTENT_TYPE, Metrics
 from aigateway_core.readiness import Readiness
@@ -48,7 +48,7 @@ class Ready(Resource):
         resp.status = falcon.HTTP_200 if self._readiness.serves else falcon.HTTP_503
         try:
             reader(req, self.access)
-        except UnauthorizedError:
+        except (UnauthorizedError, UnavailableError):
             resp.data = dumps({"status": self._readiness.standing})
         else:
             resp.data = dumps(self._readiness.in_full())
