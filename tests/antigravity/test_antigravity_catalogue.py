@@ -146,6 +146,10 @@ def test_known_models_are_listed_with_their_limits_quota_and_other_names() -> No
     assert len(listed) == len(MODELS) + len(ALIASES) + 2
 
 
+def test_an_account_is_tested_with_a_small_model() -> None:
+    assert KNOWN.infos[0].id == "gemini-3-flash"
+
+
 def test_a_name_is_told_of_as_the_model_that_it_means() -> None:
     info = KNOWN.info("claude-opus-4-5-20251101")
     assert (info.id, info.quota_group, info.max_output_tokens) == ("claude-opus-4-5-20251101", "claude", 64_000)

@@ -21,6 +21,9 @@ _EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _IN_PARENTHESES = re.compile(r"(?P<name>.+)\((?P<word>[a-z]{1,10}|[0-9]{1,7})\)")
 _INTERNAL = re.compile(r"(chat_|tab_).*")
 _VENDORS = re.compile(r"claude|gemini|gpt-oss")
+_SMALL = "gemini-3-flash"
+"""Listed first: what an account is tested with costs little, and is what most accounts have."""
+
 _MOST = 500
 """Models that are learned, at most."""
 
@@ -136,7 +139,8 @@ class Catalogue:
     def _listed(self) -> Sequence[ModelInfo]:
         here = self._models.keys() if self._present is None else self._present | {*self._configured}
         wanted = [alias.name for alias in self._aliases if not alias.is_pattern]
-        found = {name: self.find(name).model for name in (*sorted(here), *ALIASES, *wanted)}
+        names = sorted(here, key=lambda name: (name != _SMALL, name))
+        found = {name: self.find(name).model for name in (*names, *ALIASES, *wanted)}
         return tuple(model.info(name) for name, model in found.items() if name in wanted or model.id in here)
 
 

@@ -6,6 +6,9 @@ import attrs
 import httpx
 import pytest
 
+from aigateway_core.catalogue import ListedModel
+from aigateway_core.model import ModelInfo
+from aigateway_core.resources.models import _anthropic, _gemini, _openai
 from aigateway_core.secret import Secret
 from aigateway_core.settings import ProviderSettings, Settings
 
@@ -34,6 +37,19 @@ async def test_openais_clients_get_all_at_once(client: httpx.AsyncClient) -> Non
     listed = (await client.get("/v1/models?limit=1")).json()
     assert [model["id"] for model in listed["data"]] == NAMES
     assert listed["data"][0] == {"id": "a/b", "object": "model", "created": 0, "owned_by": "acme"}
+
+
+def test_limits_are_told_where_they_are_known() -> None:
+    listed = ListedModel(ModelInfo(id="m", context_window=200_000, max_output_tokens=64_000), "acme")
+    assert _openai(listed) == {
+        "id": "m",
+        "object": "model",
+        "created": 0,
+        "owned_by": "acme",
+        "context_window": 200_000,
+        "max_output_tokens": 64_000,
+    }
+    assert _anthropic(listed)["max_input_tokens"] == _gemini(listed)["inputTokenLimit"] == 200_000
 
 
 async def test_anthropics_clients_get_pages_and_the_ids_of_their_ends(client: httpx.AsyncClient) -> None:

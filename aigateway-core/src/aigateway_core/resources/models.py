@@ -145,7 +145,9 @@ def _after(token: str | None) -> str:
 
 
 def _openai(model: ListedModel) -> JsonObject:
-    return {"id": model.info.id, "object": "model", "created": 0, "owned_by": model.provider_id}
+    # OpenAI's own type knows no limits, and its clients pass over fields that they do not know.
+    limits = _limits(model, "context_window", "max_output_tokens")
+    return {"id": model.info.id, "object": "model", "created": 0, "owned_by": model.provider_id, **limits}
 
 
 def _anthropic(model: ListedModel) -> JsonObject:
