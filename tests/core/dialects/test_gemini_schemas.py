@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 
 import pytest
@@ -205,6 +207,30 @@ def test_references_that_multiply_end() -> None:
         for n in range(40)
     }
     assert written({"$ref": "#/$defs/D0", "$defs": step})["type"] == "OBJECT"
+
+
+LONG = "x" * 100_000
+REPEATED: JsonObject = {f"p{index}": {"$ref": "#/$defs/d0"} for index in range(1000)}
+
+
+@pytest.mark.parametrize(
+    "definitions",
+    [
+        pytest.param({"d0": {"type": "string", "description": LONG}}, id="a long description"),
+        pytest.param({"d0": {"type": "string", "enum": [LONG]}}, id="a long value"),
+        pytest.param({"d0": {"properties": {"a": {"description": LONG}}}}, id="a long description further in"),
+        pytest.param({"d0": {"type": "string", "enum": [[LONG]]}}, id="a long value in a list"),
+        pytest.param({"d0": {"description": LONG[:20_000], "properties": REPEATED}}, id="a long description of itself"),
+        pytest.param({f"d{index}": {"$ref": f"#/$defs/d{index + 1}"} for index in range(3000)}, id="a long chain"),
+    ],
+)
+def test_what_many_references_repeat_ends(definitions: JsonObject) -> None:
+    schema = {"type": "object", "properties": REPEATED, "$defs": definitions}
+    started = time.monotonic()
+    message = written(schema)
+    assert len(json.dumps(message)) < 500_000
+    assert list(message["properties"]) == list(REPEATED)
+    assert time.monotonic() - started < 5
 
 
 def test_parts_of_parts_are_taken_in() -> None:

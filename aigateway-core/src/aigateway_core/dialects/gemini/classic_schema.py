@@ -33,6 +33,12 @@ _MOST_NESTED = 8
 _MOST_SIZE = 4000
 """How many schemas one may unfold to: references that refer to each other grow without end."""
 
+_MOST_COPIED = 100_000
+"""How many characters, about, references may add to one schema: many that refer to one long text repeat it."""
+
+_MOST_REFERENCES = 32
+"""How many references may lie on the way to one schema."""
+
 
 def classic_schema(schema: Mapping[str, Any], keywords: frozenset[str]) -> JsonObject:
     """``schema`` as a message that has the fields ``keywords``."""
@@ -46,11 +52,14 @@ class _Writer:
         self._root = root
         self._keywords = keywords
         self._size = 0
+        self._left = _MOST_COPIED
 
     def write(self, schema: Any, seen: tuple[str, ...], depth: int = 0) -> JsonObject:
         """One schema; ``seen`` are the references on the way to it."""
         self._size += 1
         if not isinstance(schema, Mapping) or depth > MAX_DEPTH or self._size > _MOST_SIZE:
+            return {"type": "STRING"}
+        if seen and not self._affords(schema):
             return {"type": "STRING"}
         node, seen = self._resolved(dict(schema), seen)
         node = _typed(_merged(_without_constant(node), self))
@@ -104,14 +113,30 @@ class _Writer:
         """The schema with what its reference points to; what stands beside the reference wins."""
         while type(reference := node.pop("$ref", None)) is str:
             target = self._target(reference)
-            if target is None or reference in seen:
-                inherited = {name: target[name] for name in ("type", "description") if name in target} if target else {}
-                node = {**inherited, **node}
+            if target is None or not self._follows(reference, seen, target):
+                node = {**self._outlined(target or {}), **node}
                 _hint(node, [f"See: {reference.rpartition('/')[2]}"])
                 break
             seen = (*seen, reference)
             node = {**target, **node}
         return node, seen
+
+    def _follows(self, reference: str, seen: tuple[str, ...], target: Mapping[str, Any]) -> bool:
+        return reference not in seen and len(seen) < _MOST_REFERENCES and self._affords(target)
+
+    def _outlined(self, target: Mapping[str, Any]) -> JsonObject:
+        """A target that is not put in place."""
+        outline = {name: target[name] for name in ("type", "description") if name in target}
+        if not self._affords(outline):
+            outline.pop("description", None)
+        return outline
+
+    def _affords(self, node: Mapping[str, Any]) -> bool:
+        """Whether ``node`` may be copied once more; if so, it counts."""
+        if self._left > 0:
+            self._left -= sum(len(name) + _length(name, value) for name, value in node.items())
+            return True
+        return False
 
     def _target(self, reference: str) -> Mapping[str, Any] | None:
         if not reference.startswith("#/"):
@@ -125,6 +150,15 @@ class _Writer:
     def target_of(self, node: Any) -> Any:
         """``node`` itself, or, for one that refers to another, what both say."""
         return self._resolved(dict(node), ())[0] if isinstance(node, Mapping) else {}
+
+
+def _length(name: str, value: Any) -> int:
+    """About how long a keyword's value is by itself, without the schemas in it."""
+    if name in ("enum", "const"):
+        return len(dumps(value))
+    if isinstance(value, (Mapping, list)):
+        return sum(8 + (len(item) if type(item) is str else 0) for item in value)
+    return len(value) if type(value) is str else 8
 
 
 def _hint(node: JsonObject, hints: Iterable[str]) -> None:
