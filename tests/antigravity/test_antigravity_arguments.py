@@ -138,4 +138,5 @@ def test_a_value_that_is_no_text_stays() -> None:
 
 @given(st.recursive(st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_what_fits_already_stays_as_it_is(value: Any) -> None:
-    assert of(value, {"type": ["string", "integer", "array", "object"]}) == value
+    schema = {"type": "object", "additionalProperties": {"type": ["string", "integer", "array", "object"]}}
+    assert returned({"p": value}, schema, placeholders=False) == {"p": value}

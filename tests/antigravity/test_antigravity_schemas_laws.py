@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from e2e.fakes.cloud_code_schemas import response_problems, tool_problems
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,7 +52,7 @@ def _schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 SCHEMAS = st.recursive(_schemas(JSON), _schemas, max_leaves=8).filter(lambda schema: isinstance(schema, Mapping))
 
 
-def check(schema: Any, allowed: set[str], depth: int = 0) -> None:
+def check(schema: Any, allowed: set[str]) -> None:
     """That Cloud Code takes ``schema``, as the strictest reading of what is known of it has it."""
     assert set(schema) <= allowed
     assert schema["type"] in ("string", "number", "integer", "boolean", "array", "object")
@@ -59,12 +60,12 @@ def check(schema: Any, allowed: set[str], depth: int = 0) -> None:
     assert schema.get("nullable", True) is True
     assert all(type(value) is str and value for value in schema.get("enum", ["x"]))
     assert schema.get("enum") != []
-    assert ("items" in schema) == (schema["type"] == "array") or depth > 60
+    assert ("items" in schema) == (schema["type"] == "array")
     assert schema["type"] == "object" or not {"properties", "required"} & set(schema)
     assert schema.get("required") != []
     assert set(schema.get("required", ())) <= set(schema.get("properties", ()))
     for inner in (*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])):
-        check(inner, allowed, depth + 1)
+        check(inner, allowed)
 
 
 def needs(schema: Any) -> None:
@@ -82,6 +83,7 @@ def test_S25_a_tools_schema_ends_within_what_is_allowed_and_stays_there(schema: 
     given_as = repr(schema)
     written = tool_schema(schema, claude=claude)
     check(written, TOOL | {"title"} if claude else TOOL)
+    assert not list(tool_problems(written, "parameters", validated=claude))
     assert written["type"] == "object"
     assert json.dumps(tool_schema(written, claude=claude)) == json.dumps(written)
     assert json.dumps(tool_schema(schema, claude=claude)) == json.dumps(written)
@@ -94,6 +96,7 @@ def test_S25_a_tools_schema_ends_within_what_is_allowed_and_stays_there(schema: 
 def test_S25_an_answers_schema_ends_within_what_is_allowed_and_stays_there(schema: Any) -> None:
     written = response_schema(schema)
     check(written, TOOL | {"additionalProperties"})
+    assert not list(response_problems(written, "responseSchema"))
     assert json.dumps(response_schema(written)) == json.dumps(written)
 
 
@@ -138,6 +141,9 @@ REPEATED: dict[str, Any] = {f"p{index}": {"$ref": "#/$defs/d0"} for index in ran
         pytest.param(REPEATED, {"d0": {"type": "string", "description": LONG}}, id="a long description"),
         pytest.param(REPEATED, {"d0": {"not": {"enum": [LONG]}, "minLength": 3}}, id="a long exclusion"),
         pytest.param(REPEATED, {"d0": {"enum": [[LONG[:900]]] * 9}}, id="long values"),
+        pytest.param(
+            REPEATED, {"d0": {"description": LONG[:20_000], "properties": REPEATED}}, id="a long one of itself"
+        ),
         pytest.param(REPEATED, {"d0": {"type": "object", "properties": REPEATED}}, id="many properties"),
         pytest.param(REPEATED, {f"d{i}": {"$ref": f"#/$defs/d{i + 1}"} for i in range(5000)}, id="a long chain"),
         pytest.param(
@@ -184,6 +190,7 @@ def test_no_depth_is_too_much(word: str) -> None:
     schema = nested(20_000, word)
     for claude in (False, True):
         written = tool_schema(schema, claude=claude)
+        check(written, TOOL)
         assert json.dumps(tool_schema(written, claude=claude)) == json.dumps(written)
     assert response_schema(schema)["type"] == "object"
     assert returned({"p": {"a": "1"}}, schema) == {"p": {"a": "1"}}

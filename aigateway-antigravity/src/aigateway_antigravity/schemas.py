@@ -60,9 +60,10 @@ def _cleaned(schema: Mapping[str, Any], manner: _Manner) -> JsonObject:
     while pending:
         child = pending.popleft()
         node = _typed(single(child.place, references))
+        if child.depth >= _DEEPEST and node["type"] in ("array", "object"):
+            node = {"type": "string"}
         child.written.update(_flat(node, manner))
-        if child.depth < _DEEPEST:
-            pending.extend(_children(node, child))
+        pending.extend(_children(node, child))
         if manner.placeholders and node["type"] == "object":
             placeholders.add(child.written)
     return root
