@@ -34,6 +34,7 @@ from antigravity_clients import (
     result,
     roles_of,
     said,
+    system_of,
     text,
     thinking,
     tool,
@@ -42,7 +43,8 @@ from antigravity_clients import (
 )
 
 from aigateway_antigravity.generation import image_config
-from aigateway_antigravity.translation import losses
+from aigateway_antigravity.losses import losses
+from aigateway_antigravity.translation import AS_JSON
 from aigateway_core.plugin import Anthropic, InvalidRequestError, JsonObject
 
 FAMILIES = [CLAUDE, FLASH]
@@ -356,6 +358,18 @@ def test_C24_a_schema_for_the_answer_is_put_into_what_the_wire_takes(model: str)
     assert config["responseSchema"]["properties"].keys() == {"a", "b"}
     native = config_of(natively(FLASH, generation_config={"response_json_schema": schema}))
     assert native["responseSchema"] == config["responseSchema"]
+
+
+@pytest.mark.parametrize("model", [CLAUDE, FLASH, OSS])
+def test_C24_other_makers_models_are_told_the_format_in_words_too(model: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    system = system_of(by_openai(model, said("be brief", "system"), said("a"), response_format=wanted))
+    told = orjson.dumps(schema).decode()
+    expected = ["be brief"] if model == FLASH else ["be brief", f"{AS_JSON} It must fit this JSON Schema:\n{told}"]
+    assert system == expected
+    loose = system_of(by_openai(model, said("a"), response_format={"type": "json_object"}))
+    assert loose == ([] if model == FLASH else [AS_JSON])
 
 
 def test_what_cannot_be_read_is_refused_before_anything_is_sent() -> None:

@@ -37,10 +37,12 @@ from antigravity_clients import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aigateway_antigravity.claude import MUST_CALL
 from aigateway_antigravity.envelope import enclosed
+from aigateway_antigravity.losses import losses
 from aigateway_antigravity.searching import kind_of
 from aigateway_antigravity.session import native_session, session_id, session_of
-from aigateway_antigravity.translation import MUST_CALL, losses, search_body_of
+from aigateway_antigravity.translation import search_body_of
 from aigateway_core.plugin import (
     Anthropic,
     ChatRequest,
@@ -320,7 +322,7 @@ def test_C22_what_only_searches_goes_to_the_model_that_searches() -> None:
     assert set(sent) == {"contents", "tools", "generationConfig", "systemInstruction"}
     assert system_of(sent)[1:] == ["Be brief."]
     lost = losses(request, find(CLAUDE), searches=True).dropped
-    assert lost == ("tools.web_search_20250305.user_location",)
+    assert lost == ("max_tokens", "tools.web_search_20250305.user_location")
     assert "tools.web_search_20250305" in losses(request, find(CLAUDE)).dropped
 
 

@@ -38,10 +38,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aigateway_antigravity.envelope import enclosed
+from aigateway_antigravity.losses import losses
 from aigateway_antigravity.searching import kind_of
 from aigateway_antigravity.session import native_session, session_of
 from aigateway_antigravity.signatures import ThoughtMemory
-from aigateway_antigravity.translation import body_of, losses, native_body, search_body_of
+from aigateway_antigravity.translation import body_of, native_body, search_body_of
 from aigateway_core.plugin import (
     Anthropic,
     ChatRequest,

@@ -39,8 +39,10 @@ from antigravity_clients import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aigateway_antigravity.losses import losses
 from aigateway_antigravity.profiles import profile_of
 from aigateway_antigravity.session import session_of
+from aigateway_antigravity.shape import shaped
 from aigateway_antigravity.signatures import ThoughtMemory, from_wire, to_wire
 from aigateway_antigravity.translation import body_of, without_thinking
 from aigateway_core.plugin import (
@@ -354,6 +356,31 @@ def test_G18_a_request_whose_signatures_were_refused_goes_without_thinking() -> 
     signed = [said("a"), assistant(thinking("hm", claudes()), use("t1")), user(result("t1"))]
     other = read(Anthropic(), {"max_tokens": 9000, "messages": signed, **THINK}, CLAUDE)
     assert thoughts_of(body_of(without_thinking(other, memory, ""), find(CLAUDE), memory, "")) == []
+
+
+def test_G18_geminis_own_client_loses_what_was_refused() -> None:
+    turn = content({"text": "hm", "thought": True, "thoughtSignature": geminis()}, signed_text(), call(), role="model")
+    body = {"contents": [content("a"), turn, content(response())]}
+    body["generationConfig"] = {"thinkingConfig": {"thinkingLevel": "low"}, "topK": 5}
+    again = shaped(body, find(FLASH), thinking=False)
+    assert parts_of(again, "model") == [{"text": "b"}, {**call(), "thoughtSignature": SENTINEL}]
+    assert again["generationConfig"] == {"topK": 5}
+
+
+def signed_text() -> JsonObject:
+    return {"text": "b", "thoughtSignature": geminis()}
+
+
+def test_what_is_remembered_is_not_told_as_lost() -> None:
+    memory = remembering(claude_answers(), Clock())
+    shown = {"role": "assistant", "content": "Done.", "reasoning_content": "let me see"}
+    body = {"messages": [said("go"), shown, said("more")], "reasoning_effort": "low"}
+    request = read(OpenAIChat(), body, CLAUDE)
+    assert losses(request, find(CLAUDE), memory=memory, session=session_of(request)).dropped == ()
+    assert set(losses(request, find(CLAUDE)).dropped) == {"messages.thinking", "reasoning"}
+    tagged = [said("a"), assistant(thinking("hm", "gemini#" + claudes()), text("b")), said("c")]
+    other = read(Anthropic(), {"max_tokens": 9000, "messages": tagged}, CLAUDE)
+    assert losses(other, find(CLAUDE)).dropped == ("messages.thinking",)
 
 
 def test_the_memory_is_bounded_and_keeps_what_was_used_last() -> None:

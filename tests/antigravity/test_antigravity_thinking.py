@@ -38,9 +38,11 @@ from antigravity_clients import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aigateway_antigravity.claude import BETWEEN_CALLS
+from aigateway_antigravity.losses import losses
 from aigateway_antigravity.models import Asked
 from aigateway_antigravity.signatures import ThoughtMemory
-from aigateway_antigravity.translation import BETWEEN_CALLS, body_of, losses
+from aigateway_antigravity.translation import body_of
 from aigateway_core.plugin import Anthropic, ChatRequest, JsonObject, OpenAIChat, Reasoning
 
 
@@ -246,6 +248,13 @@ def test_sampling_that_the_models_refuse_is_left_out_and_said() -> None:
 def test_stop_texts_and_numbers_pass() -> None:
     config = config_of(by_openai(FLASH, stop=["END"], temperature=0.25, top_p=0.5, max_tokens=30_000))
     assert config == {"stopSequences": ["END"], "temperature": 0.25, "topP": 0.5, "maxOutputTokens": 30_000}
+
+
+def test_stop_texts_of_white_space_are_no_use_to_claude() -> None:
+    assert config_of(by_openai(CLAUDE, stop=["\n", "END"]))["stopSequences"] == ["END"]
+    assert config_of(by_openai(FLASH, stop=["\n", "END"]))["stopSequences"] == ["\n", "END"]
+    request = read(OpenAIChat(), {"messages": [said("hi")], "stop": "\n"}, CLAUDE)
+    assert losses(request, find(CLAUDE)).dropped == ("stop",)
 
 
 def test_nothing_is_lost_of_a_plain_request() -> None:

@@ -36,7 +36,8 @@ def fitting_contents(
 ) -> list[JsonObject]:
     """The contents, without what this wire refuses.
 
-    ``signed``: the first call of each of the model's turns needs a signature. ``thinking`` false: without thoughts.
+    ``signed``: the first call of each of the model's turns needs a signature. ``thinking`` false: without thoughts, and
+    without signatures.
     """
     turns = [_turn(content, family, thinking=thinking) for content in contents if isinstance(content, Mapping)]
     merged: list[JsonObject] = []
@@ -63,9 +64,9 @@ def _turn(content: Mapping[str, Any], family: Family, *, thinking: bool) -> Json
     listed = [given] if isinstance(given, Mapping) else given if isinstance(given, list) else []
     parts = (_part(part, family) for part in listed if isinstance(part, Mapping))
     if role != "model":
-        parts = ({name: value for name, value in part.items() if name != "thoughtSignature"} for part in parts)
+        parts = (_unsigned(part) for part in parts)
     elif not thinking:
-        parts = (part for part in parts if not part.get("thought"))
+        parts = (_unsigned(part) for part in parts if not part.get("thought"))
     others = {name: value for name, value in content.items() if name not in ("parts", *_NOT_SENT)}
     return {**others, "role": role, "parts": [part for part in parts if _says_something(part, family)]}
 
@@ -85,6 +86,10 @@ def _part(given: Mapping[str, Any], family: Family) -> JsonObject:
     if family == "gemini" and not _is_geminis(part.get("thoughtSignature")):
         part.pop("thoughtSignature", None)
     return part
+
+
+def _unsigned(part: JsonObject) -> JsonObject:
+    return {name: value for name, value in part.items() if name != "thoughtSignature"}
 
 
 def _is_geminis(signature: Any) -> bool:

@@ -17,6 +17,7 @@ from aigateway_antigravity.config import AntigravityConfig, address
 from aigateway_antigravity.dialect import CloudCode
 from aigateway_antigravity.envelope import Kind, enclosed
 from aigateway_antigravity.errors import classify, is_about_thinking, may_pass
+from aigateway_antigravity.losses import losses
 from aigateway_antigravity.models import Asked
 from aigateway_antigravity.profiles import profile_of
 from aigateway_antigravity.project import Projects
@@ -25,7 +26,7 @@ from aigateway_antigravity.searching import kind_of
 from aigateway_antigravity.session import native_session, session_of
 from aigateway_antigravity.shape import shaped
 from aigateway_antigravity.signatures import ThoughtMemory
-from aigateway_antigravity.translation import body_of, losses, native_body, search_body_of, without_thinking
+from aigateway_antigravity.translation import body_of, native_body, search_body_of, without_thinking
 from aigateway_core.plugin import (
     ChatRequest,
     ChatResponse,
@@ -186,7 +187,8 @@ class AntigravityProvider:
     def losses(self, request: ChatRequest) -> Losses:
         """What the model is not told of a request."""
         asked, kind = self._asked(request)
-        return losses(request, asked, searches=kind == "web_search")
+        searches = kind == "web_search"
+        return losses(request, asked, searches=searches, memory=self._memory, session=session_of(request))
 
 
 def _mended(asked: Asked, body: JsonObject, error: UpstreamError) -> JsonObject | None:
