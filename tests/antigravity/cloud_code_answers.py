@@ -93,6 +93,18 @@ SHEET = [
 """The stream that the sheet of facts shows."""
 
 
+ONE = body(
+    thought("Let me think", WIRE),
+    text("Here it is."),
+    call(path="."),
+    finish="STOP",
+    usage=USAGE,
+    modelVersion="claude-opus-4-6-thinking",
+    responseId="msg_vrtx_01A",
+)
+"""The same as a whole answer."""
+
+
 def events(
     wire: bytes | Iterable[bytes], dialect: Dialect = CLAUDE, request: ChatRequest = REQUEST
 ) -> list[StreamEvent]:
