@@ -1,10 +1,8 @@
-"""A gateway whose accounts log in with Google: the identity provider and Cloud Code are fakes on real sockets.
-
-What answers clients is an OpenAI-like fake behind the plugin's login: these tests are about accounts, not answers.
-"""
+"""A gateway whose accounts log in with Google: the identity provider and Cloud Code are fakes on real sockets."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,10 +12,9 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 import httpx
 from core.resources.conftest import ADMIN_KEY, Guarded
-from e2e.fakes.cloud_code import FakeCloudCode
+from e2e.fakes.cloud_code import USER_AGENT, FakeCloudCode
 from e2e.fakes.cloud_code_accounts import CloudAccount
-from e2e.fakes.openai import OpenAIWire
-from e2e.fakes.server import FakeVendor
+from e2e.fakes.vendor import Exchange, Refusal, Script
 
 from aigateway_antigravity.config import AntigravityConfig
 from aigateway_antigravity.login import options
@@ -34,64 +31,49 @@ from aigateway_core.settings import (
     Settings,
 )
 from aigateway_core.storage import Storage
+from aigateway_core.structuring import structure
 from aigateway_core.testing import FakeIdentityProvider
 
 EMAIL = "user@example.com"
 
 
-class Accepted(set[str]):
-    """The tokens that are good at the identity provider now, as the keys that a vendor knows."""
-
-    def __init__(self, idp: FakeIdentityProvider) -> None:
-        super().__init__()
-        self._idp = idp
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self._idp.accepts(key)
+MODEL = "gemini-3-flash"
 
 
 @attrs.frozen(eq=False)
 class Google:
-    """The identity provider, Cloud Code, and the vendor behind the accounts."""
+    """The identity provider, and Cloud Code, which knows its tokens."""
 
     idp: FakeIdentityProvider
     cloud: FakeCloudCode
-    vendor: FakeVendor
 
-    def start(self) -> None:
-        for each in (self.cloud, self.vendor):
-            each.start()
-
-    def stop(self) -> None:
-        for each in (self.cloud, self.vendor):
-            each.stop()
+    @property
+    def questions(self) -> list[Exchange]:
+        """What was asked of :data:`MODEL`."""
+        return self.cloud.asked(model=MODEL)
 
     def has(self, email: str = EMAIL, **more: Any) -> CloudAccount:
         """Let Google know this account; with a project, unless it says otherwise."""
         return self.cloud.add(CloudAccount(email=email, **{"project": "proj-1", **more}))
 
-    def config(self, **more: Any) -> AntigravityConfig:
-        given = {
+    def section(self, **more: Any) -> dict[str, Any]:
+        """``providers.antigravity`` of the configuration."""
+        return {
             "oauth_client_id": self.idp.client_id,
-            "oauth_client_secret": Secret(self.idp.client_secret),
+            "oauth_client_secret": self.idp.client_secret,
+            "user_agent": USER_AGENT,
             "authorize_url": f"{self.idp.url}/authorize",
             "token_url": f"{self.idp.url}/token",
             "userinfo_url": f"{self.idp.url}/userinfo",
-            "discovery_urls": (self.cloud.url,),
+            "base_urls": [self.cloud.url],
+            "discovery_urls": [self.cloud.url],
             **more,
         }
-        return AntigravityConfig(**given)
 
     def options(self, **more: Any) -> dict[str, Any]:
         """What the plugin tells the core's ``oauth``; it polls without taking its time."""
-        config = self.config(**more)
+        config = structure(self.section(**more), AntigravityConfig)
         return dict(options(config, Projects(config, interval=0.01)))
-
-
-def google(idp: FakeIdentityProvider) -> Google:
-    vendor = FakeVendor(OpenAIWire(), [])
-    vendor.keys = Accepted(idp)
-    return Google(idp, FakeCloudCode(idp), vendor)
 
 
 class LoginHouse:
@@ -104,7 +86,7 @@ class LoginHouse:
         self._google = there
 
     async def begin(self, **body: Any) -> dict[str, Any]:
-        answer = await self.admin.post("/api/v1/oauth/antigravity/start", json=body)
+        answer = await self.admin.post("/api/v1/oauth/antigravity/start", json={"accept_risk": True, **body})
         assert answer.status_code == 200, answer.text
         begun: dict[str, Any] = answer.json()
         return begun
@@ -123,16 +105,22 @@ class LoginHouse:
         return {account["label"]: account for account in listed}
 
     async def add(self, label: str, auth_data: dict[str, Any], **more: Any) -> str:
-        body = {"provider_id": "antigravity", "label": label, "auth_data": auth_data, **more}
+        known = {"metadata": {"project": "proj-1"}}
+        body = {"provider_id": "antigravity", "label": label, "auth_data": auth_data, **known, **more}
         made = await self.admin.post("/api/v1/accounts", json=body)
         assert made.status_code == 201, made.text
         return str(made.json()["id"])
 
-    async def ask(self) -> httpx.Response:
-        body = {"model": "m-1", "messages": [{"role": "user", "content": "hello"}]}
+    async def ask(self, model: str = MODEL, **more: Any) -> httpx.Response:
+        """A client's question."""
+        body = {"model": model, "messages": [{"role": "user", "content": "hello"}], **more}
+        return await self.send("POST", "/v1/chat/completions", json=body)
+
+    async def send(self, method: str, url: str, **more: Any) -> httpx.Response:
+        """A request of a client's."""
         transport = httpx.ASGITransport(Guarded(self.house.app))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
-            return await client.post("/v1/chat/completions", json=body)
+            return await client.request(method, url, **more)
 
     @asynccontextmanager
     async def storage(self) -> AsyncIterator[Storage]:
@@ -150,15 +138,12 @@ class LoginHouse:
 async def login_house(there: Google, folder: Path, **options: Any) -> AsyncIterator[LoginHouse]:
     """Runs the gateway. ``options`` are settings of the plugin's section."""
     section = ProviderSettings(
-        kind="openai-compatible",
-        auth_strategy="oauth",
-        auth_options=there.options(**options),
-        options={"base_url": f"{there.vendor.url}/v1", "models": ["m-1"]},
+        options=there.section(**options), auth_options={"after_login": there.options(**options)["after_login"]}
     )
     settings = Settings(
         database=DatabaseSettings(path=folder / "gateway.db"),
         keys=KeySettings(admin=Secret(ADMIN_KEY)),
-        plugins=PluginsSettings(allowed=frozenset()),
+        plugins=PluginsSettings(allowed=frozenset({"antigravity"})),
         recording=RecordingSettings(flush_interval=0.01),
         security=SecuritySettings(allow_private_hosts=frozenset({"127.0.0.1"})),
         providers={"antigravity": section},
@@ -177,6 +162,11 @@ async def login_house(there: Google, folder: Path, **options: Any) -> AsyncItera
         )
         await exits.enter_async_context(client)
         yield LoginHouse(house, settings, client, there)
+
+
+def answering(body: dict[str, Any]) -> Script:
+    """An answer in place of the usual one."""
+    return Script(refusal=Refusal(status=200, body=json.dumps(body).encode()))
 
 
 def query_of(url: str) -> dict[str, str]:

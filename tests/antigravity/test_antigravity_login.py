@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from core.token_house import TokenHouse
+from e2e.fakes.cloud_code import FakeCloudCode
 from e2e.fakes.cloud_code_accounts import FREE_TIER
-from login_house import EMAIL, Google, LoginHouse, google, login_house, query_of
+from login_house import EMAIL, Google, LoginHouse, login_house, query_of
 from outbound_proxies import HttpProxy
 
 from aigateway_antigravity.login import PORTS, SCOPES
@@ -40,10 +41,11 @@ def idp(fake_identity_provider: FakeIdentityProvider) -> FakeIdentityProvider:
 
 @pytest.fixture
 def there(idp: FakeIdentityProvider) -> Iterator[Google]:
-    there = google(idp)
-    there.start()
+    there = Google(idp, FakeCloudCode(idp))
+    there.has()
+    there.cloud.start()
     yield there
-    there.stop()
+    there.cloud.stop()
     assert there.cloud.violations == []
 
 
@@ -99,7 +101,6 @@ async def test_O2_who_does_not_agree_is_told_so_and_no_token_is_asked_for(house:
 
 
 async def test_O3_an_answer_is_good_for_a_login_that_was_begun_and_once(house: LoginHouse, there: Google) -> None:
-    there.has()
     back = there.idp.consent((await house.begin())["url"])
     assert (await house.answer(back.replace("state=", "state=x"))).status_code == 404
     assert there.idp.token_requests == []
@@ -117,7 +118,6 @@ async def test_O3_an_answer_is_good_for_a_login_that_was_begun_and_once(house: L
     ],
 )
 async def test_what_a_person_pastes_is_understood(pasted: str, status: int, house: LoginHouse, there: Google) -> None:
-    there.has()
     begun = await house.begin(redirect_uri="http://localhost:51121/oauth-callback")
     query = query_of(there.idp.consent(begun["url"]))
     text = pasted.format(**query)
@@ -136,7 +136,6 @@ def test_O4_a_bare_code_is_read_as_one_and_a_short_text_is_not() -> None:
 
 
 async def test_O5_another_port_than_the_usual_one_stands_in_both_requests(house: LoginHouse, there: Google) -> None:
-    there.has()
     with ExitStack() as busy:
         for port in PORTS[:2]:
             taken = busy.enter_context(socket.socket())
@@ -159,7 +158,6 @@ async def test_O5_another_port_than_the_usual_one_stands_in_both_requests(house:
 
 
 async def test_O6_without_a_refresh_token_nothing_is_stored(house: LoginHouse, there: Google) -> None:
-    there.has()
     there.idp.answer(TokenAnswer(body={"access_token": "at-0123456789", "expires_in": 3599}))
     answer = await house.log_in()
     assert answer.status_code == 502
@@ -275,7 +273,6 @@ async def test_a_lifetime_that_is_odd_is_read_with_care(
 
 async def login_with_lifetime(house: LoginHouse, there: Google, expires_in: Any) -> httpx.Response:
     """A login whose first token is told to live so long."""
-    there.has()
     given = there.idp.tokens()
     body = {"access_token": given["access_token"], "refresh_token": given["refresh_token"], "expires_in": expires_in}
     there.idp.answer(TokenAnswer(body=body))
@@ -367,24 +364,23 @@ async def test_O16_a_401_costs_one_renewal_and_one_more_try(house: LoginHouse, t
     answer = await house.ask()
     assert answer.status_code == 200, answer.text
     assert there.idp.refreshes == 1
-    assert len(there.vendor.exchanges) == 2
+    assert len(there.questions) == 2
 
 
 async def test_O16_a_second_401_moves_on_and_ends(house: LoginHouse, there: Google) -> None:
     for label in ("one", "two"):
         await house.add(label, {**there.idp.tokens(), "expires_at": datetime.now(UTC).timestamp() + 3000})
-    there.vendor.keys = set()
+    there.cloud.keys = set()
     answer = await house.ask()
     assert answer.status_code == 502
     assert there.idp.refreshes == 2
-    assert len(there.vendor.exchanges) == 4
-    there.vendor.violations.clear()
+    assert len(there.questions) == 4
+    there.cloud.violations.clear()
 
 
 async def test_X31_a_wrong_client_secret_is_the_configurations_fault(
     there: Google, tmp_path: Path, idp: FakeIdentityProvider
 ) -> None:
-    there.has()
     async with login_house(there, tmp_path) as house:
         for label in ("one", "two"):
             await house.add(label, ended(idp))
@@ -407,10 +403,10 @@ async def test_X30_an_account_that_is_removed_or_switched_off_is_asked_no_more(
     await house.admin.put(f"/api/v1/accounts/{ids[1]}", json={"is_active": False})
     used = {account["id"]: account for account in (await house.accounts()).values()}
     assert ids[0] not in used
-    seen = len(there.vendor.exchanges)
+    seen = len(there.questions)
     staying = (await house.auth_data(ids[2]))["access_token"]
     assert {(await house.ask()).status_code for _ in range(6)} == {200}
-    later = there.vendor.exchanges[seen:]
+    later = there.questions[seen:]
     assert {exchange.headers["authorization"] for exchange in later} == {f"Bearer {staying}"}
 
 
@@ -429,7 +425,6 @@ async def test_a_login_makes_an_account_with_its_project_and_tier(house: LoginHo
 
 
 async def test_O17_the_same_person_mends_the_account_that_is_there(house: LoginHouse, there: Google) -> None:
-    there.has()
     first = (await house.log_in(label="mine")).json()
     async with house.storage() as storage:
         await storage.tokens.need_login(first["id"], 0, "revoked")
@@ -443,7 +438,6 @@ async def test_O17_the_same_person_mends_the_account_that_is_there(house: LoginH
 
 
 async def test_another_person_has_another_account(house: LoginHouse, there: Google) -> None:
-    there.has()
     there.has("other@example.com", project="proj-2")
     for email in (EMAIL, "other@example.com"):
         await house.log_in(email)
@@ -477,7 +471,6 @@ async def test_who_is_not_admitted_is_told_why_and_nothing_is_stored(house: Logi
 
 
 async def test_while_google_cannot_answer_the_login_stands_without_a_project(house: LoginHouse, there: Google) -> None:
-    there.has()
     there.cloud.script(there.cloud.refuse(503, "try later"), model="loadCodeAssist")
     answer = await house.log_in()
     assert answer.status_code == 200, answer.text
@@ -485,7 +478,6 @@ async def test_while_google_cannot_answer_the_login_stands_without_a_project(hou
 
 
 async def test_who_is_shut_out_is_told_so(house: LoginHouse, there: Google) -> None:
-    there.has()
     banned = "This service has been disabled in this account for violation of Terms of Service."
     there.cloud.script(there.cloud.refuse(403, banned), model="loadCodeAssist")
     answer = await house.log_in()
@@ -527,7 +519,6 @@ async def test_a_login_goes_out_by_the_proxy_that_the_account_is_bound_to(there:
 
 
 async def test_without_a_place_at_a_proxy_no_packet_leaves(there: Google, tmp_path: Path) -> None:
-    there.has()
     async with HttpProxy() as proxy, login_house(there, tmp_path) as house:
         await house.admin.post("/api/v1/proxies", json={"url": proxy.url, "max_accounts": 1})
         await house.add("first", there.idp.tokens())
