@@ -45,7 +45,7 @@ from antigravity_clients import (
 from aigateway_antigravity.generation import image_config
 from aigateway_antigravity.losses import losses
 from aigateway_antigravity.translation import AS_JSON
-from aigateway_core.plugin import Anthropic, InvalidRequestError, JsonObject
+from aigateway_core.plugin import Anthropic, InvalidRequestError, JsonObject, OpenAIChat
 
 FAMILIES = [CLAUDE, FLASH]
 PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
@@ -338,6 +338,43 @@ def test_a_picture_may_be_asked_for_in_its_own_words() -> None:
     assert config_of(by_openai(PAINTER, **asked_for)) == {"imageConfig": wanted, "candidateCount": 1}
     config = {"imageConfig": wanted, "responseModalities": ["IMAGE"]}
     assert config_of(natively(PAINTER, generationConfig=config)) == {**config, "candidateCount": 1}
+
+
+SOUND = {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}}
+PDF = {"type": "file", "file": {"filename": "x.pdf", "file_data": "data:application/pdf;base64,aGk="}}
+FILM = {"type": "file", "file": {"filename": "x.mp4", "file_data": "data:video/mp4;base64,aGk="}}
+PHOTO = {"type": "image_url", "image_url": {"url": "data:image/heic;base64,aGk="}}
+DRAWING = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+
+
+@pytest.mark.parametrize(
+    ("model", "block", "note"),
+    [
+        pytest.param(OSS, DRAWING, "image", id="GPT-OSS sees nothing"),
+        pytest.param(OSS, PDF, "document", id="GPT-OSS reads no PDF"),
+        pytest.param(OSS, SOUND, "audio", id="GPT-OSS hears nothing"),
+        pytest.param(CLAUDE, SOUND, "audio", id="Claude hears nothing"),
+        pytest.param(CLAUDE, FILM, "document", id="Claude watches no film"),
+        pytest.param(CLAUDE, PHOTO, "image", id="Claude does not see this kind"),
+        pytest.param(CLAUDE, DRAWING, None, id="Claude sees"),
+        pytest.param(CLAUDE, PDF, None, id="Claude reads PDF"),
+        pytest.param(FLASH, SOUND, None, id="Gemini hears"),
+        pytest.param(FLASH, FILM, None, id="Gemini watches"),
+        pytest.param(FLASH, PHOTO, None, id="Gemini sees"),
+    ],
+)
+def test_a_note_stands_for_what_a_model_cannot_read(model: str, block: JsonObject, note: str | None) -> None:
+    told = parts_of(by_openai(model, user(block)))[-1]
+    assert told == {"text": f"[{note} omitted]"} if note else "inlineData" in told
+    request = read(OpenAIChat(), {"messages": [user(block)]}, model)
+    lost = losses(request, find(model)).dropped
+    assert lost == ((f"messages.{note}",) if note else ())
+
+
+def test_a_note_stands_in_what_a_tool_answered_too() -> None:
+    turns = [said("a"), assistant(use("t1")), user(result("t1", [PICTURE, text("seen")]))]
+    (told,) = responses_of(by_anthropic(OSS, *turns))
+    assert told == {"id": "t1", "name": "look", "response": {"result": "[image omitted]\nseen"}}
 
 
 # -- output as JSON

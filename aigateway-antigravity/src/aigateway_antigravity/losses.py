@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import attrs
 
+from aigateway_antigravity.attachments import unread
 from aigateway_antigravity.claude import thoughts
 from aigateway_antigravity.models import Asked, Model
 from aigateway_antigravity.profiles import profile_of
@@ -53,6 +54,7 @@ def _left_out(whole: ChatRequest, ready: ChatRequest, model: Model) -> Iterator[
             yield name
     if model.family == "claude" and thoughts(ready.messages) < thoughts(whole.messages):
         yield "messages.thinking"
+    yield from unread(whole.messages, model.family)
     if len(ready.stop) < len(whole.stop):
         yield "stop"
     if whole.tools and model.makes_images:

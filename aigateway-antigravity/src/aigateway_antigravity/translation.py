@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
+from aigateway_antigravity.attachments import readable
 from aigateway_antigravity.claude import for_claude
 from aigateway_antigravity.contents import alternating, as_answered, in_order
 from aigateway_antigravity.fields import renamed
@@ -83,7 +84,9 @@ def adapted(request: ChatRequest, asked: Asked, memory: ThoughtMemory, session: 
     request = _with_user(request)
     if model.makes_images:
         request = _painting(request)
-    ready = restored(attrs.evolve(request, tools=_own_tools(request, model)), model, memory, session)
+    messages = tuple(readable(message, model.family) for message in request.messages)
+    request = attrs.evolve(request, messages=messages, tools=_own_tools(request, model))
+    ready = restored(request, model, memory, session)
     if model.family != "gemini":
         ready = _with_format(ready)
     return for_claude(ready, asked) if model.family == "claude" else planned(ready, asked)
