@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+from core.gateway_house import USAGE_CHUNK, WHOLE, Body, chunk
 
 from aigateway_core.bootstrap import House, assemble, first_look
 from aigateway_core.engine import Transports
@@ -32,7 +33,6 @@ from aigateway_core.settings import (
     Settings,
 )
 from aigateway_core.storage import SYSTEM
-from core.gateway_house import USAGE_CHUNK, WHOLE, Body, chunk
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +46,7 @@ CEILINGS = {
     "a chunk, native": 34,
     "a chunk, translated": 77,
 }
-"""Calls for each request, and for each chunk that comes by itself, with little room; later Pythons than 3.11 make fewer.
+"""Calls for each request, and for each chunk that comes by itself, with little room. Later Pythons make fewer.
 
 After a change that makes do with less, write down the lower figure, so that it stays.
 """
@@ -213,7 +213,7 @@ def _hold(what: str, calls: Counter[str]) -> None:
     ceiling, count = CEILINGS[what], sum(calls.values())
     most = "\n".join(f"{number:8.1f}  {name}" for name, number in calls.most_common(25))
     assert count <= ceiling, (
-        f"{what}: {count:.1f} function calls, and {ceiling} were written down in CEILINGS. Find what the change calls that it "
-        "could do without; if it cannot, show by `tox -e bench` what it costs, and write down the higher figure with "
-        f"the reason. What is called most:\n{most}"
+        f"{what}: {count:.1f} function calls, and {ceiling} were written down in CEILINGS. Find what the change calls "
+        "that it could do without; if it cannot, show by `tox -e bench` what that costs, write down the higher figure "
+        f"with the reason. What is called most:\n{most}"
     )
