@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 import httpx
-from core.resources.conftest import ADMIN_KEY, Guarded
+from core.guarded import Guarded
 from e2e.fakes.cloud_code import USER_AGENT, FakeCloudCode
 from e2e.fakes.cloud_code_accounts import CloudAccount
 from e2e.fakes.vendor import Exchange, Refusal, Script
@@ -38,6 +38,7 @@ EMAIL = "user@example.com"
 
 
 MODEL = "gemini-3-flash"
+ADMIN_KEY = "admin-key-of-these-tests-0123456789"
 
 
 @attrs.frozen(eq=False)

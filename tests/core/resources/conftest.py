@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from core.contract import check
+from core.guarded import Guarded
 
 from aigateway_core.bootstrap import House, assemble, first_look
 from aigateway_core.secret import Secret
@@ -23,19 +22,6 @@ from aigateway_core.settings import (
 )
 
 ADMIN_KEY = "a" * 20 + "dmin-key-of-the-tests"
-Scope = MutableMapping[str, Any]
-
-
-class Guarded:
-    """What the guard does for the app in each request, and nothing of what it defends against."""
-
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        async with AsyncExitStack() as exits:
-            scope["state"] = {"request_id": "req-test", "exits": exits}
-            await self._app(scope, receive, send)
 
 
 @pytest.fixture
