@@ -77,6 +77,18 @@ async def test_P10_without_a_project_no_question_leaves_and_the_account_says_wha
     assert asked(there, "loadCodeAssist") == 1
 
 
+async def test_P10_a_login_mends_the_account(house: LoginHouse, there: Google) -> None:
+    there.has(project=None, current_tier=None, allowed_tiers=(), ineligible_tiers=({"reasonMessage": "Verify."},))
+    account_id = await house.add(EMAIL, there.idp.tokens(), metadata={"identity": EMAIL})
+    await house.ask()
+    assert (await house.accounts())[EMAIL]["status"] == "disabled"
+    assert (await house.log_in()).status_code == 502
+    there.has()
+    answer = await house.log_in()
+    assert (answer.json()["id"], answer.json()["status"]) == (account_id, "active")
+    assert (await house.ask()).status_code == 200
+
+
 async def test_P10_another_account_answers(house: LoginHouse, there: Google) -> None:
     there.has("none@example.com", project=None, current_tier=None, allowed_tiers=(), ineligible_tiers=({},))
     await house.add("with", there.idp.tokens())

@@ -312,6 +312,17 @@ async def test_P11_after_a_failure_nobody_is_asked_for_a_while() -> None:
     assert await known.of(google) == "proj-a"
 
 
+async def test_an_account_that_was_mended_is_looked_at_anew() -> None:
+    clock = Clock()
+    known = projects(clock=clock)
+    google = upstream(reply({"ineligibleTiers": [{}]}), reply({"cloudaicompanionProject": "proj-a"}))
+    for _ in range(3):
+        assert (await refused(known.of(google))).remedy is not None
+    assert len(google.requests) == 1
+    clock.now += 10
+    assert await known.of(google) == "proj-a"
+
+
 async def test_P11_the_failure_of_one_account_is_not_anothers() -> None:
     known = projects()
     await refused(known.of(upstream(reply({}, 500))))

@@ -123,9 +123,7 @@ class Projects:
             del self._searches[account]
 
     def _fail(self, account: str, error: UpstreamError) -> None:
-        # What never left the outbound proxy troubles Google as little as it will next time.
-        rest = 0.0 if error.scope == "outbound_proxy" else max(COOLDOWN, error.retry_after or 0.0)
-        self._failed[account] = _Failure(error, self._clock() + rest)
+        self._failed[account] = _Failure(error, self._clock() + _rest(error))
         log.warning("the account %s has no project: %s", account, error.message)
 
     def _told(self, failure: _Failure) -> UpstreamError:
@@ -190,6 +188,17 @@ class Projects:
             if told.get("done") is True:
                 return _made(told) or own or _nothing_came()
         raise UpstreamError(ErrorKind.TIMEOUT, "Google has not finished making a project for the account")
+
+
+def _rest(error: UpstreamError) -> float:
+    """How long nobody asks again, in seconds."""
+    if error.scope == "outbound_proxy":
+        # What never left the proxy troubles Google as little as it will next time.
+        return 0.0
+    if error.remedy is not None or error.kind is ErrorKind.BANNED:
+        # The account is put out of use: whoever asks after this moment has mended it.
+        return _SOON
+    return max(COOLDOWN, error.retry_after or 0.0)
 
 
 # -- what Google says
