@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "structuring": {"converter", "errors", "secret"},
     "sources": {"converter", "errors", "secret"},
     "environment_keys": {"secret"},
-    "settings": {"environment_keys", "converter", "structuring", "sources", "errors", "secret"},
+    "settings": {"environment_keys", "converter", "structuring", "sources", "errors", "secret", "addresses"},
     "logs": {"secret", "settings"},
     "plugins": {"builtin", "plugin", "settings", "structuring", "errors", "secret"},
     "plugin_settings": {"plugin", "plugins", "settings", "structuring", "errors", "secret"},
@@ -81,7 +81,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"dialects", "routing", "affinity", "accounts", "egress", "credentials", "upstream", "recording", "exchange"}
     | {"operations", "snapshot", "key_limits"},
     # Beside the path.
-    "access": WORDS | {"snapshot"},
+    "guesses": {"errors", "state"},
+    "access": WORDS | {"snapshot", "guesses", "state"},
     "catalogue": WORDS | {"routing", "snapshot"},
     "spool": {"records", "errors"},
     "ledger": WORDS | {"spool"},
@@ -106,6 +107,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {
         "openapi",
         "metrics",
+        "guesses",
         "readiness",
         "logins",
         "gateway",

@@ -9,15 +9,17 @@ from ipaddress import ip_address
 from typing import Literal, TypeAlias
 
 from aigateway_core.errors import ForbiddenError, UnauthorizedError, UnavailableError
+from aigateway_core.guesses import Guesses
+from aigateway_core.guesses import Role as Role
 from aigateway_core.records import Caller
 from aigateway_core.secret import Secret
 from aigateway_core.snapshot import CurrentSnapshot
+from aigateway_core.state.memory import MemoryState
 
-Role: TypeAlias = Literal["client", "admin"]
 ClientAuth: TypeAlias = Literal["auto", "required", "open"]
 
 _REFUSAL: Mapping[Role, str] = {
-    "client": "a valid client key is required: Authorization: Bearer <key>, or x-api-key: <key>",
+    "client": "a valid client key is required: Authorization: Bearer <key>, x-api-key: <key>, or x-goog-api-key: <key>",
     "admin": "a valid admin key is required: Authorization: Bearer <key>",
 }
 """The same words for a missing, a malformed, an unknown and a revoked key: nothing is to be learnt from them."""
@@ -48,6 +50,7 @@ class Access:
     none). ``fixed`` are the keys that the environment gives, by role; a fixed admin key is the only admin key.
     ``loopback`` tells whether only this machine can reach the gateway, ``hosts`` are further names it goes by.
     ``known`` tells whether the stored keys have been read yet.
+    ``guesses`` counts keys that were wrong; whoever asks for an admission tells it what came of it.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Access:
         hosts: Iterable[str] = (),
         fixed: Mapping[Role, Secret] | None = None,
         known: Callable[[], bool] = lambda: True,
+        guesses: Guesses | None = None,
     ) -> None:
         self._snapshot = snapshot
         self._verify = verify
@@ -69,6 +73,7 @@ class Access:
         self._loopback = loopback
         self._hosts = frozenset(host.lower() for host in hosts)
         self._fixed = dict(fixed or {})
+        self.guesses = guesses or Guesses(MemoryState())
         self._stored_keys_known = known
 
     @property

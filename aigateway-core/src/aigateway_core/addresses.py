@@ -152,6 +152,32 @@ def proxy_url_problems(url: str | None, path: str, destinations: Destinations) -
     return []
 
 
+def trouble_with_redis(url: str) -> str | None:
+    """What is wrong with the URL of a Redis, said without repeating it: there may be a password in it."""
+    try:
+        parts = urlsplit(url)
+        hosts = parts.netloc.rpartition("@")[2].split(",")
+        ports = [int(port) for _, colon, port in (host.rpartition(":") for host in hosts) if colon]
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in ("redis", "rediss", "sentinel") or not all(hosts) or not all(0 < p < 65536 for p in ports):
+        return "expected redis://host:port/db, rediss://host:port/db or sentinel://host:port,host:port/name/db"
+    path = parts.path.removeprefix("/")
+    service, _, database = path.partition("/") if parts.scheme == "sentinel" else ("-", "", path)
+    if not service:
+        return "names no service: sentinel://host:port,host:port/name/db"
+    return "the number of the database is none" if database and not database.isdigit() else None
+
+
+def trouble_with_network(text: str) -> str | None:
+    """What is wrong with it, if it is neither an address nor a network."""
+    try:
+        ip_network(text)
+    except ValueError:
+        return f"expected an address or a network, like 10.0.0.7 or 10.0.0.0/8, instead of {text!r}"
+    return None
+
+
 _NO_PROXY = "an outbound proxy is written scheme://host:port; the scheme is http, https, socks5 or socks5h"
 
 

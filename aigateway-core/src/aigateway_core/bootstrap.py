@@ -32,6 +32,7 @@ from aigateway_core.first_look import blind_look as blind_look
 from aigateway_core.first_look import first_look as first_look
 from aigateway_core.first_look import look
 from aigateway_core.gateway import Gateway
+from aigateway_core.guesses import Guesses
 from aigateway_core.key_limits import KeyLimits
 from aigateway_core.live import LiveSnapshot, outbound_proxies
 from aigateway_core.metrics import Share as Share
@@ -52,7 +53,7 @@ from aigateway_core.stores import location as location
 from aigateway_core.stores import open_storage as open_storage
 from aigateway_core.token_spool import TokenSpool
 from aigateway_core.upstream import Limits
-from aigateway_core.vault import KeyRing, key_id
+from aigateway_core.vault import key_id
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class House:
         )
         self.app = create_app(
             gateway,
-            access(settings, self._snapshot, key_ring(settings), lambda: self._readiness.snapshots is not None),
+            access(settings, self._snapshot, self._state, lambda: self._readiness.snapshots is not None),
             Catalogue(router, self._snapshot),
             self.administration,
             self._readiness,
@@ -252,8 +253,9 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def access(settings: Settings, snapshot: CurrentSnapshot, ring: KeyRing, known: Callable[[], bool]) -> Access:
+def access(settings: Settings, snapshot: CurrentSnapshot, state: State, known: Callable[[], bool]) -> Access:
     """The door, as the settings want it."""
+    ring = key_ring(settings)
     given: dict[Role, Secret | None] = {"admin": settings.keys.admin, "client": settings.keys.client}
     return Access(
         snapshot,
@@ -263,6 +265,7 @@ def access(settings: Settings, snapshot: CurrentSnapshot, ring: KeyRing, known: 
         loopback=settings.server.is_loopback,
         hosts=settings.server.allowed_hosts,
         fixed={role: key for role, key in given.items() if key is not None},
+        guesses=Guesses(state, settings.server.trusted_proxies),
         known=known,
     )
 

@@ -13,12 +13,12 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import attrs
 import platformdirs
 
 from aigateway_core import sources
+from aigateway_core.addresses import trouble_with_network, trouble_with_redis
 from aigateway_core.converter import EnvironmentText, Range, Reference
 from aigateway_core.environment_keys import KeySettings as KeySettings
 from aigateway_core.environment_keys import keys_of
@@ -47,6 +47,7 @@ class ServerSettings:
     drain_timeout: Annotated[float, Range(at_least=0)] = 10.0
     max_concurrency: Annotated[int, Range(at_least=0)] = 0
     allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
 
     @property
     def is_loopback(self) -> bool:
@@ -289,26 +290,12 @@ def _refused(settings: Settings) -> list[Problem]:
             "more than one worker needs Redis, through which they share their state: set redis.enabled, or workers: 1"
         )
         problems.append(Problem("server.workers", reason))
-    if settings.redis.url is not None and (trouble := _trouble_with_redis(settings.redis.url.reveal())):
+    if settings.redis.url is not None and (trouble := trouble_with_redis(settings.redis.url.reveal())):
         problems.append(Problem("redis.url", trouble))
+    for number, network in enumerate(settings.server.trusted_proxies):
+        if trouble := trouble_with_network(network):
+            problems.append(Problem(f"server.trusted_proxies[{number}]", trouble))
     return problems
-
-
-def _trouble_with_redis(url: str) -> str | None:
-    """What is wrong with such an address, said without repeating it: there may be a password in it."""
-    try:
-        parts = urlsplit(url)
-        hosts = parts.netloc.rpartition("@")[2].split(",")
-        ports = [int(port) for _, colon, port in (host.rpartition(":") for host in hosts) if colon]
-    except ValueError:
-        return "is not a URL"
-    if parts.scheme not in ("redis", "rediss", "sentinel") or not all(hosts) or not all(0 < p < 65536 for p in ports):
-        return "expected redis://host:port/db, rediss://host:port/db or sentinel://host:port,host:port/name/db"
-    path = parts.path.removeprefix("/")
-    service, _, database = path.partition("/") if parts.scheme == "sentinel" else ("-", "", path)
-    if not service:
-        return "names no service: sentinel://host:port,host:port/name/db"
-    return "the number of the database is none" if database and not database.isdigit() else None
 
 
 # -- for people

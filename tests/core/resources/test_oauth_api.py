@@ -255,7 +255,9 @@ def own_log(caplog: pytest.LogCaptureFixture) -> str:
 
 def stored_in(folder: Path) -> str:
     """Every file but the key's."""
-    return b"".join(path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".key")).decode("latin-1")
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".key").decode(
+        "latin-1"
+    )
 
 
 async def test_it_is_written_down_who_logged_in(log_in: Callable[..., Any], house: House) -> None:

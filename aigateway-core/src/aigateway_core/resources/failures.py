@@ -43,6 +43,7 @@ _ADMIN_STATUS: Mapping[ErrorKind, int] = {
     ErrorKind.REQUEST_TIMEOUT: 408,
     ErrorKind.CONFLICT: 409,
     ErrorKind.TOO_LARGE: 413,
+    ErrorKind.RATE_LIMIT: 429,
     ErrorKind.UNAVAILABLE: 503,
 }
 

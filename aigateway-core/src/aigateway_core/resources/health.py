@@ -9,6 +9,7 @@ from falcon.asgi import Request, Response
 
 from aigateway_core.access import Access
 from aigateway_core.errors import UnauthorizedError, UnavailableError
+from aigateway_core.guesses import GuessLimitError
 from aigateway_core.jsontext import dumps
 from aigateway_core.metrics import CONTENT_TYPE, Metrics
 from aigateway_core.readiness import Readiness
@@ -47,8 +48,8 @@ class Ready(Resource):
         resp.set_header("cache-control", "no-store")
         resp.status = falcon.HTTP_200 if self._readiness.serves else falcon.HTTP_503
         try:
-            reader(req, self.access)
-        except (UnauthorizedError, UnavailableError):
+            await reader(req, self.access)
+        except (UnauthorizedError, UnavailableError, GuessLimitError):
             resp.data = dumps({"status": self._readiness.standing})
         else:
             resp.data = dumps(self._readiness.in_full())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import attrs
@@ -57,30 +58,42 @@ async def _admit(req: Request, resp: Response, resource: object, params: dict[st
         return
     if resource.policy == "client" and (named := req.get_header(ACCOUNT_HEADER)):
         req.context.account = named
-        req.context.caller = _admit_to_accounts(req, resource.access)
+        req.context.caller = await _admit_to_accounts(req, resource.access)
     elif resource.policy == "reader":
-        req.context.caller = reader(req, resource.access)
+        req.context.caller = await reader(req, resource.access)
     else:
-        req.context.caller = _caller(req, resource.access, resource.policy)
+        req.context.caller = await _caller(req, resource.access, resource.policy)
 
 
-def _caller(req: Request, access: Access, role: Role) -> Caller:
-    host = req.get_header("host") or ""
-    return access.admit(role, _presented(req), origin=req.get_header("origin"), host=host)
+async def reader(req: Request, access: Access) -> Caller:
+    """Who looks at how the gateway does. Raises :class:`UnauthorizedError` and :class:`GuessLimitError`."""
+    return await _caller(req, access, "admin", access.admit_reader)
 
 
-def reader(req: Request, access: Access) -> Caller:
-    """Who looks at how the gateway does. Raises :class:`UnauthorizedError`."""
-    host = req.get_header("host") or ""
-    return access.admit_reader(_presented(req), origin=req.get_header("origin"), host=host)
+async def _caller(req: Request, access: Access, role: Role, admit: Callable[..., Caller] | None = None) -> Caller:
+    """The caller, if it is let in; a key that is wrong is counted where it came from."""
+    keys, guesses, client = list(_presented(req)), access.guesses, req.scope.get("client")
+    place = guesses.place(client[0] if client else "", req.get_header)
+    if guesses.somebody_waits:
+        guesses.refuse(role, place, keys)
+    admit = admit or partial(access.admit, role)
+    try:
+        caller = admit(keys, origin=req.get_header("origin"), host=req.get_header("host") or "")
+    except UnauthorizedError:
+        if keys:
+            await guesses.note_wrong(role, place)
+        raise
+    if caller.id != "-":
+        guesses.note_right(role, place, keys)
+    return caller
 
 
-def _admit_to_accounts(req: Request, access: Access) -> Caller:
+async def _admit_to_accounts(req: Request, access: Access) -> Caller:
     """Whoever names an account shows an admin key, in the place of the client key or beside it."""
     try:
-        return _caller(req, access, "admin")
+        return await _caller(req, access, "admin")
     except UnauthorizedError:
-        _caller(req, access, "client")
+        await _caller(req, access, "client")
         raise ForbiddenError(f"{ACCOUNT_HEADER} asks for an admin key") from None
 
 

@@ -1,0 +1,122 @@
+"""Wrong keys: only so many from one place, whoever stands there, and never at the cost of a key that was right there.
+
+They are counted over all workers where these share a state. While a place has to wait, no key from there is looked at
+but those that have opened the same door from the same place before: people behind one address are not shut out by the
+one among them whose key is wrong, and a guesser learns nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Literal, TypeAlias
+
+from aigateway_core.errors import ClientError, ErrorKind
+from aigateway_core.state import State
+from aigateway_core.state.recent import Recent
+
+log = logging.getLogger(__name__)
+
+Role: TypeAlias = Literal["client", "admin"]
+
+WRONG_KEYS_PER_MINUTE: Mapping[Role, int] = {"client": 20, "admin": 5}
+_MOST_PLACES = 10_000
+_SAME_NETWORK = 64
+"""Bits that all addresses of one IPv6 customer share: whoever has one has 2^64 of them."""
+
+
+class GuessLimitError(ClientError):
+    """So many wrong keys came from there that none is looked at for now."""
+
+    kind = ErrorKind.RATE_LIMIT
+
+
+class Guesses:
+    """Counts wrong keys by where they come from.
+
+    ``trusted`` are addresses and networks of reverse proxies, whose word about where a request comes from is taken.
+    """
+
+    def __init__(self, state: State, trusted: Iterable[str] = ()) -> None:
+        self._state = state
+        self._trusted = [ip_network(each) for each in trusted]
+        self._waiting: Recent[tuple[Role, str], float] = Recent(_MOST_PLACES)
+        # A plain dictionary, since every request looks into it.
+        self._right: dict[tuple[Role, str, int], None] = {}
+        self.somebody_waits = False
+
+    def place(self, peer: str, header: Callable[[str], str | None]) -> str:
+        """Where a request comes from: the peer, or what trusted proxies in between say of it (``X-Forwarded-For``).
+
+        Each proxy adds to the end whom it heard from, so that only the end can be trusted, as far as it was written by
+        proxies that are. ``header`` gives one of the request's headers.
+        """
+        if not self._trusted and ":" not in peer:
+            return peer
+        found = _address(peer)
+        for said in reversed((header("x-forwarded-for") or "").split(",")) if self._trusted else ():
+            if found is None or not any(found in network for network in self._trusted):
+                break
+            if (before := _address(said)) is None:
+                break
+            found = before
+        if isinstance(found, IPv6Address):
+            return str(ip_network((int(found), _SAME_NETWORK), strict=False))
+        return str(found or peer)
+
+    def refuse(self, role: Role, place: str, keys: Sequence[str]) -> None:
+        """Raises :class:`GuessLimitError` while keys from this place are not to be looked at.
+
+        It need not be asked before :attr:`somebody_waits`.
+        """
+        until = self._waiting.get((role, place))
+        if until is None or not keys:
+            return
+        if (left := until - time.monotonic()) <= 0:
+            self._waiting.pop((role, place))
+            self.somebody_waits = len(self._waiting) > 0
+        elif not any((role, place, hash(key)) in self._right for key in keys):
+            raise _too_many(left)
+
+    def note_right(self, role: Role, place: str, keys: Sequence[str]) -> None:
+        """One of these keys has opened the door."""
+        for key in keys:
+            # Of Python's hash, whose secret is this process' own, nobody learns the key.
+            if (found := (role, place, hash(key))) not in self._right:
+                self._right[found] = None
+                if len(self._right) > _MOST_PLACES:
+                    del self._right[next(iter(self._right))]
+
+    async def note_wrong(self, role: Role, place: str) -> None:
+        """None of its keys has. Raises :class:`GuessLimitError` when that was one too many."""
+        allowance = await self._state.spend(f"wrong-{role}-{place}", WRONG_KEYS_PER_MINUTE[role])
+        if allowance.granted:
+            return
+        if self._waiting.get((role, place)) is None:
+            hint = "; if that is a reverse proxy, name it in server.trusted_proxies" if not self._trusted else ""
+            log.warning("too many wrong %s keys from %s: it has to wait%s", role, place, hint)
+        self._waiting.put((role, place), time.monotonic() + allowance.wait)
+        self.somebody_waits = True
+        raise _too_many(allowance.wait)
+
+
+def _too_many(wait: float) -> GuessLimitError:
+    message = f"too many wrong keys from this address; try again in {max(1, math.ceil(wait))} s"
+    return GuessLimitError(message, retry_after=wait)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """An address as proxies write them: IPv6 in brackets or not, with its port or not."""
+    text = text.strip()
+    host = text[1:].partition("]")[0] if text.startswith("[") else text
+    if host.count(":") == 1:
+        host = host.partition(":")[0]
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found

@@ -1,0 +1,115 @@
+"""Wrong keys are looked at only so often from one place; and where a request comes from."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aigateway_core.guesses import Guesses, GuessLimitError
+from aigateway_core.state.memory import MemoryState
+
+pytestmark = pytest.mark.anyio
+HERE, ELSEWHERE = "203.0.113.7", "203.0.113.8"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def guesses(clock: list[float]) -> Guesses:
+    return Guesses(MemoryState())
+
+
+async def wrong(guesses: Guesses, times: int) -> int:
+    """How many of so many wrong admin keys were looked at."""
+    looked_at, waits = 0, []
+    for number in range(times):
+        try:
+            guesses.refuse("admin", HERE, [f"wrong-{number}"])
+            looked_at += 1
+            await guesses.note_wrong("admin", HERE)
+        except GuessLimitError as error:
+            waits.append(error.retry_after or 0)
+    assert all(0 < wait <= 12 for wait in waits)
+    return looked_at
+
+
+async def test_after_five_wrong_admin_keys_in_a_minute_none_is_looked_at(
+    guesses: Guesses, clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert await wrong(guesses, 100) == 6
+    assert caplog.text.count("too many wrong admin keys from 203.0.113.7") == 1
+    with pytest.raises(GuessLimitError, match="too many wrong keys from this address; try again in 12 s"):
+        guesses.refuse("admin", HERE, ["the right one"])
+    clock[0] += 12.5
+    assert await wrong(guesses, 100) == 2
+    clock[0] += 61
+    assert await wrong(guesses, 100) == 6
+
+
+async def test_elsewhere_and_at_the_other_door_nobody_has_to_wait(guesses: Guesses) -> None:
+    await wrong(guesses, 100)
+    guesses.refuse("admin", ELSEWHERE, ["k"])
+    guesses.refuse("client", HERE, ["k"])
+    guesses.refuse("admin", HERE, [])
+
+
+async def test_a_key_that_was_right_there_is_looked_at_all_the_same(guesses: Guesses) -> None:
+    guesses.note_right("admin", HERE, ["right"])
+    await wrong(guesses, 100)
+    guesses.refuse("admin", HERE, ["right"])
+    with pytest.raises(GuessLimitError):
+        guesses.refuse("admin", HERE, ["other"])
+
+
+async def test_workers_count_together(clock: list[float]) -> None:
+    state = MemoryState()
+    one, other = Guesses(state), Guesses(state)
+    for _ in range(5):
+        await one.note_wrong("admin", HERE)
+    with pytest.raises(GuessLimitError):
+        await other.note_wrong("admin", HERE)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "forwarded_for", "place"),
+    [
+        ((), "203.0.113.7", "198.51.100.1", "203.0.113.7"),
+        (("203.0.113.7",), "203.0.113.8", "198.51.100.1", "203.0.113.8"),
+        (("203.0.113.7",), "203.0.113.7", "198.51.100.1", "198.51.100.1"),
+        (("203.0.113.7",), "203.0.113.7", None, "203.0.113.7"),
+        # What stands before the last word was written by whoever sent it.
+        (("203.0.113.7",), "203.0.113.7", "192.0.2.1, 198.51.100.1", "198.51.100.1"),
+        (("203.0.113.0/24",), "203.0.113.7", "192.0.2.1, 198.51.100.1, 203.0.113.9", "198.51.100.1"),
+        (("203.0.113.0/24",), "203.0.113.7", "203.0.113.9, 203.0.113.10", "203.0.113.9"),
+        (("203.0.113.7",), "203.0.113.7", "192.0.2.1, unknown", "203.0.113.7"),
+        (("203.0.113.7",), "203.0.113.7", "198.51.100.1:4711", "198.51.100.1"),
+        (("203.0.113.7",), "203.0.113.7", "[2001:db8:1:2:3::4]:4711", "2001:db8:1:2::/64"),
+        (("::1",), "::1", "2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        (("203.0.113.7",), "::ffff:203.0.113.7", "198.51.100.1", "198.51.100.1"),
+        ((), "2001:db8:1:2:aaaa::1", None, "2001:db8:1:2::/64"),
+        ((), "::ffff:203.0.113.7", None, "203.0.113.7"),
+        ((), "", None, ""),
+    ],
+)
+def test_a_request_comes_from_where_trusted_proxies_say(
+    trusted: tuple[str, ...], peer: str, forwarded_for: str | None, place: str
+) -> None:
+    headers = {} if forwarded_for is None else {"x-forwarded-for": forwarded_for}
+    assert Guesses(MemoryState(), trusted).place(peer, headers.get) == place
+
+
+@given(st.text())
+def test_nobody_changes_their_place_by_what_they_say(said: str) -> None:
+    assert Guesses(MemoryState()).place("203.0.113.7", {"x-forwarded-for": said}.get) == "203.0.113.7"
+    trusting = Guesses(MemoryState(), ["203.0.113.7"])
+    headers = {"x-forwarded-for": f"{said}, 198.51.100.1"}
+    assert trusting.place("203.0.113.7", headers.get) == "198.51.100.1"
