@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
 import httpx
@@ -19,7 +19,7 @@ from certificates import client_context, server_context
 from scripted_upstream import ScriptedUpstream, Wire, chunk_of, chunked, cut, head_of, raw, reset, stall, whole
 
 from aigateway_core import engine
-from aigateway_core.engine import AiohttpTransport, Transports, body
+from aigateway_core.engine import AiohttpTransport, DirectTransport, Transports, body
 
 pytestmark = pytest.mark.anyio
 
@@ -32,9 +32,19 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": request.param}
 
 
+Transport: TypeAlias = httpx.AsyncBaseTransport
+Engine: TypeAlias = type[AiohttpTransport] | type[DirectTransport]
+
+
+@pytest.fixture(params=[AiohttpTransport, DirectTransport], ids=["aiohttp", "direct"])
+def kind(request: pytest.FixtureRequest) -> Engine:
+    engine_kind: Engine = request.param
+    return engine_kind
+
+
 @pytest.fixture
-async def transport() -> AsyncIterator[AiohttpTransport]:
-    made = AiohttpTransport(trusted=True)
+async def transport(kind: Engine) -> AsyncIterator[Transport]:
+    made = kind(trusted=True)
     yield made
     await made.aclose()
 
@@ -55,7 +65,7 @@ async def body_of(response: httpx.Response) -> bytes:
 
 
 async def test_the_request_goes_out_exactly_as_it_was_made(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
+    transport: Transport, scripted_upstream: ScriptedUpstream
 ) -> None:
     request = request_to(
         f"{scripted_upstream.url}/v1/x?a=1&b=%20%2F", content=b'{"a": "\xc3\xa9"}', x_api_key="k", accept="*/*"
@@ -90,16 +100,14 @@ async def test_the_request_goes_out_exactly_as_it_was_made(
     ],
 )
 async def test_the_path_is_sent_as_httpx_holds_it(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream, target: str
+    transport: Transport, scripted_upstream: ScriptedUpstream, target: str
 ) -> None:
     request = request_to(scripted_upstream.url + target)
     await body_of(await transport.handle_async_request(request))
     assert scripted_upstream.requests[0].target == request.url.raw_path.decode()
 
 
-async def test_a_request_without_a_body_says_so(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
-) -> None:
+async def test_a_request_without_a_body_says_so(transport: Transport, scripted_upstream: ScriptedUpstream) -> None:
     await body_of(await transport.handle_async_request(request_to(f"{scripted_upstream.url}/", "GET", None)))
     await body_of(await transport.handle_async_request(request_to(f"{scripted_upstream.url}/", "POST", None)))
     get, post = scripted_upstream.requests
@@ -108,7 +116,7 @@ async def test_a_request_without_a_body_says_so(
     assert post.headers["content-length"] == "0"
 
 
-async def test_a_large_body_arrives_whole(transport: AiohttpTransport, scripted_upstream: ScriptedUpstream) -> None:
+async def test_a_large_body_arrives_whole(transport: Transport, scripted_upstream: ScriptedUpstream) -> None:
     content = b'{"pad": "' + b"x" * (5 << 20) + b'"}'
     await body_of(await transport.handle_async_request(request_to(f"{scripted_upstream.url}/", content=content)))
     [seen] = scripted_upstream.requests
@@ -116,9 +124,7 @@ async def test_a_large_body_arrives_whole(transport: AiohttpTransport, scripted_
     assert seen.headers["content-length"] == str(len(content))
 
 
-async def test_a_body_made_of_pieces_is_framed_once(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
-) -> None:
+async def test_a_body_made_of_pieces_is_framed_once(transport: Transport, scripted_upstream: ScriptedUpstream) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield b"one "
         yield b"two"
@@ -131,7 +137,7 @@ async def test_a_body_made_of_pieces_is_framed_once(
 
 @pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "a\nb", "a\0b"])
 async def test_a_header_that_would_break_the_request_is_refused_unsent(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream, value: str
+    transport: Transport, scripted_upstream: ScriptedUpstream, value: str
 ) -> None:
     with pytest.raises(httpx.LocalProtocolError) as caught:
         await transport.handle_async_request(request_to(f"{scripted_upstream.url}/", x_key=value))
@@ -140,7 +146,7 @@ async def test_a_header_that_would_break_the_request_is_refused_unsent(
 
 
 async def test_the_answer_has_lower_case_header_names(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
+    transport: Transport, scripted_upstream: ScriptedUpstream
 ) -> None:
     scripted_upstream.play(
         raw(b"HTTP/1.1 429 Slow\r\nContent-Length: 2\r\nRetry-After: 3\r\nX-A: 1\r\nX-A: 2\r\n\r\nno")
@@ -151,9 +157,7 @@ async def test_the_answer_has_lower_case_header_names(
     assert response.headers.raw == [(b"content-length", b"2"), (b"retry-after", b"3"), (b"x-a", b"1"), (b"x-a", b"2")]
 
 
-async def test_chunks_are_passed_on_as_they_come(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
-) -> None:
+async def test_chunks_are_passed_on_as_they_come(transport: Transport, scripted_upstream: ScriptedUpstream) -> None:
     release = asyncio.Event()
 
     async def script(wire: Wire) -> None:
@@ -173,13 +177,13 @@ async def test_chunks_are_passed_on_as_they_come(
     await response.aclose()
 
 
-async def test_nothing_is_decompressed(transport: AiohttpTransport, scripted_upstream: ScriptedUpstream) -> None:
+async def test_nothing_is_decompressed(transport: Transport, scripted_upstream: ScriptedUpstream) -> None:
     packed = gzip.compress(b"x" * 1_000_000)
     scripted_upstream.play(whole(packed, content_encoding="gzip"))
     assert await body_of(await transport.handle_async_request(request_to(scripted_upstream.url))) == packed
 
 
-async def test_redirects_are_not_followed(transport: AiohttpTransport, scripted_upstream: ScriptedUpstream) -> None:
+async def test_redirects_are_not_followed(transport: Transport, scripted_upstream: ScriptedUpstream) -> None:
     scripted_upstream.play(whole(b"", 302, location=f"{scripted_upstream.url}/elsewhere"), whole())
     response = await transport.handle_async_request(request_to(scripted_upstream.url))
     await response.aclose()
@@ -187,7 +191,7 @@ async def test_redirects_are_not_followed(transport: AiohttpTransport, scripted_
     assert len(scripted_upstream.requests) == 1
 
 
-async def test_a_cookie_is_never_sent_back(transport: AiohttpTransport, scripted_upstream: ScriptedUpstream) -> None:
+async def test_a_cookie_is_never_sent_back(transport: Transport, scripted_upstream: ScriptedUpstream) -> None:
     scripted_upstream.play(whole(set_cookie="account=a; Path=/"))
     for _ in range(2):
         await body_of(await transport.handle_async_request(request_to(scripted_upstream.url)))
@@ -195,7 +199,7 @@ async def test_a_cookie_is_never_sent_back(transport: AiohttpTransport, scripted
 
 
 async def test_the_environment_chooses_no_proxy(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, scripted_upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
@@ -203,7 +207,7 @@ async def test_the_environment_chooses_no_proxy(
 
 
 async def test_a_connection_is_used_again_after_a_complete_answer(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
+    transport: Transport, scripted_upstream: ScriptedUpstream
 ) -> None:
     scripted_upstream.play(whole(), chunked(b"a", b"b"), whole())
     for _ in range(6):
@@ -212,7 +216,7 @@ async def test_a_connection_is_used_again_after_a_complete_answer(
 
 
 async def test_an_abandoned_body_closes_its_connection(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
+    transport: Transport, scripted_upstream: ScriptedUpstream
 ) -> None:
     scripted_upstream.play(chunked(b"a", then=stall))
     response = await transport.handle_async_request(request_to(scripted_upstream.url))
@@ -226,7 +230,7 @@ async def test_an_abandoned_body_closes_its_connection(
 
 
 async def test_bytes_that_came_unasked_are_not_taken_for_the_next_answer(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
+    transport: Transport, scripted_upstream: ScriptedUpstream
 ) -> None:
     async def talkative(wire: Wire) -> None:
         await whole(b"mine")(wire)
@@ -240,7 +244,7 @@ async def test_bytes_that_came_unasked_are_not_taken_for_the_next_answer(
 
 
 async def test_a_second_answer_in_the_same_packet_is_thrown_away(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
+    transport: Transport, scripted_upstream: ScriptedUpstream
 ) -> None:
     scripted_upstream.play(raw(head_of(content_length="2") + b"ok" + head_of(content_length="4") + b"evil"))
     for _ in range(3):
@@ -248,7 +252,7 @@ async def test_a_second_answer_in_the_same_packet_is_thrown_away(
 
 
 async def test_an_idle_connection_that_is_reset_makes_no_noise(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream, caplog: pytest.LogCaptureFixture
+    transport: Transport, scripted_upstream: ScriptedUpstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def reset_later(wire: Wire) -> None:
         await chunked(b"a", b"b", every=0.01)(wire)
@@ -265,7 +269,7 @@ async def test_an_idle_connection_that_is_reset_makes_no_noise(
 
 
 async def test_what_came_before_a_cut_is_still_passed_on(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
+    transport: Transport, scripted_upstream: ScriptedUpstream
 ) -> None:
     scripted_upstream.play(chunked(b"event: error\n\n", then=cut))
     response = await transport.handle_async_request(request_to(scripted_upstream.url))
@@ -322,7 +326,7 @@ BROKEN: dict[str, tuple[Callable[[Wire], Awaitable[None]], type[Exception]]] = {
 
 @pytest.mark.parametrize("name", BROKEN)
 async def test_a_broken_answer_is_an_error_of_httpx(
-    name: str, transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
+    name: str, transport: Transport, scripted_upstream: ScriptedUpstream
 ) -> None:
     script, expected = BROKEN[name]
     scripted_upstream.play(script)
@@ -335,22 +339,20 @@ async def test_a_broken_answer_is_an_error_of_httpx(
 
 
 async def test_a_body_that_ends_with_the_connection_is_whole(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
+    transport: Transport, scripted_upstream: ScriptedUpstream
 ) -> None:
     scripted_upstream.play(raw(b"HTTP/1.0 200 OK\r\n\r\nall of it", then=cut))
     assert await body_of(await transport.handle_async_request(request_to(scripted_upstream.url))) == b"all of it"
 
 
-async def test_informational_answers_are_passed_over(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
-) -> None:
+async def test_informational_answers_are_passed_over(transport: Transport, scripted_upstream: ScriptedUpstream) -> None:
     scripted_upstream.play(raw(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + head_of(content_length="2") + b"ok"))
     response = await transport.handle_async_request(request_to(scripted_upstream.url))
     assert (response.status_code, await body_of(response)) == (200, b"ok")
 
 
 async def test_silence_before_the_head_and_within_the_body_have_limits_of_their_own(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
+    transport: Transport, scripted_upstream: ScriptedUpstream
 ) -> None:
     slow_head = {"connect": 2.0, "first_byte": 2.0, "read": 0.2}
     scripted_upstream.play(whole(b"late", delay=0.5), chunked(b"a", then=stall))
@@ -365,9 +367,7 @@ async def test_silence_before_the_head_and_within_the_body_have_limits_of_their_
     assert asyncio.get_running_loop().time() - began < 1.5
 
 
-async def test_a_slow_reader_is_no_silent_upstream(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
-) -> None:
+async def test_a_slow_reader_is_no_silent_upstream(transport: Transport, scripted_upstream: ScriptedUpstream) -> None:
     # In one piece, so that the engine has stopped reading by the time it hands over the head.
     scripted_upstream.play(raw(head_of(content_length=str(4 << 20)) + b"x" * (4 << 20)))
     timeout = {"connect": 2.0, "first_byte": 2.0, "read": 0.2}
@@ -376,20 +376,20 @@ async def test_a_slow_reader_is_no_silent_upstream(
     assert len(await body_of(response)) == 4 << 20
 
 
-async def test_a_refused_connection_is_a_connect_error(transport: AiohttpTransport) -> None:
+async def test_a_refused_connection_is_a_connect_error(transport: Transport) -> None:
     async with ScriptedUpstream() as gone:
         url = gone.url
     with pytest.raises(httpx.ConnectError, match="failed"):
         await transport.handle_async_request(request_to(url))
 
 
-async def test_an_unknown_name_is_a_connect_error(transport: AiohttpTransport) -> None:
+async def test_an_unknown_name_is_a_connect_error(transport: Transport) -> None:
     with pytest.raises(httpx.ConnectError):
         await transport.handle_async_request(request_to("http://no-such-host.invalid/"))
 
 
 async def test_a_machine_out_of_descriptors_blames_nobody(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, scripted_upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exhausted(*args: object, **kwargs: object) -> None:
         raise OSError(24, "Too many open files")
@@ -400,21 +400,19 @@ async def test_a_machine_out_of_descriptors_blames_nobody(
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "unix:///run/x", "/relative", "file:///etc/passwd"])
-async def test_other_schemes_are_refused(transport: AiohttpTransport, url: str) -> None:
+async def test_other_schemes_are_refused(transport: Transport, url: str) -> None:
     with pytest.raises(httpx.UnsupportedProtocol):
         await transport.handle_async_request(request_to(url))
 
 
-async def test_credentials_in_a_url_are_refused(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
-) -> None:
+async def test_credentials_in_a_url_are_refused(transport: Transport, scripted_upstream: ScriptedUpstream) -> None:
     with pytest.raises(httpx.LocalProtocolError) as caught:
         await transport.handle_async_request(request_to(scripted_upstream.url.replace("://", "://user:hunter22@")))
     assert "hunter22" not in str(caught.value)
 
 
-async def test_a_closed_transport_connects_no_more(scripted_upstream: ScriptedUpstream) -> None:
-    transport = AiohttpTransport(trusted=True)
+async def test_a_closed_transport_connects_no_more(kind: Engine, scripted_upstream: ScriptedUpstream) -> None:
+    transport = kind(trusted=True)
     await body_of(await transport.handle_async_request(request_to(scripted_upstream.url)))
     await transport.aclose()
     await scripted_upstream.quiet()
@@ -422,9 +420,9 @@ async def test_a_closed_transport_connects_no_more(scripted_upstream: ScriptedUp
         await transport.handle_async_request(request_to(scripted_upstream.url))
 
 
-async def test_closing_ends_the_calls_in_flight(scripted_upstream: ScriptedUpstream) -> None:
+async def test_closing_ends_the_calls_in_flight(kind: Engine, scripted_upstream: ScriptedUpstream) -> None:
     scripted_upstream.play(stall)
-    transport = AiohttpTransport(trusted=True)
+    transport = kind(trusted=True)
     call = asyncio.create_task(transport.handle_async_request(request_to(scripted_upstream.url)))
     await scripted_upstream.until(lambda: len(scripted_upstream.requests) == 1)
     await transport.aclose()
@@ -434,7 +432,7 @@ async def test_closing_ends_the_calls_in_flight(scripted_upstream: ScriptedUpstr
 
 
 async def test_fifteen_hundred_cancelled_calls_leave_the_engine_as_good_as_new(
-    transport: AiohttpTransport, scripted_upstream: ScriptedUpstream
+    transport: Transport, scripted_upstream: ScriptedUpstream
 ) -> None:
     async def call(path: str) -> bytes:
         return await body_of(await transport.handle_async_request(request_to(f"{scripted_upstream.url}/{path}")))
@@ -454,10 +452,10 @@ async def test_fifteen_hundred_cancelled_calls_leave_the_engine_as_good_as_new(
         assert await asyncio.gather(*(call("good") for _ in range(50))) == [b"good"] * 50
 
 
-async def test_a_name_is_verified_and_an_unknown_authority_refused(tmp_path: Path) -> None:
+async def test_a_name_is_verified_and_an_unknown_authority_refused(kind: Engine, tmp_path: Path) -> None:
     async with ScriptedUpstream(server_context(tmp_path)) as upstream:
-        stranger = AiohttpTransport(trusted=True)
-        friend = AiohttpTransport(trusted=True, ssl_context=client_context(tmp_path))
+        stranger = kind(trusted=True)
+        friend = kind(trusted=True, ssl_context=client_context(tmp_path))
         with pytest.raises(httpx.ConnectError):
             await stranger.handle_async_request(request_to(upstream.url))
         assert await body_of(await friend.handle_async_request(request_to(upstream.url))) == b"{}"
@@ -468,17 +466,17 @@ async def test_a_name_is_verified_and_an_unknown_authority_refused(tmp_path: Pat
         await friend.aclose()
 
 
-async def test_an_expired_certificate_is_refused(tmp_path: Path) -> None:
+async def test_an_expired_certificate_is_refused(kind: Engine, tmp_path: Path) -> None:
     async with ScriptedUpstream(server_context(tmp_path, expired=True)) as upstream:
-        transport = AiohttpTransport(trusted=True, ssl_context=client_context(tmp_path))
+        transport = kind(trusted=True, ssl_context=client_context(tmp_path))
         with pytest.raises(httpx.ConnectError):
             await transport.handle_async_request(request_to(upstream.url))
         await transport.aclose()
 
 
-async def test_a_cancelled_tls_call_is_closed_at_once(tmp_path: Path) -> None:
+async def test_a_cancelled_tls_call_is_closed_at_once(kind: Engine, tmp_path: Path) -> None:
     async with ScriptedUpstream(server_context(tmp_path)) as upstream:
-        transport = AiohttpTransport(trusted=True, ssl_context=client_context(tmp_path))
+        transport = kind(trusted=True, ssl_context=client_context(tmp_path))
         upstream.play(stall)
         call = asyncio.create_task(transport.handle_async_request(request_to(upstream.url)))
         await upstream.until(lambda: len(upstream.requests) == 1)
@@ -488,7 +486,7 @@ async def test_a_cancelled_tls_call_is_closed_at_once(tmp_path: Path) -> None:
         await transport.aclose()
 
 
-async def test_an_abandoned_tls_stream_waits_for_no_farewell(tmp_path: Path) -> None:
+async def test_an_abandoned_tls_stream_waits_for_no_farewell(kind: Engine, tmp_path: Path) -> None:
     hung_up = asyncio.Event()
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -515,7 +513,7 @@ async def test_an_abandoned_tls_stream_waits_for_no_farewell(tmp_path: Path) -> 
         upstream.play(chunked(b"a", then=stall))
         server = await asyncio.start_server(relay, "127.0.0.1", 0)
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        transport = AiohttpTransport(trusted=True, ssl_context=client_context(tmp_path))
+        transport = kind(trusted=True, ssl_context=client_context(tmp_path))
         response = await transport.handle_async_request(request_to(url))
         frozen.set()
         await response.aclose()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any, TypeAlias
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from outbound_proxies import HttpProxy, Socks5Proxy
 from scripted_upstream import ScriptedUpstream, whole
 
 from aigateway_core.addresses import Destinations
-from aigateway_core.engine import AiohttpTransport
+from aigateway_core.engine import AiohttpTransport, DirectTransport
 from aigateway_core.faults import AddressRefusedError
 
 pytestmark = pytest.mark.anyio
@@ -78,9 +79,18 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return asked
 
 
+Engine: TypeAlias = type[AiohttpTransport] | type[DirectTransport]
+
+
+@pytest.fixture(params=[AiohttpTransport, DirectTransport], ids=["aiohttp", "direct"])
+def kind(request: pytest.FixtureRequest) -> Engine:
+    engine_kind: Engine = request.param
+    return engine_kind
+
+
 @pytest.fixture
-async def guarded() -> AsyncIterator[AiohttpTransport]:
-    transport = AiohttpTransport()
+async def guarded(kind: Engine) -> AsyncIterator[httpx.AsyncBaseTransport]:
+    transport = kind()
     yield transport
     await transport.aclose()
 
@@ -92,7 +102,7 @@ def request_to(host: str, port: int = 80) -> httpx.Request:
 
 @pytest.mark.parametrize("host", HOSTS)
 async def test_it_is_refused_before_anything_is_sent(
-    host: str, guarded: AiohttpTransport, connections: list[Any]
+    host: str, guarded: httpx.AsyncBaseTransport, connections: list[Any]
 ) -> None:
     async with ScriptedUpstream() as upstream:
         try:
@@ -115,7 +125,7 @@ async def test_it_is_refused_before_anything_is_sent(
     ],
 )
 async def test_an_address_hidden_in_a_url_is_refused(
-    url: str, guarded: AiohttpTransport, connections: list[Any]
+    url: str, guarded: httpx.AsyncBaseTransport, connections: list[Any]
 ) -> None:
     try:
         request = httpx.Request("GET", url, extensions={"timeout": {"connect": 2.0}})
@@ -157,7 +167,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]
     ],
 )
 async def test_a_name_that_leads_inside_is_refused(
-    answer: list[str], guarded: AiohttpTransport, connections: list[Any], monkeypatch: pytest.MonkeyPatch
+    answer: list[str], guarded: httpx.AsyncBaseTransport, connections: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolving(monkeypatch, answer)
     with pytest.raises(AddressRefusedError):
@@ -165,8 +175,18 @@ async def test_a_name_that_leads_inside_is_refused(
     assert connections == []
 
 
-@pytest.mark.parametrize("proxy", [None, "http://rebound.test:80", "socks5://rebound.test:80"])
-async def test_what_was_judged_is_what_is_connected_to(proxy: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        AiohttpTransport,
+        DirectTransport,
+        partial(AiohttpTransport, proxy="http://rebound.test:80"),
+        partial(AiohttpTransport, proxy="socks5://rebound.test:80"),
+    ],
+)
+async def test_what_was_judged_is_what_is_connected_to(
+    make: Callable[[], httpx.AsyncBaseTransport], monkeypatch: pytest.MonkeyPatch
+) -> None:
     tried: list[Any] = []
 
     async def sock_connect(self: object, sock: socket.socket, address: Any) -> None:
@@ -175,7 +195,7 @@ async def test_what_was_judged_is_what_is_connected_to(proxy: str | None, monkey
 
     monkeypatch.setattr("asyncio.selector_events.BaseSelectorEventLoop.sock_connect", sock_connect)
     asked = resolving(monkeypatch, ["93.184.215.14"], ["127.0.0.1"])
-    transport = AiohttpTransport(proxy=proxy)
+    transport = make()
     with pytest.raises(httpx.TransportError):
         await transport.handle_async_request(request_to("rebound.test"))
     assert asked[0] == "rebound.test"
@@ -183,11 +203,11 @@ async def test_what_was_judged_is_what_is_connected_to(proxy: str | None, monkey
     await transport.aclose()
 
 
-async def test_a_private_place_can_be_allowed_and_no_other(scripted_upstream: ScriptedUpstream) -> None:
+async def test_a_private_place_can_be_allowed_and_no_other(kind: Engine, scripted_upstream: ScriptedUpstream) -> None:
     scripted_upstream.play(whole(b"ok"))
     port = scripted_upstream.port
     for entry in ("localhost", f"localhost:{port}"):
-        transport = AiohttpTransport(Destinations.allowing([entry]))
+        transport = kind(Destinations.allowing([entry]))
         response = await transport.handle_async_request(request_to("localhost", port))
         assert response.status_code == 200
         await response.aclose()
@@ -196,8 +216,10 @@ async def test_a_private_place_can_be_allowed_and_no_other(scripted_upstream: Sc
         await transport.aclose()
 
 
-async def test_an_allowed_address_allows_the_names_that_lead_to_it(scripted_upstream: ScriptedUpstream) -> None:
-    transport = AiohttpTransport(Destinations.allowing([f"127.0.0.1:{scripted_upstream.port}"]))
+async def test_an_allowed_address_allows_the_names_that_lead_to_it(
+    kind: Engine, scripted_upstream: ScriptedUpstream
+) -> None:
+    transport = kind(Destinations.allowing([f"127.0.0.1:{scripted_upstream.port}"]))
     for host in ("127.0.0.1", "localhost"):
         response = await transport.handle_async_request(request_to(host, scripted_upstream.port))
         await response.aclose()
@@ -206,8 +228,8 @@ async def test_an_allowed_address_allows_the_names_that_lead_to_it(scripted_upst
     await transport.aclose()
 
 
-async def test_what_the_operator_wrote_is_trusted(scripted_upstream: ScriptedUpstream) -> None:
-    transport = AiohttpTransport(trusted=True)
+async def test_what_the_operator_wrote_is_trusted(kind: Engine, scripted_upstream: ScriptedUpstream) -> None:
+    transport = kind(trusted=True)
     response = await transport.handle_async_request(request_to("localhost", scripted_upstream.port))
     assert response.status_code == 200
     await response.aclose()

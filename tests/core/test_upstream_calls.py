@@ -15,7 +15,7 @@ import httpx
 import pytest
 from scripted_upstream import Script, ScriptedUpstream, Wire, chunked, cut, head_of, raw, reset, stall, whole
 
-from aigateway_core.engine import AiohttpTransport
+from aigateway_core.engine import AiohttpTransport, DirectTransport
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.secret import Secret
 from aigateway_core.upstream import Limits, Upstream
@@ -25,10 +25,12 @@ pytestmark = pytest.mark.anyio
 LIMITS = Limits(connect=1.0, first_byte=0.4, idle=0.4, total=3.0, max_response_bytes=100_000)
 
 
-@pytest.fixture
-async def calling(scripted_upstream: ScriptedUpstream) -> AsyncIterator[Callable[..., Upstream]]:
+@pytest.fixture(params=[AiohttpTransport, DirectTransport], ids=["aiohttp", "direct"])
+async def calling(
+    request: pytest.FixtureRequest, scripted_upstream: ScriptedUpstream
+) -> AsyncIterator[Callable[..., Upstream]]:
     """Makes an upstream on a real engine: ``calling(limits=..., secrets=...)``."""
-    transport = AiohttpTransport(trusted=True)
+    transport = request.param(trusted=True)
 
     def make(auth: httpx.Auth | None = None, **options: Any) -> Upstream:
         return Upstream(transport, auth, **{"limits": LIMITS} | options)

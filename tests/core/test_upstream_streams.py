@@ -11,7 +11,7 @@ import httpx
 import pytest
 from scripted_upstream import Script, ScriptedUpstream, chunk_of, chunked, cut, head_of, raw, reset, sse, stall, whole
 
-from aigateway_core.engine import AiohttpTransport
+from aigateway_core.engine import AiohttpTransport, DirectTransport
 from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.upstream import Limits, Upstream, UpstreamStream
 
@@ -20,10 +20,12 @@ pytestmark = pytest.mark.anyio
 LIMITS = Limits(connect=1.0, first_byte=0.4, idle=0.4, total=3.0, max_response_bytes=100_000)
 
 
-@pytest.fixture
-async def streaming(scripted_upstream: ScriptedUpstream) -> AsyncIterator[Callable[..., Any]]:
+@pytest.fixture(params=[AiohttpTransport, DirectTransport], ids=["aiohttp", "direct"])
+async def streaming(
+    request: pytest.FixtureRequest, scripted_upstream: ScriptedUpstream
+) -> AsyncIterator[Callable[..., Any]]:
     """Opens a stream on a real engine: ``async with streaming(script) as reply``."""
-    transport = AiohttpTransport(trusted=True)
+    transport = request.param(trusted=True)
 
     def make(script: Script, path: str = "/v1/chat", **options: Any) -> Any:
         scripted_upstream.play(script)

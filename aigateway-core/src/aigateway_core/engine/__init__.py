@@ -1,7 +1,8 @@
-"""The engine of every call to an upstream: one aiohttp session per way out, behind httpx's transport interface.
+"""The engine of every call to an upstream: one transport per way out, behind httpx's transport interface.
 
 httpx is what the rest of the gateway speaks; its own transport costs many times as much, and loses a slot of its pool
-with every request that is cancelled. Nothing outside of this package imports aiohttp.
+with every request that is cancelled. Calls through an outbound proxy go over aiohttp, which nothing outside of this
+package imports; those without over :mod:`aigateway_core.engine.direct`.
 
 What a session must never do is switched off for all of them: cookies, redirects, environment proxies, decompression,
 headers of its own. What it must do is here: judge addresses at the moment of connecting, never fall back from a proxy
@@ -23,16 +24,12 @@ from yarl import URL
 
 from aigateway_core.addresses import PUBLIC_ONLY, Destinations, ProxyAddress
 from aigateway_core.engine.body import FAILURES, Body, failed
-from aigateway_core.engine.connecting import Connector, GuardedResolver, SocksConnector
+from aigateway_core.engine.connecting import Connector, GuardedResolver, SocksConnector, default_ssl_context
+from aigateway_core.engine.connection import MAX_HEADER_LINE
+from aigateway_core.engine.direct import KEEPALIVE_SECONDS, DirectTransport
 from aigateway_core.faults import AddressRefusedError
 
-__all__ = ["AiohttpTransport", "GuardedResolver", "Transports", "default_ssl_context"]
-
-KEEPALIVE_SECONDS = 15.0
-"""How long an idle connection is kept. Servers keep it longer (60 s is usual), so that they rarely close one we use."""
-
-MAX_HEADER_LINE = 16 << 10
-"""Bytes of a status line or of one response header; there may be 128 of them."""
+__all__ = ["AiohttpTransport", "DirectTransport", "GuardedResolver", "Transports", "default_ssl_context"]
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -148,7 +145,7 @@ class Transports:
     def __init__(self, destinations: Destinations = PUBLIC_ONLY, *, ssl_context: ssl.SSLContext | None = None) -> None:
         self._destinations = destinations
         self._ssl = ssl_context or default_ssl_context()
-        self._transports: dict[tuple[str | None, bool], AiohttpTransport] = {}
+        self._transports: dict[tuple[str | None, bool], httpx.AsyncBaseTransport] = {}
 
     def direct(self, *, trusted: bool = False) -> httpx.AsyncBaseTransport:
         """Without an outbound proxy; ``trusted`` for base URLs that stand in the configuration file."""
@@ -172,10 +169,14 @@ class Transports:
         for transport in self._transports.values():
             await transport.aclose()
 
-    def _transport(self, proxy: str | None, trusted: bool) -> AiohttpTransport:
+    def _transport(self, proxy: str | None, trusted: bool) -> httpx.AsyncBaseTransport:
         key = proxy, trusted
         if key not in self._transports:
-            self._transports[key] = AiohttpTransport(self._destinations, trusted, proxy, self._ssl)
+            self._transports[key] = (
+                DirectTransport(self._destinations, trusted, ssl_context=self._ssl)
+                if proxy is None
+                else AiohttpTransport(self._destinations, trusted, proxy, self._ssl)
+            )
         return self._transports[key]
 
 
@@ -189,11 +190,3 @@ def _read_with(response: aiohttp.ClientResponse, idle: float | None) -> None:
 def _payload(content: bytes) -> bytes | io.BytesIO | None:
     """Large bodies as a file, since aiohttp warns of long writes."""
     return io.BytesIO(content) if len(content) > 1 << 20 else content or None
-
-
-def default_ssl_context() -> ssl.SSLContext:
-    """Trusts what the machine trusts, and certifi's list besides, since small containers bring none of their own."""
-    context = httpx.create_ssl_context(trust_env=False)
-    context.load_default_certs()
-    context.set_alpn_protocols(["http/1.1"])
-    return context

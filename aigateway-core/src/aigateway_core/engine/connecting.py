@@ -20,7 +20,7 @@ from aigateway_core.addresses import Destinations, ProxyAddress
 from aigateway_core.engine.body import detail_of
 from aigateway_core.faults import AddressRefusedError
 
-_OUR_OWN_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+OUR_OWN_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """The machine has run out of descriptors, ports or memory: not the fault of whom we wanted to reach."""
 
 
@@ -76,7 +76,7 @@ class Connector(aiohttp.TCPConnector):
         cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
         if isinstance(error, TimeoutError | ProxyTimeoutError):
             return httpx.ConnectTimeout(detail)
-        if isinstance(cause, OSError) and cause.errno in _OUR_OWN_SHORTAGE:
+        if isinstance(cause, OSError) and cause.errno in OUR_OWN_SHORTAGE:
             return httpx.PoolTimeout(detail)
         return self._blame(detail)
 
@@ -120,3 +120,11 @@ class _Tunnelled(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop, beneath: ResponseHandler) -> None:
         super().__init__(loop)
         self._beneath = beneath
+
+
+def default_ssl_context() -> ssl.SSLContext:
+    """Trusts what the machine trusts, and certifi's list besides, since small containers bring none of their own."""
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,252 @@
+"""One connection to an upstream: HTTP/1.1, one exchange after the other, parsed by httptools as it comes in.
+
+Everything that can go wrong ends in :attr:`Connection.error`, one of httpx's exceptions, and closes the connection;
+what had been received before is still handed out. Silence is measured only while somebody waits: a slow reader is no
+silent upstream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import cast
+
+import httptools
+import httpx
+from typing_extensions import override
+
+MAX_HEADER_LINE = 16 << 10
+"""Bytes of a status line or of one response header; there may be :data:`MAX_HEADERS` of them."""
+
+MAX_HEADERS = 128
+
+_MAX_HEAD = 256 << 10
+_MAX_BUFFERED = 256 << 10
+_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+
+class Connection(asyncio.Protocol):
+    """``lost`` is called once, when it is closed for whatever reason."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, lost: Callable[[Connection], None]) -> None:
+        self._loop = loop
+        self._lost = lost
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        self._reset(complete=True)
+        self.closed = False
+        self.idle_since = 0.0
+
+    def _reset(self, *, complete: bool) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.error: httpx.TransportError | None = None
+        self.complete = complete
+        self._parser = None if complete else httptools.HttpResponseParser(self)
+        self._headed = False
+        self._head_bytes = 0
+        self._keeps = False
+        self._until_closed = False
+        self._chunks: list[bytes] = []
+        self._buffered = 0
+        self._paused = False
+
+    # -- for who has the connection
+
+    async def exchange(self, head: bytes, body: bytes, seconds: float | None) -> None:
+        """Send a request and wait for the head of its answer, silence of ``seconds`` being too long.
+
+        Raises one of httpx's transport errors. Who is cancelled here has to :meth:`abort` the connection.
+        """
+        self._reset(complete=False)
+        transport = self._transport
+        if transport is None or self.closed:
+            raise httpx.RemoteProtocolError("the connection was closed")
+        transport.write(head + body if body else head)
+        while not self._headed and self.error is None:
+            await self._wait(seconds)
+        if not self._headed and self.error is not None:
+            raise self.error
+
+    async def received(self, seconds: float | None) -> bytes:
+        """All of the body that has come since the last call; empty at its end. Errors as for :meth:`exchange`."""
+        while True:
+            if self._chunks:
+                data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+                self._chunks.clear()
+                self._buffered = 0
+                if self._paused:
+                    self._resume()
+                return data
+            if self.error is not None:
+                raise self.error
+            if self.complete:
+                return b""
+            await self._wait(seconds)
+
+    def is_reusable(self) -> bool:
+        """Whether another exchange may follow: the answer was taken whole, and nothing came after it."""
+        whole = self.complete and self.error is None and not self._chunks and self._keeps and not self.closed
+        return whole and self._transport is not None and not self._transport.get_write_buffer_size()
+
+    def rest(self) -> None:
+        """Stay open without an exchange. Bytes that come now were not asked for, and close the connection."""
+        self._parser = None
+        self.idle_since = self._loop.time()
+
+    def abort(self) -> None:
+        """Close it now, without a farewell."""
+        self._fail(httpx.ReadError("the connection was closed"))
+
+    # -- for the event loop
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # A transport of uvloop's is none by inheritance.
+        self._transport = cast("asyncio.Transport", transport)
+        if self.closed:
+            self._transport.abort()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self._parser is None:
+            self._fail(httpx.RemoteProtocolError("bytes that were not asked for"))
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return
+        except httptools.HttpParserError as error:
+            self._fail(_cause(error) or httpx.RemoteProtocolError(f"malformed answer: {type(error).__name__}"))
+            return
+        if not self._headed:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MAX_HEAD:
+                self._fail(httpx.RemoteProtocolError("the head of the answer is too large"))
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.complete and self.error is None:
+            if self._until_closed and exc is None:
+                self.complete = True
+            elif isinstance(exc, OSError) and (self._until_closed or not self._headed):
+                self.error = httpx.ReadError(type(exc).__name__)
+            else:
+                self.error = httpx.RemoteProtocolError("the connection was closed within the answer")
+        self._close()
+
+    # -- for the parser
+
+    def on_message_begin(self) -> None:
+        """An answer begins; another one after the answer that was asked for is nobody's."""
+        if self.complete:
+            raise httpx.RemoteProtocolError("a second answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, which is passed over."""
+        if self._headed:
+            return
+        if len(name) + len(value) > MAX_HEADER_LINE or len(self.headers) >= MAX_HEADERS:
+            raise httpx.RemoteProtocolError("the head of the answer is too large")
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The head is complete; that of an informational answer is passed over (RFC 9110 §15.2)."""
+        parser = self._parser
+        assert parser is not None  # noqa: S101 - it is what calls this
+        self.status = parser.get_status_code()
+        if self.status < HTTPStatus.OK and self.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            self.headers.clear()
+            return
+        framing = [name for name, _ in self.headers if name in (b"content-length", b"transfer-encoding")]
+        if len(set(framing)) > 1:
+            raise httpx.RemoteProtocolError("both a length and chunks")
+        self._until_closed = not framing and self.status not in _BODILESS
+        self._keeps = parser.should_keep_alive() and not self._until_closed
+        self._headed = True
+        # After another protocol was agreed upon, which nobody asked for, there is no body.
+        self.complete = self.status == HTTPStatus.SWITCHING_PROTOCOLS
+        self._wake()
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body; too many that nobody takes stop the reading."""
+        self._chunks.append(data)
+        self._buffered += len(data)
+        if self._buffered > _MAX_BUFFERED and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def on_message_complete(self) -> None:
+        """The answer is complete, unless it was an informational one."""
+        if self._headed:
+            self.complete = True
+            self._wake()
+
+    # -- waiting
+
+    async def _wait(self, seconds: float | None) -> None:
+        self._waiter = waiter = self._loop.create_future()
+        if seconds is not None:
+            self._deadline = self._loop.time() + seconds
+            # A timer that goes off too early looks at the deadline again: most exchanges need none of their own.
+            if self._timer is None or self._timer.when() > self._deadline:
+                self._arm(self._deadline)
+        else:
+            self._deadline = float("inf")
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _arm(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._look_at_the_clock)
+
+    def _look_at_the_clock(self) -> None:
+        self._timer = None
+        if self._waiter is None or self.closed:
+            return
+        if self._loop.time() < self._deadline:
+            if self._deadline != float("inf"):
+                self._arm(self._deadline)
+        elif not self._waiter.done():
+            self._fail(httpx.ReadTimeout("the upstream fell silent"))
+
+    def _resume(self) -> None:
+        self._paused = False
+        if self._transport is not None and not self.closed:
+            self._transport.resume_reading()
+
+    # -- ending
+
+    def _fail(self, error: httpx.TransportError) -> None:
+        if not self.complete and self.error is None:
+            self.error = error
+        self._keeps = False
+        self._close()
+
+    def _close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self.closed:
+            self.closed = True
+            if self._transport is not None:
+                self._transport.abort()
+            self._lost(self)
+        self._wake()
+
+
+def _cause(error: BaseException) -> httpx.TransportError | None:
+    """What one of the parser's callbacks raised: httptools wraps it."""
+    cause = error.__context__ or error.__cause__
+    return cause if isinstance(cause, httpx.TransportError) else None

@@ -1,0 +1,214 @@
+"""The engine for calls without an outbound proxy: connections of our own, kept per origin.
+
+It does what :class:`~aigateway_core.engine.AiohttpTransport` does, at about half its cost. The same tests hold both.
+Whatever needs a tunnel is left to that one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from typing import Any, TypeAlias
+
+import aiohappyeyeballs
+import httpx
+from typing_extensions import override
+
+from aigateway_core.addresses import PUBLIC_ONLY, Destinations, is_literal
+from aigateway_core.engine.body import detail_of
+from aigateway_core.engine.connecting import OUR_OWN_SHORTAGE, GuardedResolver, default_ssl_context
+from aigateway_core.engine.connection import Connection
+from aigateway_core.faults import AddressRefusedError
+
+KEEPALIVE_SECONDS = 15.0
+"""How long an idle connection is kept. Servers keep it longer (60 s is usual), so that they rarely close one we use."""
+
+_DEFAULT_PORTS = {b"http": 80, b"https": 443}
+_NEXT_ADDRESS_SECONDS = 0.25
+"""How long one of several addresses is tried alone (RFC 8305 §5)."""
+
+Origin: TypeAlias = tuple[bytes, bytes, int]
+"""Scheme, host and port."""
+
+
+class DirectTransport(httpx.AsyncBaseTransport):
+    """``trusted`` says that the operator wrote the addresses that will be asked for, so that they are not judged.
+
+    Timeouts and limits are those of :class:`~aigateway_core.engine.AiohttpTransport`.
+    """
+
+    def __init__(
+        self,
+        destinations: Destinations = PUBLIC_ONLY,
+        trusted: bool = False,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._judge = None if trusted else destinations
+        self._resolver = GuardedResolver(self._judge)
+        self._ssl = ssl_context or default_ssl_context()
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._origins: dict[Connection, Origin] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        timeout = request.extensions.get("timeout", {})
+        origin = _origin(request.url)
+        body = await request.aread()
+        head = _head(request, len(body))
+        connection = self._kept(origin) or await self._connected(origin, timeout.get("connect"))
+        idle = timeout.get("read")
+        try:
+            await connection.exchange(head, body, timeout.get("first_byte", idle))
+        except BaseException:
+            connection.abort()
+            raise
+        stream = _Body(self, connection, idle)
+        return httpx.Response(connection.status, headers=connection.headers, stream=stream, request=request)
+
+    @override
+    async def aclose(self) -> None:
+        self._closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for connection in list(self._origins):
+            connection.abort()
+
+    # -- connections that are there
+
+    def _kept(self, origin: Origin) -> Connection | None:
+        """The connection that was used last: the others grow old, and go."""
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if not connection.closed:
+                return connection
+        return None
+
+    def release(self, connection: Connection) -> None:
+        """Take back a connection whose exchange is over, one way or the other."""
+        if self._closed or not connection.is_reusable():
+            connection.abort()
+            return
+        connection.rest()
+        self._idle.setdefault(self._origins[connection], []).append(connection)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(KEEPALIVE_SECONDS, self._clean)
+
+    def _lost(self, connection: Connection) -> None:
+        origin = self._origins.pop(connection, None)
+        idle = self._idle.get(origin) if origin else None
+        if idle and connection in idle:
+            idle.remove(connection)
+
+    def _clean(self) -> None:
+        """Close what has not been used for a while, and forget origins without connections."""
+        self._sweep = None
+        loop = asyncio.get_running_loop()
+        for connection in [one for idle in self._idle.values() for one in idle]:
+            if loop.time() - connection.idle_since >= KEEPALIVE_SECONDS:
+                connection.abort()
+        self._idle = {origin: idle for origin, idle in self._idle.items() if idle}
+        if self._idle:
+            self._sweep = loop.call_later(KEEPALIVE_SECONDS / 2, self._clean)
+
+    # -- connections to be made
+
+    async def _connected(self, origin: Origin, seconds: float | None) -> Connection:
+        """A new connection. Raises what says that nothing was sent."""
+        if self._closed:
+            raise httpx.PoolTimeout("the transport has been closed")
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await self._connect(origin)
+        except httpx.TransportError:
+            raise
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout(detail_of(error)) from None
+        except (OSError, ValueError) as error:
+            short = isinstance(error, OSError) and error.errno in OUR_OWN_SHORTAGE
+            raise (httpx.PoolTimeout if short else httpx.ConnectError)(detail_of(error)) from None
+        if connection.closed:
+            raise httpx.PoolTimeout("the transport has been closed")
+        return connection
+
+    async def _connect(self, origin: Origin) -> Connection:
+        scheme, raw_host, port = origin
+        host, loop = raw_host.decode(), asyncio.get_running_loop()
+        wire = await aiohappyeyeballs.start_connection(
+            await self._addresses(host, port), happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, loop=loop
+        )
+        connection = Connection(loop, self._lost)
+        self._origins[connection] = origin
+        secure: dict[str, Any] = {"ssl": self._ssl, "server_hostname": host.rstrip(".")} if scheme == b"https" else {}
+        try:
+            await loop.create_connection(lambda: connection, sock=wire, **secure)
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
+
+    async def _addresses(self, host: str, port: int) -> list[aiohappyeyeballs.AddrInfoType]:
+        """Where the name leads, judged: the connection goes to one of these and nowhere else."""
+        if self._judge is not None and not self._judge.permits_host(host, port):
+            raise AddressRefusedError("not a public address")
+        if is_literal(host):
+            literal = str(ip_address(host))
+            return [_address(socket.AF_INET6 if ":" in literal else socket.AF_INET, literal, port)]
+        answers = await self._resolver.resolve(host, port, socket.AF_UNSPEC)
+        return [_address(answer["family"], answer["host"], port) for answer in answers]
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body as it comes in. Closing it before its end closes the connection, at once."""
+
+    def __init__(self, transport: DirectTransport, connection: Connection, idle: float | None) -> None:
+        self._transport = transport
+        self._connection: Connection | None = connection
+        self._idle = idle
+
+    @override
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while self._connection is not None and (data := await self._connection.received(self._idle)):
+            yield data
+
+    @override
+    async def aclose(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._transport.release(connection)
+
+
+def _address(family: int, host: str, port: int) -> aiohappyeyeballs.AddrInfoType:
+    # With the protocol's number, without which the loop leaves Nagle's algorithm on.
+    place: Any = (host, port, 0, 0) if family == socket.AF_INET6 else (host, port)
+    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place
+
+
+def _origin(url: httpx.URL) -> Origin:
+    """Raises what httpx raises for an address that cannot be asked."""
+    scheme, host = url.raw_scheme, url.raw_host
+    if scheme not in _DEFAULT_PORTS or not host:
+        raise httpx.UnsupportedProtocol("not an http or https URL")
+    if url.userinfo:
+        raise httpx.LocalProtocolError("credentials in the URL")
+    return scheme, host, url.port or _DEFAULT_PORTS[scheme]
+
+
+def _head(request: httpx.Request, length: int) -> bytes:
+    """The request's head. Raises :class:`httpx.LocalProtocolError` for what would end a line of it."""
+    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    lines += [name + b": " + value for name, value in request.headers.raw if name.lower() != b"transfer-encoding"]
+    if "content-length" not in request.headers and request.headers.get("transfer-encoding"):
+        lines.append(b"Content-Length: %d" % length)
+    lines.append(b"\r\n")
+    head = b"\r\n".join(lines)
+    ends = len(lines)
+    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
+        raise httpx.LocalProtocolError("a header holds a line break")
+    return head
