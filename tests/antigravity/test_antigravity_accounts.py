@@ -173,6 +173,19 @@ async def test_E21_the_operators_names_reach_the_wire(there: Google, tmp_path: P
     assert sent == ["gemini-3-flash", "gemini-3.1-flash-lite", "claude-sonnet-4-6"]
 
 
+async def test_a_quota_that_is_used_up_is_that_of_every_name_of_its_models(house: LoginHouse, there: Google) -> None:
+    there.has().exhaust("claude", 3600)
+    await house.add("one", there.idp.tokens())
+    assert (await house.ask("claude-sonnet-4-6")).status_code == 429
+    seen = len(there.cloud.exchanges)
+    for name in ("claude-opus-4-5-20251101", "claude-opus-4-6", "gemini-claude-sonnet-4-5", "claude-haiku-4-5"):
+        answer = await house.ask(name)
+        assert answer.status_code == 429, name
+        assert 3000 < int(answer.headers["retry-after"]) <= 3601
+    assert len(there.cloud.exchanges) == seen
+    assert (await house.ask()).status_code == 200
+
+
 # -- quotas and the list of models
 
 

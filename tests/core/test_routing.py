@@ -95,7 +95,7 @@ def test_models_of_one_quota_group_share_it(entry: Make) -> None:
 class Describing(PlainProvider):
     """Lists nothing, and knows what every name means."""
 
-    def model(self, name: str) -> ModelInfo:
+    def describe_model(self, name: str) -> ModelInfo:
         return ModelInfo(id=name, quota_group=f"group of {name}", max_output_tokens=7)
 
 

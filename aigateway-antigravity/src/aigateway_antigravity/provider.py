@@ -76,7 +76,7 @@ class AntigravityProvider:
         """All names that may mean one of them."""
         return self._catalogue.patterns
 
-    def model(self, name: str) -> ModelInfo:
+    def describe_model(self, name: str) -> ModelInfo:
         """What is known of the model that this name means."""
         return self._catalogue.info(name)
 

@@ -167,7 +167,7 @@ class Router:
 
 def _to(entry: ProviderEntry, model: str) -> Route:
     if entry.describes is not None:
-        known = entry.describes.model(model)
+        known = entry.describes.describe_model(model)
     else:
         known = next((info for info in entry.provider.models if info.id == model), ModelInfo(id=model))
     return Route(entry, model, known.quota_group or model, known.max_output_tokens)

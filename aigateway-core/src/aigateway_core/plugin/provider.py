@@ -126,7 +126,7 @@ class CountsTokens(Protocol):
 class DescribesModels(Protocol):
     """A provider that answers for more names than it lists, and knows which models they mean."""
 
-    def model(self, name: str) -> ModelInfo:
+    def describe_model(self, name: str) -> ModelInfo:
         """What is known of the model that this name leads to, its ``quota_group`` above all. Remembered for a while."""
 
 
