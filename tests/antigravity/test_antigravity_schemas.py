@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from aigateway_antigravity.catalogue import Catalogue
+from aigateway_antigravity.config import AntigravityConfig
 from aigateway_antigravity.schemas import response_schema, tool_schema
+from aigateway_antigravity.shape import shaped
+from aigateway_core.plugin import Secret
 
 EMPTY: dict[str, Any] = {"type": "object", "properties": {}}
 
@@ -75,6 +79,23 @@ def test_S6_of_alternatives_the_object_stays_with_a_hint_and_null_makes_it_nulla
     assert chosen == {**item, "description": "parent (Accepts: string | object)"}
     nullable = {"type": "string", "description": "nullable", "nullable": True}
     assert cleaned({"anyOf": [{"type": "string"}, {"type": "null"}]}) == nullable
+
+
+def test_an_object_stays_before_an_array() -> None:
+    chosen = cleaned({"oneOf": [{"type": "array", "items": {}}, {"properties": {"x": {"type": "integer"}}}]})
+    assert chosen["properties"] == {"x": {"type": "integer"}}
+
+
+@pytest.mark.parametrize("null", [{"type": "null"}, {"const": None}, {"enum": [None]}, {"type": "NULL", "title": "no"}])
+def test_null_among_alternatives_is_not_one(null: Any) -> None:
+    constant = {"const": "a", "description": "first of letters"}
+    written = {
+        "type": "string",
+        "description": "first of letters (Allowed: a) (nullable)",
+        "nullable": True,
+        "enum": ["a"],
+    }
+    assert cleaned({"anyOf": [null, constant]}) == written
 
 
 @pytest.mark.parametrize("word", ["anyOf", "oneOf"])
@@ -171,6 +192,12 @@ def test_S12_definitions_that_a_property_brings_along_are_found_after_those_of_t
     assert cleaned(inner, **{"$defs": {"B": {"type": "boolean"}}}) == {"type": "boolean"}
 
 
+def test_S12_a_chain_of_references_may_be_long_but_not_endless() -> None:
+    names = {f"d{index}": {"$ref": f"#/$defs/d{index + 1}"} for index in range(99)}
+    assert cleaned({"$ref": "#/$defs/d70"}, **{"$defs": {**names, "d99": {"type": "integer"}}}) == {"type": "integer"}
+    assert cleaned({"$ref": "#/$defs/d0"}, **{"$defs": names})["description"].startswith("See: d")
+
+
 def test_S13_limits_are_told() -> None:
     schema = {"type": "string", "minLength": 3, "format": "date-time", "description": "D"}
     assert cleaned(schema) == {"type": "string", "description": "D (minLength: 3) (format: date-time)"}
@@ -190,8 +217,10 @@ def test_S15_whether_more_properties_may_be_is_told_in_a_tool_and_kept_in_an_ans
     kept = {"type": "object", "properties": {"a": {"type": "string"}}}
     assert tool_schema(schema, claude=False) == {**kept, "description": "No extra properties allowed"}
     assert response_schema(schema) == schema
-    for more in (True, {"type": "string"}):
-        assert tool_schema({**schema, "additionalProperties": more}, claude=False) == kept
+    for more in (True, {}, {"description": "of any type"}, {"type": "string"}):
+        # Of what else may be, the type is told: a map would else look like an object that is always empty.
+        told = {"description": "Other properties: string"} if more == {"type": "string"} else {}
+        assert tool_schema({**schema, "additionalProperties": more}, claude=False) == {**kept, **told}
         assert response_schema({**schema, "additionalProperties": more}) == kept
 
 
@@ -250,6 +279,7 @@ def test_S21_what_annotates_a_string_is_no_property() -> None:
     schema = {"type": "string", "enum": ["FOO"], "x-google-enum-descriptions": {"FOO": {"type": "string"}}}
     assert cleaned(schema) == {"type": "string", "description": "Allowed: FOO", "enum": ["FOO"]}
     assert "properties" not in cleaned({"type": "object", "x-a": {"type": "string"}, "discriminator": {"type": "k"}})
+    assert "properties" not in cleaned({"type": "object", "meta": {"hello": 1}})
 
 
 @pytest.mark.parametrize("schema", [{"type": "object"}, EMPTY], ids=["S22 none", "S22 empty"])
@@ -292,6 +322,27 @@ def test_S25_to_clean_twice_is_to_clean_once() -> None:
     assert response_schema(response_schema(schema)) == response_schema(schema)
 
 
+@pytest.mark.parametrize("model", ["gemini-3-flash", "claude-opus-4-6-thinking"])
+def test_S26_arguments_of_earlier_calls_are_no_schemas(model: str) -> None:
+    arguments = {"title": "t", "format": "f", "default": 1, "const": 2, "x-y": 3, "properties": {"a": {"$ref": "#/b"}}}
+    call = {"id": "c", "name": "f", "args": arguments}
+    result = {"id": "c", "name": "f", "response": {"result": arguments}}
+    body = {
+        "contents": [
+            {"role": "user", "parts": [{"text": "go"}]},
+            {"role": "model", "parts": [{"functionCall": call}]},
+            {"role": "user", "parts": [{"functionResponse": result}]},
+        ],
+        "tools": [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": {"type": "object", "x-y": 1}}]}],
+    }
+    config = AntigravityConfig(oauth_client_id="client", oauth_client_secret=Secret("secret-secret"))
+    request = shaped(body, Catalogue(config).find(model))
+    assert "x-y" not in json.dumps(request["tools"])
+    _, called, answered = request["contents"]
+    assert json.dumps(called["parts"][0]["functionCall"]["args"]) == json.dumps(arguments)
+    assert json.dumps(answered["parts"][0]["functionResponse"]["response"]) == json.dumps({"result": arguments})
+
+
 def test_S27_the_spelling_of_the_gemini_api_is_understood() -> None:
     schema = {
         "type": "OBJECT",
@@ -316,6 +367,10 @@ def test_S27_the_spelling_of_the_gemini_api_is_understood() -> None:
         },
         "c": {"type": "string"},
     }
+
+
+def test_S27_references_are_followed_in_the_spelling_of_the_gemini_api() -> None:
+    assert cleaned({"ref": "#/defs/A"}, defs={"A": {"type": "INTEGER"}}) == {"type": "integer"}
 
 
 def test_S29_numbers_keep_their_digits_and_texts_their_signs() -> None:

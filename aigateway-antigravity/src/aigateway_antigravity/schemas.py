@@ -7,7 +7,7 @@ changes nothing, and the same schema always gives the same bytes: prompt caches 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -76,8 +76,8 @@ def _flat(node: JsonObject, manner: _Manner) -> JsonObject:
     listed = bool(words) and (kind != "boolean" if manner.response else kind == "string")
     hint(node, *allowed(words, listed=listed))
     closed = kind == "object" and node.get("additionalProperties") is False
-    if closed and not manner.response:
-        hint(node, "No extra properties allowed")
+    if not manner.response:
+        hint(node, *_others(node))
     hint(node, *limits(node), *(["nullable"] if node.get("nullable") is True else []))
     texts = ("description", "title") if manner.titles else ("description",)
     flat = {"type": kind} | {name: node[name] for name in texts if type(node.get(name)) is str and node[name]}
@@ -86,6 +86,15 @@ def _flat(node: JsonObject, manner: _Manner) -> JsonObject:
     if listed:
         flat["enum"] = words
     return flat | {"additionalProperties": False} if closed and manner.response else flat
+
+
+def _others(node: JsonObject) -> Iterator[str]:
+    """Which properties an object may have that it does not name."""
+    others = node.get("additionalProperties")
+    if node["type"] == "object" and others is False:
+        yield "No extra properties allowed"
+    elif node["type"] == "object" and isinstance(others, Place) and (types := _kinds_at(others)):
+        yield f"Other properties: {' | '.join(types)}"
 
 
 def _children(node: JsonObject, parent: _Child) -> list[_Child]:
