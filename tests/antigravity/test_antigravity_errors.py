@@ -102,7 +102,7 @@ def test_X13_a_quota_without_a_time_leaves_the_time_to_the_gateway() -> None:
 def test_a_quota_of_nothing_says_that_the_account_may_not_use_the_model(message: str) -> None:
     error = exhausted(message, retry("20s"))
     assert meaning(error) == (ErrorKind.QUOTA, "model")
-    assert exhausted(message).retry_after == 12 * 3600.0
+    assert error.retry_after == exhausted(message).retry_after == 12 * 3600.0
     assert meaning(exhausted("Quota exceeded, limit: 0.5 a second")) == (ErrorKind.RATE_LIMIT, "model")
 
 

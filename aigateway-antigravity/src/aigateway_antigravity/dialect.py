@@ -5,7 +5,7 @@ What a client of Gemini's own API receives is what is inside: an ordinary answer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from typing_extensions import override
@@ -154,18 +154,18 @@ class CloudCodeTap(StreamTap):
         return relayed + self._mirror(self._held + self._inner.end(), held=False)
 
     def _relay(self, events: Sequence[ServerSentEvent]) -> bytes:
-        relayed = b""
-        for event in events:
-            if event.event == "error":
-                relayed += self._mirror(self._inner.feed(format_event(event.data, "error")), held=False)
-                continue
-            try:
-                bodies = self._pieces.open(event.data)
-            except UpstreamError as error:
-                self.error = self.error or error
-                bodies = []
-            relayed += b"".join(map(self._pass, bodies))
-        return relayed
+        return b"".join(relayed for event in events for relayed in self._opened(event))
+
+    def _opened(self, event: ServerSentEvent) -> Iterator[bytes]:
+        if event.event == "error":
+            yield self._mirror(self._inner.feed(format_event(event.data, "error")), held=False)
+            return
+        try:
+            bodies = self._pieces.open(event.data)
+        except UpstreamError as error:
+            self.error = self.error or error
+            return
+        yield from map(self._pass, bodies)
 
     def _pass(self, body: JsonObject) -> bytes:
         """The piece, unless it is to be held, or an error has come before it."""

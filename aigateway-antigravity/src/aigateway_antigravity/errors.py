@@ -45,16 +45,17 @@ _ANTHROPIC = Anthropic()
 
 @attrs.frozen
 class _Meaning:
-    """What a refusal means; ``wait`` is in seconds, where Google names no time."""
+    """What a refusal means; ``wait`` is in seconds, where Google names no time, or whatever it names (``firm``)."""
 
     kind: ErrorKind
     scope: Scope = "request"
     wait: float | None = None
     remedy: str | None = None
+    firm: bool = False
 
 
 _GROUP_IS_EMPTY = _Meaning(ErrorKind.QUOTA, "quota_group")
-_NOT_FOR_THIS_TIER = _Meaning(ErrorKind.QUOTA, "model", 12 * 3600.0)
+_NOT_FOR_THIS_TIER = _Meaning(ErrorKind.QUOTA, "model", 12 * 3600.0, firm=True)
 _NO_ROOM = _Meaning(ErrorKind.OVERLOADED, "request", FULL_HOUSE)
 _WRONG_PROJECT = _Meaning(ErrorKind.CREDENTIAL, "account", _A_WHILE)
 _NO_LICENCE = _Meaning(
@@ -97,7 +98,7 @@ def classify(failure: UpstreamFailure) -> UpstreamError:
     if told.code not in _BY_REASON and (inner := _claudes(error.get("message"))) is not None:
         return _of_claude(failure, inner)
     meaning = _meaning(told, _metadata(error))
-    wait = told.retry_after if told.retry_after is not None else meaning.wait
+    wait = meaning.wait if meaning.firm or told.retry_after is None else told.retry_after
     if wait is not None and meaning.scope != "request":
         wait = max(wait, LEAST_REST)
     return UpstreamError(
