@@ -208,6 +208,14 @@ def by_client(name: str, body: JsonObject, model: str = FLASH) -> ChatRequest:
     return read({"openai": OpenAIChat(), "anthropic": Anthropic()}[name], body, model)
 
 
+@pytest.mark.parametrize("model", [PAINTER, "gemini-9-ultra", "gpt-oss-9"])
+def test_E10_no_limit_is_told_to_a_model_whose_own_nobody_knows(model: str) -> None:
+    assert "maxOutputTokens" not in config_of(by_openai(model, max_tokens=50_000))
+    assert "maxOutputTokens" not in config_of(natively(model, generationConfig={"maxOutputTokens": 50_000}))
+    body = {"messages": [said("hi")], "max_tokens": 50_000}
+    assert "max_tokens" in losses(by_client("openai", body, model), find(model)).dropped
+
+
 def test_a_limit_stays_where_nothing_is_thought() -> None:
     assert config_of(by_openai(OSS, max_tokens=100))["maxOutputTokens"] == 100
     assert config_of(by_openai(LITE, max_tokens=100, reasoning_effort="none"))["maxOutputTokens"] == 100

@@ -96,6 +96,8 @@ def anything(draw: st.DrawFn) -> ChatRequest:
         )
     )
     messages = [attrs.evolve(one, parts=_shuffled(draw, one.parts)) for one in request.messages if draw(_MOSTLY)]
+    if not draw(_MOSTLY):
+        messages = messages[: draw(st.integers(0, len(messages)))]
     hosted = draw(st.lists(st.sampled_from([HostedTool("googleSearch", "googleSearch"), HostedTool("mcp", "x")])))
     given_tools = (*request.tools, *hosted[:1])
     return attrs.evolve(request, model=draw(st.sampled_from(MODELS)), messages=tuple(messages), tools=given_tools)

@@ -164,6 +164,11 @@ def test_T12_a_turn_that_calls_without_having_thought_is_not_gone_on_with_in_tho
     assert think_of(by_anthropic(CLAUDE, *turns, assistant(text("b")), said("c"), **enabled(2000))) is not None
 
 
+def test_T12_the_beginning_of_an_answer_does_not_hide_the_turn_that_is_gone_on_with() -> None:
+    turns = [said("a"), assistant(use("t1")), user(result("t1")), assistant(text("Sure: "))]
+    assert think_of(by_anthropic(CLAUDE, *turns, **enabled(2000))) is None
+
+
 def test_signed_thinking_goes_on() -> None:
     turns = [said("a"), assistant(thinking("hm", claudes()), use("t1")), user(result("t1"))]
     request = by_anthropic(CLAUDE, *turns, **enabled(2000))
@@ -234,6 +239,26 @@ def test_a_budget_for_a_model_that_is_told_levels_becomes_one() -> None:
 def test_the_models_name_says_how_much_to_think_before_the_client_does(name: str, wanted: JsonObject) -> None:
     assert think_of(by_openai(name)) == wanted
     assert think_of(by_openai(name, reasoning_effort="medium")) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "wanted"),
+    [
+        ("gemini-3-flash-low", {}, {"includeThoughts": False, "thinkingLevel": "low"}),
+        (
+            "gemini-3-flash(high)",
+            {"thinkingBudget": 100, "includeThoughts": True},
+            {"includeThoughts": True, "thinkingLevel": "high"},
+        ),
+        ("gemini-3-flash(8000)", {}, {"includeThoughts": False, "thinkingLevel": "medium"}),
+        ("gemini-3-flash", {"includeThoughts": True}, {"includeThoughts": True}),
+    ],
+)
+def test_the_models_name_says_so_to_geminis_own_clients_too(name: str, config: JsonObject, wanted: JsonObject) -> None:
+    given = natively(name, generationConfig={"thinkingConfig": config, "topK": 5})
+    assert given["generationConfig"] == {"thinkingConfig": wanted, "topK": 5}
+    if name != "gemini-3-flash":
+        assert think_of(natively(name)) == {**wanted, "includeThoughts": False}
 
 
 def test_sampling_that_the_models_refuse_is_left_out_and_said() -> None:

@@ -61,10 +61,16 @@ def _claudes_parts(parts: Sequence[Part]) -> Iterator[Part]:
 
 def _may_think(messages: Sequence[Message]) -> bool:
     """Whether the turn that the answer continues begins with thinking, if it calls tools: Claude insists on that."""
-    last = next((message for message in reversed(messages) if message.role == "assistant" and message.parts), None)
-    if last is None or not any(isinstance(part, ToolCallPart) for part in last.parts):
-        return True
-    return any(isinstance(part, ThinkingPart) for part in last.parts)
+    turns = list(messages)
+    while turns and turns[-1].role == "assistant" and not _calls(turns[-1]):
+        # The beginning of an answer, which is not sent.
+        turns.pop()
+    last = next((turn for turn in reversed(turns) if turn.role == "assistant" and turn.parts), None)
+    return last is None or not _calls(last) or any(isinstance(part, ThinkingPart) for part in last.parts)
+
+
+def _calls(message: Message) -> bool:
+    return any(isinstance(part, ToolCallPart) for part in message.parts)
 
 
 def _with_choice(request: ChatRequest) -> ChatRequest:

@@ -66,6 +66,9 @@ def planned(request: ChatRequest, asked: Asked, *, thinking: bool = True) -> Cha
     request = attrs.evolve(request, presence_penalty=None, frequency_penalty=None, reasoning=_wish(request, asked))
     if asked.model.family == "claude":
         return _claude(request, asked.model, thinking=thinking)
+    if asked.model.max_output_tokens is None:
+        # More than a model can write is a 400, and nobody knows how much that is.
+        request = attrs.evolve(request, max_tokens=None)
     if asked.model.family == "gpt-oss":
         return attrs.evolve(request, reasoning=None, seed=None)
     return _gemini(request, asked.model)
@@ -168,7 +171,9 @@ def generation_config(given: Mapping[str, Any], asked: Asked, *, thinking: bool 
         config["thinkingConfig"] = kept
     most = model.max_output_tokens or (CLAUDE_MOST_OUTPUT if model.family == "claude" else None)
     limit = config.get("maxOutputTokens")
-    if most is not None and type(limit) is int and limit > most:
+    if most is None:
+        config.pop("maxOutputTokens", None)
+    elif type(limit) is int and limit > most:
         config["maxOutputTokens"] = most
     if model.makes_images:
         config.setdefault("candidateCount", 1)

@@ -22,6 +22,7 @@ from aigateway_core.plugin import (
     HostedTool,
     JsonObject,
     Message,
+    Reasoning,
     TextPart,
     ThinkingPart,
     Tool,
@@ -61,8 +62,18 @@ def search_body_of(request: ChatRequest, asked: Asked) -> JsonObject:
 
 
 def native_body(body: JsonObject, asked: Asked) -> JsonObject:
-    """The inner ``request`` of a client of Gemini's own API: its body, without what this wire refuses."""
-    return shaped(body, asked)
+    """The inner ``request`` of a client of Gemini's own API: its body, without what this wire refuses.
+
+    How much to think is what the name of the model says, if it says so.
+    """
+    request = shaped(body, asked)
+    if asked.effort is None and asked.budget is None:
+        return request
+    config = request.get("generationConfig", {})
+    shown = config.get("thinkingConfig", {}).get("includeThoughts") is True
+    plain = ChatRequest(model=asked.model.id, reasoning=Reasoning(summary=shown))
+    named = body_of(plain, asked, ThoughtMemory(), "").get("generationConfig", {})
+    return request | {"generationConfig": config | named}
 
 
 def without_thinking(request: ChatRequest, memory: ThoughtMemory, session: str) -> ChatRequest:
