@@ -8,9 +8,11 @@ import pytest
 
 from aigateway_core.access import Access, ClientAuth, Role
 from aigateway_core.errors import ForbiddenError, UnauthorizedError
+from aigateway_core.guesses import Guesses
 from aigateway_core.records import Caller
 from aigateway_core.secret import Secret
 from aigateway_core.snapshot import CurrentSnapshot, KeyEntry, Snapshot
+from aigateway_core.state.memory import MemoryState
 
 CLIENT, ADMIN = "gwcli_client01_secretpart", "gwadm_admin001_secretpart"
 
@@ -44,6 +46,7 @@ def access(
         loopback=loopback,
         hosts=hosts,
         fixed=fixed,
+        guesses=Guesses(MemoryState(), {"client": 20, "admin": 5}),
     )
 
 

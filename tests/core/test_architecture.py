@@ -82,7 +82,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"operations", "snapshot", "key_limits"},
     # Beside the path.
     "guesses": {"errors", "state"},
-    "access": WORDS | {"snapshot", "guesses", "state"},
+    "access": WORDS | {"snapshot", "guesses"},
     "catalogue": WORDS | {"routing", "snapshot"},
     "spool": {"records", "errors"},
     "ledger": WORDS | {"spool"},

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aigateway_core.guesses import Guesses, GuessLimitError
+from aigateway_core.guesses import Guesses, GuessLimitError, Role
 from aigateway_core.state.memory import MemoryState
 
 pytestmark = pytest.mark.anyio
+MOST: dict[Role, int] = {"client": 20, "admin": 5}
 HERE, ELSEWHERE = "203.0.113.7", "203.0.113.8"
 
 
@@ -24,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def guesses(clock: list[float]) -> Guesses:
-    return Guesses(MemoryState())
+    return Guesses(MemoryState(), MOST)
 
 
 async def wrong(guesses: Guesses, times: int) -> int:
@@ -70,9 +71,13 @@ async def test_a_key_that_was_right_there_is_looked_at_all_the_same(guesses: Gue
         guesses.refuse("admin", HERE, ["other"])
 
 
+async def test_without_a_limit_every_key_is_looked_at() -> None:
+    assert await wrong(Guesses(MemoryState(), {"client": 0, "admin": 0}), 100) == 100
+
+
 async def test_workers_count_together(clock: list[float]) -> None:
     state = MemoryState()
-    one, other = Guesses(state), Guesses(state)
+    one, other = Guesses(state, MOST), Guesses(state, MOST)
     for _ in range(5):
         await one.note_wrong("admin", HERE)
     with pytest.raises(GuessLimitError):
@@ -104,12 +109,12 @@ def test_a_request_comes_from_where_trusted_proxies_say(
     trusted: tuple[str, ...], peer: str, forwarded_for: str | None, place: str
 ) -> None:
     headers = {} if forwarded_for is None else {"x-forwarded-for": forwarded_for}
-    assert Guesses(MemoryState(), trusted).place(peer, headers.get) == place
+    assert Guesses(MemoryState(), MOST, trusted).place(peer, headers.get) == place
 
 
 @given(st.text())
 def test_nobody_changes_their_place_by_what_they_say(said: str) -> None:
-    assert Guesses(MemoryState()).place("203.0.113.7", {"x-forwarded-for": said}.get) == "203.0.113.7"
-    trusting = Guesses(MemoryState(), ["203.0.113.7"])
+    assert Guesses(MemoryState(), MOST).place("203.0.113.7", {"x-forwarded-for": said}.get) == "203.0.113.7"
+    trusting = Guesses(MemoryState(), MOST, ["203.0.113.7"])
     headers = {"x-forwarded-for": f"{said}, 198.51.100.1"}
     assert trusting.place("203.0.113.7", headers.get) == "198.51.100.1"

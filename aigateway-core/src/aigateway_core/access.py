@@ -14,7 +14,6 @@ from aigateway_core.guesses import Role as Role
 from aigateway_core.records import Caller
 from aigateway_core.secret import Secret
 from aigateway_core.snapshot import CurrentSnapshot
-from aigateway_core.state.memory import MemoryState
 
 ClientAuth: TypeAlias = Literal["auto", "required", "open"]
 
@@ -64,7 +63,7 @@ class Access:
         hosts: Iterable[str] = (),
         fixed: Mapping[Role, Secret] | None = None,
         known: Callable[[], bool] = lambda: True,
-        guesses: Guesses | None = None,
+        guesses: Guesses,
     ) -> None:
         self._snapshot = snapshot
         self._verify = verify
@@ -73,7 +72,7 @@ class Access:
         self._loopback = loopback
         self._hosts = frozenset(host.lower() for host in hosts)
         self._fixed = dict(fixed or {})
-        self.guesses = guesses or Guesses(MemoryState())
+        self.guesses = guesses
         self._stored_keys_known = known
 
     @property

@@ -265,7 +265,14 @@ def access(settings: Settings, snapshot: CurrentSnapshot, state: State, known: C
         loopback=settings.server.is_loopback,
         hosts=settings.server.allowed_hosts,
         fixed={role: key for role, key in given.items() if key is not None},
-        guesses=Guesses(state, settings.server.trusted_proxies),
+        guesses=Guesses(
+            state,
+            {
+                "client": settings.security.wrong_client_keys_per_minute,
+                "admin": settings.security.wrong_admin_keys_per_minute,
+            },
+            settings.server.trusted_proxies,
+        ),
         known=known,
     )
 

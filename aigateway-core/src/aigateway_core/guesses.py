@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 Role: TypeAlias = Literal["client", "admin"]
 
-WRONG_KEYS_PER_MINUTE: Mapping[Role, int] = {"client": 20, "admin": 5}
 _MOST_PLACES = 10_000
 _SAME_NETWORK = 64
 """Bits that all addresses of one IPv6 customer share: whoever has one has 2^64 of them."""
@@ -37,11 +36,13 @@ class GuessLimitError(ClientError):
 class Guesses:
     """Counts wrong keys by where they come from.
 
-    ``trusted`` are addresses and networks of reverse proxies, whose word about where a request comes from is taken.
+    ``per_minute`` is how many are looked at, 0 for any number. ``trusted`` are addresses and networks of reverse
+    proxies, whose word about where a request comes from is taken.
     """
 
-    def __init__(self, state: State, trusted: Iterable[str] = ()) -> None:
+    def __init__(self, state: State, per_minute: Mapping[Role, int], trusted: Iterable[str] = ()) -> None:
         self._state = state
+        self._per_minute = per_minute
         self._trusted = [ip_network(each) for each in trusted]
         self._waiting: Recent[tuple[Role, str], float] = Recent(_MOST_PLACES)
         # A plain dictionary, since every request looks into it.
@@ -92,7 +93,9 @@ class Guesses:
 
     async def note_wrong(self, role: Role, place: str) -> None:
         """None of its keys has. Raises :class:`GuessLimitError` when that was one too many."""
-        allowance = await self._state.spend(f"wrong-{role}-{place}", WRONG_KEYS_PER_MINUTE[role])
+        if not (most := self._per_minute[role]):
+            return
+        allowance = await self._state.spend(f"wrong-{role}-{place}", most)
         if allowance.granted:
             return
         if self._waiting.get((role, place)) is None:

@@ -155,9 +155,11 @@ class SinkSettings:
 
 @attrs.frozen(kw_only=True)
 class SecuritySettings:
-    """What the guards let pass."""
+    """What the guards let pass; wrong keys from one address, 0 for any number of them."""
 
     allow_private_hosts: frozenset[str] = frozenset()
+    wrong_client_keys_per_minute: Annotated[int, Range(at_least=0)] = 20
+    wrong_admin_keys_per_minute: Annotated[int, Range(at_least=0)] = 5
 
 
 @attrs.frozen(kw_only=True)
