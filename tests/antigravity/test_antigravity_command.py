@@ -17,7 +17,9 @@ import yaml
 from e2e.fakes.cloud_code import FakeCloudCode
 from login_house import EMAIL, Google, query_of
 
+from aigateway_antigravity.config import AntigravityConfig, advice
 from aigateway_antigravity.login import RISK
+from aigateway_core.structuring import structure
 from aigateway_core.testing import FakeIdentityProvider
 
 AIGATEWAY = (sys.executable, "-c", "from aigateway_core.cli import main; main()")
@@ -37,12 +39,12 @@ def there(fake_identity_provider: FakeIdentityProvider) -> Iterator[Google]:
 class Shell:
     """A home of its own, with a configuration that leads to the fakes."""
 
-    def __init__(self, folder: Path, there: Google) -> None:
+    def __init__(self, folder: Path, there: Google, **more: object) -> None:
         self._folder = folder
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AIGATEWAY")}
         folders = {"XDG_CONFIG_HOME": str(folder / "config"), "XDG_DATA_HOME": str(folder / "data")}
         self._environment = {**kept, **folders, "NO_COLOR": "1", "SECRET": there.idp.client_secret}
-        section = {**there.section(), "oauth_client_secret": {"env": "SECRET"}}
+        section = {**there.section(**more), "oauth_client_secret": {"env": "SECRET"}}
         config = {
             "providers": {"antigravity": section},
             "plugins": {"allowed": ["antigravity"]},
@@ -136,6 +138,15 @@ def test_who_is_not_admitted_reads_why_and_where_to_go(shell: Shell, there: Goog
     assert "Verify your account. https://accounts.example.com/verify" in err
     assert "Traceback" not in err
     assert json.loads(shell.run("accounts", "list", "--json")[1]) == []
+
+
+def test_a_start_says_once_that_google_does_not_know_the_client(there: Google, tmp_path: Path) -> None:
+    named, unnamed = (structure(there.section(user_agent=name), AntigravityConfig) for name in ("mine/1", None))
+    assert advice(named) is None
+    assert "user_agent is not set" in str(advice(unnamed))
+    code, out, err = Shell(tmp_path, there, user_agent=None).run("accounts", "list")
+    assert (code, err) == (0, "")
+    assert "There are no accounts" in out
 
 
 def test_an_account_is_tested_and_tells_what_it_has_left(shell: Shell, there: Google) -> None:

@@ -81,3 +81,22 @@ def test_a_constructor_that_echoes_a_secret_does_not_bring_it_to_the_screen() ->
     with pytest.raises(PluginError) as caught:
         assembly._built("the provider 'acme'", build, Config())
     assert "canary" not in str(caught.value)
+
+
+def advising(advice: Any) -> ConfiguredProvider:
+    plain = configured(provider(), GOOD)
+    return attrs.evolve(plain, spec=attrs.evolve(plain.spec, advice=advice))
+
+
+def test_what_a_plugin_has_to_say_of_a_configuration_is_kept() -> None:
+    assert assembly._provider(configured(provider(), GOOD)).advice is None
+    assert assembly._provider(advising(lambda config: f"{type(config).__name__} is short")).advice == "Config is short"
+    assert assembly._provider(advising(lambda _: None)).advice is None
+
+
+def test_advice_that_cannot_be_made_names_the_plugin() -> None:
+    def broken(_: Config) -> str:
+        raise RuntimeError("no advice")
+
+    with pytest.raises(PluginError, match="'acme' cannot be built: RuntimeError: no advice"):
+        assembly._provider(advising(broken))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aigateway_antigravity.config import AntigravityConfig
+from aigateway_antigravity.config import AntigravityConfig, advice
 from aigateway_antigravity.login import RISK, options
 from aigateway_antigravity.provider import AntigravityProvider
 from aigateway_core.plugin import ProviderSpec, hookimpl
@@ -24,4 +24,5 @@ def aigateway_register_providers() -> Iterable[ProviderSpec[AntigravityConfig]]:
         auth="oauth",
         auth_options=options,
         risk=RISK,
+        advice=advice,
     )

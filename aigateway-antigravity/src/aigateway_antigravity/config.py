@@ -50,6 +50,13 @@ class AntigravityConfig:
         return {} if self.user_agent is None else {"user-agent": self.user_agent}
 
 
+def advice(config: AntigravityConfig) -> str | None:
+    """What an operator should know of this configuration."""
+    if config.user_agent is not None:
+        return None
+    return "user_agent is not set: Google may serve fewer models to a client that it does not know, or none"
+
+
 def address(base_url: str, method: str) -> str:
     """Where a method of the API is."""
     return f"{base_url.rstrip('/')}/v1internal:{method}"

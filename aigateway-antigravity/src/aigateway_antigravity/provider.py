@@ -6,7 +6,6 @@ answers are streams that were put together, so that there is one way to read the
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -44,8 +43,6 @@ from aigateway_core.plugin import (
     fold,
 )
 
-log = logging.getLogger(__name__)
-
 _WHOLE, _STREAMED = "generateContent", "streamGenerateContent?alt=sse"
 
 
@@ -58,11 +55,6 @@ class AntigravityProvider:
         self._projects = Projects(config)
         self._quotas = Quotas(config, self._projects, self._catalogue)
         self._memory = ThoughtMemory()
-        if config.user_agent is None:
-            log.warning(
-                "providers.antigravity.user_agent is not set: Google may serve fewer models to a client that it does "
-                "not know, or none"
-            )
 
     # -- models
 

@@ -73,6 +73,7 @@ def _provider(configured: ConfiguredProvider) -> ProviderEntry:
         strategy_name=configured.strategy.name,
         priority=configured.priority,
         risk=spec.risk,
+        advice=_built(who, spec.advice, configured.config) if spec.advice else None,
     )
 
 

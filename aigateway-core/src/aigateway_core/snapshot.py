@@ -35,6 +35,7 @@ class ProviderEntry:
     strategy_name: str
     priority: int = 0
     risk: str | None = None
+    advice: str | None = None
     # What the provider can do besides is asked once here: an isinstance check against a Protocol is slow.
     native: SpeaksNatively | None = attrs.field(init=False)
     errors: ClassifiesErrors | None = attrs.field(init=False)

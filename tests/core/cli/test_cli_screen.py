@@ -140,12 +140,12 @@ def test_a_start_that_fails_before_its_screen_still_gives_the_key_away_once() ->
 def test_risks_settings_and_waiting_providers_are_told() -> None:
     facts = attrs.evolve(
         FACTS,
-        providers=[attrs.evolve(ECHO, risk="it repeats everything")],
+        providers=[attrs.evolve(ECHO, risk="it repeats everything", advice="say more")],
         waiting=["needy needs providers.needy.client_id"],
         config=Path("config.yaml"),
     )
     output = shown(facts)
-    assert "  note       echo: it repeats everything\n" in output
+    assert "  note       echo: it repeats everything\n             echo: say more\n" in output
     assert "  waiting    needy needs providers.needy.client_id\n" in output
     assert "  settings   config.yaml\n" in output
 

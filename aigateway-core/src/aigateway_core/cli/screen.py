@@ -33,6 +33,7 @@ class ShownProvider:
     logs_in: bool = False
     is_free: bool = False
     risk: str | None = None
+    advice: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -101,7 +102,7 @@ def _rows(facts: Facts) -> list[tuple[str, list[str]]]:
         ("settings", [str(facts.config) if facts.config else "no file, defaults"]),
         ("clients", [_clients(facts)]),
         ("admin key", _admin_key(facts)),
-        ("note", [f"{provider.id}: {provider.risk}" for provider in facts.providers if provider.risk]),
+        ("note", [f"{each.id}: {note}" for each in facts.providers for note in (each.risk, each.advice) if note]),
     ]
     return [(label, lines) for label, lines in rows if lines]
 

@@ -117,4 +117,5 @@ def _provider(entry: ProviderEntry, *, is_ready: bool) -> screen.ShownProvider:
         logs_in=entry.logs_in is not None,
         is_free=entry.strategy_name == "none",
         risk=entry.risk,
+        advice=entry.advice,
     )

@@ -160,7 +160,7 @@ class ProviderSpec(Generic[ConfigT]):
     into; ``build`` makes the provider from it. ``auth`` names the auth strategy (``api_key``, ``bearer``, ``oauth``,
     ``none`` or a plugin's own) and ``auth_options`` are options for it, or a function that makes them from the
     provider's config, so that the operator can give some there. ``risk`` is a sentence that the operator shall read
-    before using this provider.
+    before using this provider; ``advice`` says what this config leaves to be desired, if anything, at every start.
     """
 
     name: str
@@ -170,3 +170,4 @@ class ProviderSpec(Generic[ConfigT]):
     auth: str = "api_key"
     auth_options: Mapping[str, Any] | Callable[[ConfigT], Mapping[str, Any]] = attrs.field(factory=dict)
     risk: str | None = None
+    advice: Callable[[ConfigT], str | None] | None = None
