@@ -88,7 +88,7 @@ def _targets(
 
 def _results(bench: Bench, plan: Plan) -> dict[str, Any]:
     found = bench.findings
-    packages = {peer.name: peer.packages[0] for peer in PEERS if peer.name in found.started}
+    packages = {peer.name: peer.version() for peer in PEERS if peer.name in found.started}
     return {
         "measured_at": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": description(),

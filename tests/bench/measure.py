@@ -20,6 +20,12 @@ from bench.tools import Load, OwnLoad, Wrk
 from services.provide import ProvideError
 
 _SETTLE_SECONDS = 0.3
+_MOST_SETTLE_SECONDS = 20.0
+_IDLE = 0.03
+"""Share of a core that a server takes which does nothing."""
+_ROUNDS_OF_ANSWERS = 5
+_LONGEST_SECONDS = 12.0
+"""A slow target is measured until each connection has had so many answers, but no longer than that."""
 
 
 def say(line: str) -> None:
@@ -80,7 +86,7 @@ class Bench:
         say(f"{target.name}: preparing")
         try:
             target.prepare()
-            taken = [self._start(target, last=number == 0) for number in reversed(range(max(1, self._plan.starts)))]
+            starts = [self._start(target, last=number == 0) for number in reversed(range(max(1, self._plan.starts)))]
         except (InstallError, ProvideError, OSError, AssertionError) as error:
             self.findings.left_out[target.name] = str(error)[-2000:]
             say(f"{target.name}: left out: {error}")
@@ -88,18 +94,25 @@ class Bench:
         started.callback(target.stop)
         time.sleep(_SETTLE_SECONDS)
         memory = memory_mb(target.process) if target.process else 0.0
-        self.findings.started[target.name] = {"title": target.title, "start_seconds": taken, "memory_mb": memory}
-        say(f"{target.name}: {min(taken):.2f} s to the first answer, {memory:.0f} MB")
+        seconds, processor = map(min, zip(*starts, strict=True))
+        self.findings.started[target.name] = {
+            "title": target.title,
+            "start_seconds": seconds,
+            "start_cpu_seconds": processor,
+            "memory_mb": memory,
+        }
+        say(f"{target.name}: {seconds:.2f} s to the first answer, {processor:.2f} s of them at work, {memory:.0f} MB")
         return True
 
-    def _start(self, target: Target, *, last: bool) -> float:
+    def _start(self, target: Target, *, last: bool) -> tuple[float, float]:
+        """Seconds to the first answer, and processor time until then."""
         began = time.monotonic()
         try:
             target.start()
         except BaseException:
             target.kill()
             raise
-        taken = time.monotonic() - began
+        taken = time.monotonic() - began, cpu_seconds(target.process) if target.process else 0.0
         if not last:
             target.stop()
         return taken
@@ -125,26 +138,32 @@ class Bench:
     def _measure(self, target: Target, mode: Mode) -> dict[str, Any]:
         self._upstream.script(chunks=mode.chunks + 2, interval_ms=mode.interval_ms)
         tool = self._wrk if self._wrk and not mode.streamed else self._own
-        pace = mode.interval_ms * (mode.chunks + 2) / 1000
-        load = Load(
-            port=target.port,
-            connections=mode.connections,
-            requests=target.requests(mode),
-            chunks=mode.chunks,
-            warmup=self._plan.warmup + pace,
-            seconds=self._plan.seconds + pace,
-            ramp=pace,
-        )
-        tool.warm(load)
+        load = self._load(target, mode)
+        rate = tool.run(attrs.evolve(load, seconds=self._plan.warmup))["rate"]
+        enough = _ROUNDS_OF_ANSWERS * mode.connections / max(rate, 0.1)
+        _settle(target)
         with self._watched(target) as spent:
-            told = tool.run(load)
-        told |= {name: value for name, value in spent.items() if name != "cpu_seconds"}
+            told = tool.run(attrs.evolve(load, seconds=min(max(load.seconds, enough), _LONGEST_SECONDS)))
+        _settle(target)
         if not told["requests"]:  # nothing was over in time: there is nothing to tell of how long it takes
             told = {name: value for name, value in told.items() if not name.startswith(("p50", "p99", "first_byte"))}
+        told |= {name: value for name, value in spent.items() if name != "cpu_seconds"}
         told["cpu_us"] = spent["cpu_seconds"] / max(1, told["all"]) * 1e6
         if mode.streamed:
             told["cpu_us_chunk"] = spent["cpu_seconds"] / max(1, told["all_chunks"]) * 1e6
         return told
+
+    def _load(self, target: Target, mode: Mode) -> Load:
+        pace = mode.interval_ms * (mode.chunks + 2) / 1000
+        return Load(
+            port=target.port,
+            connections=mode.connections,
+            requests=target.requests(mode),
+            chunks=mode.chunks,
+            warmup=pace,
+            seconds=self._plan.seconds + pace,
+            ramp=pace,
+        )
 
     @contextlib.contextmanager
     def _watched(self, target: Target) -> Iterator[dict[str, float]]:
@@ -158,6 +177,16 @@ class Bench:
         spent["others"] = max(0.0, after.busy - core.busy - spent["cpu_seconds"]) / seconds
         spent["stolen"] = (after.stolen - core.stolen) / seconds
         spent["memory_mb"] = memory_mb(target.process) if target.process else 0.0
+
+
+def _settle(target: Target) -> None:
+    """Wait until it has done with what was asked of it: it must not take time from who comes next."""
+    deadline = time.monotonic() + _MOST_SETTLE_SECONDS
+    while target.process and time.monotonic() < deadline:
+        before = cpu_seconds(target.process)
+        time.sleep(_SETTLE_SECONDS)
+        if cpu_seconds(target.process) - before < _IDLE * _SETTLE_SECONDS:
+            return
 
 
 def _line(row: dict[str, Any]) -> str:

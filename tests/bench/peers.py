@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,11 @@ class Peer(Target):
     def __init__(self, root: Path, upstream: Upstream, cores: Cores, installed: Path) -> None:
         super().__init__(root, upstream, cores)
         self.folder = installed / self.name
+
+    @classmethod
+    def version(cls) -> str:
+        """Of the gateway itself."""
+        return re.split("==|@", cls.packages[0])[-1]
 
     @override
     def prepare(self) -> None:

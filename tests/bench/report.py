@@ -1,11 +1,14 @@
 """Figures as tables: medians with their spread, and ratios within a round.
 
-``python -m bench.report FILE`` prints the tables of figures that were kept.
+``python -m bench.report FILE`` prints the tables of figures that were kept; with ``DOCUMENT…`` behind it, they are
+written there instead, between ``<!-- bench: NAME -->`` and ``<!-- /bench -->``, where NAME is ``summary``, ``machine``
+or a mode.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -104,7 +107,7 @@ def summary(results: Results) -> str:
     runs = Runs(results)
     whole, stream, paced = "whole-native-small-c64", "stream-native-small-c16", "paced-native-small-c64"
     head = ["", "requests/s", "CPU µs per request", "× ours", "added p50, c=1 (ms)", "added p99, c=16 (ms)"]
-    head += ["CPU µs per chunk, bursts", "CPU µs per chunk, paced", "memory (MB)", "start (s)"]
+    head += ["CPU µs per chunk, bursts", "CPU µs per chunk, paced", "memory (MB)", "start (s)", "start, CPU (s)"]
     rows = []
     for name, about in results["targets"].items():
         own = name != "direct"
@@ -117,7 +120,7 @@ def summary(results: Results) -> str:
             _cell(runs.figure(name, stream, "cpu_us_chunk"), spread=False) if own else "",
             _cell(runs.figure(name, paced, "cpu_us_chunk"), spread=False) if own else "",
             _number(_memory(results, name)) if own else "",
-            _number(statistics.median(about["start_seconds"])) if own else "",
+            *(_number(about[field]) if own else "" for field in ("start_seconds", "start_cpu_seconds")),
         ]
         rows.append([about["title"], *cells])
     return _table(head, rows)
@@ -147,9 +150,19 @@ def of_mode(results: Results, mode: str) -> str:
     return _table(head, rows)
 
 
+def machine(results: Results) -> str:
+    """Where it was measured, when, and with what."""
+    told = results["machine"]
+    plan = results["plan"]
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    where = f"{told['processor']}, {told['cores']} cores, {told['memory_gb']} GB, {told['system']}"
+    how = f"{results['measured_at']}, {plan['rounds']} rounds of {plan['seconds']:g} s, load by {plan['load']}"
+    return f"{where}, Python {told['python']}; {how}. Versions: {versions}.\n"
+
+
 def tables(results: Results) -> str:
     """All of it, in Markdown."""
-    parts = [summary(results)]
+    parts = [machine(results), "\n", summary(results)]
     parts += [f"\n### {mode}\n\n{of_mode(results, mode)}" for mode in Runs(results).modes]
     parts += [f"\n{name} was left out: {why}\n" for name, why in results["left_out"].items()]
     for name, kinds in results["cannot"].items():
@@ -159,5 +172,28 @@ def tables(results: Results) -> str:
     return "".join(parts)
 
 
+_BLOCK = re.compile(r"(<!-- bench: (\S+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
+
+
+def current(text: str, results: Results) -> str:
+    """A document with its tables as these figures say them."""
+
+    def made(found: re.Match[str]) -> str:
+        begin, name, end = found.groups()
+        make = {"summary": summary, "machine": machine}.get(name)
+        return f"{begin}\n{make(results) if make else of_mode(results, name)}\n{end}"
+
+    return _BLOCK.sub(made, text)
+
+
+def main(file: str, *documents: str) -> None:
+    """Print the tables, or write them into documents."""
+    results = json.loads(Path(file).read_text())
+    if not documents:
+        sys.stdout.write(tables(results))
+    for document in map(Path, documents):
+        document.write_text(current(document.read_text(), results))
+
+
 if __name__ == "__main__":
-    sys.stdout.write(tables(json.loads(Path(sys.argv[1]).read_text())))
+    main(*sys.argv[1:])

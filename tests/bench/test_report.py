@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bench.report import Figure, Runs, of_mode, summary, tables
+from bench.report import Figure, Runs, current, of_mode, summary, tables
 
 MODE = "whole-native-small-c64"
+ABOUT = {
+    "measured_at": "2026-01-01",
+    "machine": {"processor": "P", "cores": 2, "memory_gb": 4, "system": "Linux 6", "python": "3.11.7"},
+    "plan": {"rounds": 3, "seconds": 2.0, "load": "wrk"},
+    "versions": {"aigateway-core": "0.1.0"},
+}
 
 
 def run(target: str, number: int, cpu_us: float, *, mode: str = MODE, **more: Any) -> dict[str, Any]:
@@ -17,8 +23,11 @@ def run(target: str, number: int, cpu_us: float, *, mode: str = MODE, **more: An
 
 def results(*runs: dict[str, Any]) -> dict[str, Any]:
     names = dict.fromkeys(row["target"] for row in runs)
-    about = {name: {"title": name.upper(), "start_seconds": [0.5], "memory_mb": 40.0} for name in names}
-    return {"targets": about, "runs": list(runs), "left_out": {}, "cannot": {}}
+    about = {
+        name: {"title": name.upper(), "start_seconds": 0.5, "start_cpu_seconds": 0.4, "memory_mb": 40.0}
+        for name in names
+    }
+    return {"targets": about, "runs": list(runs), "left_out": {}, "cannot": {}, **ABOUT}
 
 
 def test_a_ratio_is_taken_within_a_round() -> None:
@@ -59,4 +68,20 @@ def test_the_summary_has_a_row_for_each_target_and_the_most_memory() -> None:
     found = results(run("direct", 0, 10), run("aigateway", 0, 100), run("aigateway", 1, 100, memory_mb=77.0))
     _, _, direct, ours = summary(found).splitlines()
     assert direct.startswith("| DIRECT | 100,000 |")
-    assert "| 77.0 | 0.50 |" in ours
+    assert "| 77.0 | 0.50 | 0.40 |" in ours
+
+
+def test_a_document_gets_the_tables_that_it_asks_for_and_keeps_the_rest() -> None:
+    found = results(run("direct", 0, 10), run("aigateway", 0, 100))
+    blocks = [f"<!-- bench: {name} -->\nold\n<!-- /bench -->\n" for name in ("summary", MODE)]
+    asking = f"before\n{blocks[0]}between\n{blocks[1]}after\n"
+    text = current(asking, found)
+    assert summary(found) in text
+    assert of_mode(found, MODE) in text
+    assert "old" not in text
+    assert [line for line in text.splitlines() if line in ("before", "between", "after")] == [
+        "before",
+        "between",
+        "after",
+    ]
+    assert current(text, found) == text

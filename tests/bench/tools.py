@@ -35,7 +35,7 @@ def build(folder: Path) -> None:
 
 @attrs.frozen(kw_only=True)
 class Load:
-    """What is to be sent, and for how long. ``ramp`` and times are in seconds; see ``native/load.c``."""
+    """What is to be sent, and for how long. Times are in seconds; see ``native/load.c``."""
 
     port: int
     connections: int
@@ -54,9 +54,6 @@ class OwnLoad:
     def __init__(self, programs: Path, folder: Path) -> None:
         self._program = programs / "load"
         self._folder = folder
-
-    def warm(self, load: Load) -> None:
-        """Nothing: what it does first is warming up, and counts only where processor time is shared out."""
 
     def run(self, load: Load) -> dict[str, Any]:
         """Put the load on, and tell what came back."""
@@ -83,20 +80,22 @@ class Wrk:
         program = shutil.which("wrk")
         return cls(program, folder) if program else None
 
-    def warm(self, load: Load) -> None:
-        """A run whose figures are left out, since wrk itself knows no warm-up."""
-        self._run(load, load.warmup)
-
     def run(self, load: Load) -> dict[str, Any]:
-        """Put the load on, and tell what came back."""
-        told: dict[str, Any] = json.loads(self._run(load, load.seconds).splitlines()[-1])
-        return told
-
-    def _run(self, load: Load, seconds: float) -> str:
+        """Put the load on, for whole seconds and without a warm-up, and tell what came back."""
         files = _written(load.requests, self._folder)
-        command = [self._program, "-t1", f"-c{load.connections}", f"-d{max(1, round(seconds))}s", "-s", str(_WRK)]
-        command += [f"http://127.0.0.1:{load.port}/", "--", str(load.connections), *map(str, files)]
-        return _output(command, seconds + _GRACE)
+        command = [self._program, "-t1", f"-c{load.connections}", f"-d{max(1, round(load.seconds))}s"]
+        command += [
+            "--timeout",
+            "60s",
+            "-s",
+            str(_WRK),
+            f"http://127.0.0.1:{load.port}/",
+            "--",
+            str(load.connections),
+            *map(str, files),
+        ]
+        told: dict[str, Any] = json.loads(_output(command, load.seconds + _GRACE).splitlines()[-1])
+        return told
 
 
 def _written(requests: Sequence[bytes], folder: Path) -> list[Path]:
