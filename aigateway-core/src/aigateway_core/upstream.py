@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import lru_cache
 from typing import Any, Literal
 
 import attrs
@@ -212,10 +213,11 @@ class Upstream:
         deadline = self._deadline()
         response = await self._send(request, deadline)
         try:
-            body = await UpstreamStream(response, self._limits, deadline, self._fault).read()
+            # As its own aread() does; a second response would be parsed and iterated all over again.
+            response._content = await UpstreamStream(response, self._limits, deadline, self._fault).read()  # noqa: SLF001
         finally:
             await response.aclose()
-        return httpx.Response(response.status_code, headers=response.headers, content=body)
+        return response
 
     async def _send(self, request: httpx.Request, deadline: float) -> httpx.Response:
         """The response with its body still unread, its status a 2xx."""
@@ -242,7 +244,7 @@ class Upstream:
             every["content-type"] = "application/json"
         every.update({name.lower(): value for name, value in (headers or {}).items()})
         try:
-            return httpx.Request(method, url, content=body, headers=every)
+            return httpx.Request(method, _parsed(url), content=body, headers=every)
         except (httpx.InvalidURL, ValueError) as error:
             raise self._fault(error) from None
 
@@ -320,6 +322,12 @@ class Upstream:
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._limits.total
+
+
+@lru_cache(maxsize=1024)
+def _parsed(url: str) -> httpx.URL:
+    """The address, taken apart once: vendors are asked at few of them, and over and over again."""
+    return httpx.URL(url)
 
 
 def _overdue() -> UpstreamError:

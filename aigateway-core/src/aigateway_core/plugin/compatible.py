@@ -189,7 +189,7 @@ class _Compatible:
 
     def _url(self, wire: Wire, model: str, *, stream: bool = False) -> str:
         path = wire.stream_path if stream and wire.stream_path else wire.path
-        return self._base_url + path.replace("{model}", _resource(model))
+        return self._base_url + (path.replace("{model}", _resource(model)) if "{model}" in path else path)
 
     def _body(self, request: ChatRequest, wire: Wire) -> bytes:
         body = wire.dialect.encode_request(self.adapt(request))
