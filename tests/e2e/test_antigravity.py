@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import anthropic
@@ -244,6 +246,7 @@ def test_a_long_conversation_loses_nothing_and_moves_once(
         assert len(set(first)) == 1, "the conversation left an account that was well"
         [home] = set(first)
         cloud.accounts.by_email[home].exhaust("claude", 3600)
+        reset = time.time() + 3600
         second = _talk(talker, cloud, 21, ASKS)
     assert len(set(second)) == 1
     assert set(second) != {home}
@@ -253,6 +256,11 @@ def test_a_long_conversation_loses_nothing_and_moves_once(
     banned = shown["banned@example.com"]
     assert (banned["status"], banned["status_until"]) == ("banned", None)
     assert len(cloud.asked(key="banned@example.com", model=CLAUDE)) == 1
+    [rest] = shown[home]["resting"]
+    assert (shown[home]["status"], rest["name"], rest["reason"]) == ("active", "claude", "quota")
+    assert abs(datetime.fromisoformat(rest["until"]).timestamp() - reset) < 5
+    [well] = set(second)
+    assert (shown[well]["status"], shown[well]["resting"]) == ("active", [])
 
 
 def _talk(talker: Talker, cloud: FakeCloudCode, start: int, end: int) -> list[str]:

@@ -149,6 +149,19 @@ async def test_an_account_that_rests_says_so_and_until_when(admin: httpx.AsyncCl
     assert mended.json()["status"] == "active"
 
 
+async def test_an_account_that_rests_for_some_models_is_active_and_says_for_which(
+    admin: httpx.AsyncClient, house: House
+) -> None:
+    created = await create(admin)
+    assert created["resting"] == []
+    for account_id in (created["id"], "config:config-only"):
+        house._state.cool(account_id, "large models", Cooldown(4102444800.0, "quota"))
+        house._state.cool(account_id, "small", Cooldown(1.0, "rate_limit"))
+        shown = (await admin.get(f"/api/v1/accounts/{account_id}")).json()
+        assert shown["status"] == "active"
+        assert shown["resting"] == [{"name": "large models", "reason": "quota", "until": "2100-01-01T00:00:00Z"}]
+
+
 async def test_an_account_cannot_move_to_another_provider(admin: httpx.AsyncClient) -> None:
     created = await create(admin)
     answer = await admin.put(f"/api/v1/accounts/{created['id']}", json={"provider_id": "config-only"})

@@ -140,6 +140,16 @@ class StateContract:
         assert state.resting("m") == {}
         assert reason(state, "b", "m") is None
 
+    async def test_all_that_an_account_rests_for_is_told(self, state: State, other: State) -> None:
+        state.cool("a", "m", ahead(60, "quota"))
+        state.cool("a", EVERY_MODEL, ahead(30))
+        state.cool("a", "over", ahead(-1))
+        state.cool("b", "m", ahead(60))
+        found = state.rests("a")
+        assert {name: each.reason for name, each in found.items()} == {"m": "quota", EVERY_MODEL: "rate_limit"}
+        await eventually(lambda: set(other.rests("a")) == {"m", EVERY_MODEL})
+        assert state.rests("nobody") == {}
+
     async def test_the_longer_cooldown_is_kept(self, state: State) -> None:
         state.cool("a", "m", ahead(60, "quota"))
         state.cool("a", "m", ahead(5, "rate_limit"))

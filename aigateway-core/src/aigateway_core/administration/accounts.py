@@ -204,6 +204,7 @@ class AccountAdministration:
             "metadata": dict(row.metadata),
             "is_active": row.is_active,
             **self._status(row),
+            "resting": self._resting(row.id),
             "proxy_url": masked_url(row.proxy_url),
             "proxy_id": row.proxy_id,
             "egress": row.egress,
@@ -243,6 +244,15 @@ class AccountAdministration:
         until = datetime.fromtimestamp(cooldown.until, UTC) if cooldown.passes else None
         return _told(cooldown.status, cooldown.reason, until, cooldown.remedy)
 
+    def _resting(self, account_id: str) -> Sequence[dict[str, Any]]:
+        """The models and quota groups that the account is not asked for now, while it is for others."""
+        rests = {} if self._state is None else self._state.rests(account_id)
+        return [
+            {"name": name, "reason": found.reason, "until": iso(datetime.fromtimestamp(found.until, UTC))}
+            for name, found in sorted(rests.items())
+            if name != EVERY_MODEL and found.passes
+        ]
+
     def _configured_view(self, account: Account, proxy_id: int | None) -> dict[str, Any]:
         return {
             "id": account.id,
@@ -252,6 +262,7 @@ class AccountAdministration:
             "metadata": {},
             "is_active": True,
             **self._rest(account.id),
+            "resting": self._resting(account.id),
             "proxy_url": None,
             "proxy_id": proxy_id,
             "egress": account.egress,

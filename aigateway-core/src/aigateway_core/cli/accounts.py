@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any, get_args
 
 import attrs
@@ -94,8 +95,8 @@ def list_accounts(
     ]
     print_table(("ID", "PROVIDER", "LABEL", "STATUS", "EXPIRES", "SECRETS"), rows)
     for account in found:
-        if remedy := account["status_remedy"]:
-            typer.echo(f"\n{account['id']} is {account['status']}. What to do about it: {remedy}")
+        for note in _notes(account):
+            typer.echo(f"\n{note}")
 
 
 @app.command()
@@ -278,6 +279,14 @@ def _status(account: dict[str, Any]) -> str:
     status, reason, until = (account[name] for name in ("status", "status_reason", "status_until"))
     told = status if reason in {None, status} else f"{status} ({reason})"
     return f"{told} until {until}" if until else str(told)
+
+
+def _notes(account: dict[str, Any]) -> Iterator[str]:
+    """What has no place in a row of a table."""
+    for rest in account["resting"]:
+        yield f"{account['id']} rests for {rest['name']} ({rest['reason']}) until {rest['until']}."
+    if remedy := account["status_remedy"]:
+        yield f"{account['id']} is {account['status']}. What to do about it: {remedy}"
 
 
 def _left(quota: dict[str, Any]) -> str:

@@ -118,6 +118,9 @@ class State(Protocol):
     def cooldown(self, account_id: str, model: str) -> Cooldown | None:
         """What keeps this account from being asked for this model now."""
 
+    def rests(self, account_id: str) -> Mapping[str, Cooldown]:
+        """All that keeps this account now, by what it is not asked for: a model, a quota group, or every model."""
+
     def cool(self, account_id: str, model: str, cooldown: Cooldown) -> None:
         """Do not ask this account for this model until then; a longer cooldown that stands already is kept."""
 

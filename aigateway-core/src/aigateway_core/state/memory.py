@@ -84,6 +84,11 @@ class MemoryState:
             del self._cooldowns[account_id]
         return found
 
+    def rests(self, account_id: str) -> Mapping[str, Cooldown]:
+        """This account's cooldowns that still stand, by model."""
+        now = time.time()
+        return {model: found for model, found in self.cooldowns_of(account_id).items() if found.until > now}
+
     def cool(self, account_id: str, model: str, cooldown: Cooldown) -> None:
         """Keep the longer of this cooldown and the one that stands."""
         models = self._cooldowns.setdefault(account_id, {})

@@ -57,6 +57,7 @@ class RedisState:
         self._keys = Keys(prefix)
         self._link = Link(address, limit)
         self._local = MemoryState()
+        self.rests = self._local.rests
         self._outbox = Outbox(self._link, self._heal)
         self._turns = Turns(self._link, self._keys, self._heal)
         self._leases = Leases(self._link, self._keys, self._local)
