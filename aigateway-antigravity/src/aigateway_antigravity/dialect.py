@@ -15,6 +15,7 @@ from aigateway_antigravity.errors import classify as judge
 from aigateway_antigravity.gate import VersionGate
 from aigateway_antigravity.pieces import Pieces
 from aigateway_antigravity.signatures import CLAUDE
+from aigateway_antigravity.sources import Sources
 from aigateway_core.plugin import (
     ChatRequest,
     ChatResponse,
@@ -29,6 +30,7 @@ from aigateway_core.plugin import (
     StreamEvent,
     StreamFinish,
     StreamTap,
+    TextDelta,
     ToolCallStart,
     UpstreamError,
     UpstreamFailure,
@@ -85,6 +87,7 @@ class CloudCodeDecoder(StreamDecoder):
         self._inner = inner
         self._pieces = pieces
         self._gate = VersionGate()
+        self._sources = Sources()
         self._held: list[StreamEvent] = []
         self._called = False
 
@@ -102,9 +105,13 @@ class CloudCodeDecoder(StreamDecoder):
             raise UpstreamError(ErrorKind.SERVER, "the upstream sent an empty answer", status=200, code=EMPTY_ANSWER)
         if (closing := self._pieces.closing()) is not None:
             self._held += self._inner.feed(ServerSentEvent("", dumps(closing)))
-        return [*self._held, *map(self._finished, self._inner.end())]
+        rest = [*self._held, *map(self._finished, self._inner.end())]
+        finish = next((place for place, event in enumerate(rest) if isinstance(event, StreamFinish)), len(rest))
+        told = [TextDelta(text)] if (text := self._sources.text) and not self._called else []
+        return [*rest[:finish], *told, *rest[finish:]]
 
     def _take(self, body: JsonObject) -> list[StreamEvent]:
+        self._sources.see(body)
         events = self._inner.feed(ServerSentEvent("", dumps(body)))
         self._called = self._called or any(isinstance(event, ToolCallStart) for event in events)
         self._held += events
