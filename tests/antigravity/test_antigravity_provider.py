@@ -210,6 +210,13 @@ async def test_n6_what_only_the_upstream_was_told_is_not_told_to_the_client(prov
     assert answer.finish_reason == "tool_calls"
 
 
+async def test_s33_n6_a_tool_without_parameters_gets_none_either(provider: AntigravityProvider) -> None:
+    call = {"functionCall": {"id": "toolu_vrtx_1", "name": "now", "args": {"reason": "to know the time"}}}
+    asked = upstream(provider, Reply([piece(call)]))
+    answer = await provider.complete(question(CLAUDE, tools=(Tool("now", "Tells the time.", {}),)), asked)
+    assert answer.parts == (ToolCallPart("toolu_vrtx_1", "now", "{}"),)
+
+
 async def test_g17_a_client_that_drops_signatures_gets_them_restored(provider: AntigravityProvider) -> None:
     call = {"functionCall": {"id": "fc1", "name": "clock", "args": {}}, "thoughtSignature": "c2lnbmVk"}
     first = question(tools=(CLOCK,))

@@ -35,8 +35,10 @@ class Calls:
         """The event for the client."""
         if isinstance(event, ToolCallStart):
             self._names[event.index] = event.name
-        elif isinstance(event, ToolCallDelta) and (schema := self._schemas.get(self._names.get(event.index, ""))):
-            return ToolCallDelta(event.index, self._arguments(event.arguments, schema))
+        elif isinstance(event, ToolCallDelta):
+            schema = self._schemas.get(self._names.get(event.index, ""))
+            if schema is not None:
+                return ToolCallDelta(event.index, self._arguments(event.arguments, schema))
         return event
 
     def _arguments(self, text: str, schema: Mapping[str, Any]) -> str:

@@ -99,80 +99,29 @@ ASKED: dict[str, JsonObject] = {
     "gemini": {"contents": [{"parts": [{"text": "hi"}]}]},
 }
 
+NATURAL = {"anthropic": "end_turn", "openai-chat": "stop", "openai-responses": None, "gemini": "STOP"}
+CALLED = {"anthropic": "tool_use", "openai-chat": "tool_calls", "openai-responses": None, "gemini": "STOP"}
+LIMIT = {
+    "anthropic": "max_tokens",
+    "openai-chat": "length",
+    "openai-responses": "max_output_tokens",
+    "gemini": "MAX_TOKENS",
+}
+FILTERED = {
+    "anthropic": "refusal",
+    "openai-chat": "content_filter",
+    "openai-responses": "content_filter",
+    "gemini": "SAFETY",
+}
+
 # The content; the word of each upstream (where it has one); the word for each client.
 ENDS = [
-    case(
-        52,
-        "natural",
-        TEXT,
-        {"anthropic": "end_turn", "openai-chat": "stop", "openai-responses": None, "gemini": "STOP"},
-        {"anthropic": "end_turn", "openai-chat": "stop", "openai-responses": None, "gemini": "STOP"},
-    ),
-    case(
-        66,
-        "limit",
-        TEXT,
-        {
-            "anthropic": "max_tokens",
-            "openai-chat": "length",
-            "openai-responses": "max_output_tokens",
-            "gemini": "MAX_TOKENS",
-        },
-        {
-            "anthropic": "max_tokens",
-            "openai-chat": "length",
-            "openai-responses": "max_output_tokens",
-            "gemini": "MAX_TOKENS",
-        },
-    ),
-    case(
-        143,
-        "limit_before_any_text",
-        "",
-        {
-            "anthropic": "max_tokens",
-            "openai-chat": "length",
-            "openai-responses": "max_output_tokens",
-            "gemini": "MAX_TOKENS",
-        },
-        {
-            "anthropic": "max_tokens",
-            "openai-chat": "length",
-            "openai-responses": "max_output_tokens",
-            "gemini": "MAX_TOKENS",
-        },
-    ),
-    case(
-        53,
-        "call",
-        CALL,
-        {"anthropic": "tool_use", "openai-chat": "tool_calls", "openai-responses": None, "gemini": "STOP"},
-        {"anthropic": "tool_use", "openai-chat": "tool_calls", "openai-responses": None, "gemini": "STOP"},
-    ),
-    case(
-        54,
-        "call_that_is_said_to_be_a_natural_end",
-        CALL,
-        {"anthropic": "end_turn", "openai-chat": "stop", "openai-responses": None, "gemini": "STOP"},
-        {"anthropic": "tool_use", "openai-chat": "tool_calls", "openai-responses": None, "gemini": "STOP"},
-    ),
-    case(
-        129,
-        "safety",
-        TEXT,
-        {
-            "anthropic": "refusal",
-            "openai-chat": "content_filter",
-            "openai-responses": "content_filter",
-            "gemini": "SAFETY",
-        },
-        {
-            "anthropic": "refusal",
-            "openai-chat": "content_filter",
-            "openai-responses": "content_filter",
-            "gemini": "SAFETY",
-        },
-    ),
+    case(52, "natural", TEXT, NATURAL, NATURAL),
+    case(66, "limit", TEXT, LIMIT, LIMIT),
+    case(143, "limit_before_any_text", "", LIMIT, LIMIT),
+    case(53, "call", CALL, CALLED, CALLED),
+    case(54, "call_that_is_said_to_be_a_natural_end", CALL, NATURAL, CALLED),
+    case(129, "safety", TEXT, FILTERED, FILTERED),
     case(
         129,
         "pause",

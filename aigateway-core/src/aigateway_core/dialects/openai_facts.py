@@ -23,6 +23,7 @@ from aigateway_core.model import (
     ResponseFormat,
     TextPart,
     Tool,
+    Usage,
 )
 
 EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -153,17 +154,39 @@ _MOST_TOKENS = 2**53
 """No count is larger; beyond 64 bits one could not even be written as JSON."""
 
 
-def token_count(value: Any) -> int | None:
+def usage_in(value: Any, prompt: str, answer: str) -> Usage | None:
+    """The tokens in a ``usage`` object, whose counts have these names; None where none can be read.
+
+    The count of the prompt includes what was read from and written to the cache, that of the answer what was thought;
+    counts that contradict that are capped, as servers are known to send them.
+    """
+    if type(value) is not dict:
+        return None
+    asked, produced = _count(value.get(prompt)), _count(value.get(answer))
+    if asked is None and produced is None:
+        return None
+    asked = asked or 0
+    read = min(_detail(value, f"{prompt}_details", "cached_tokens"), asked)
+    return Usage(
+        input_tokens=asked,
+        output_tokens=produced or 0,
+        cache_read_tokens=read,
+        cache_write_tokens=min(_detail(value, f"{prompt}_details", "cache_write_tokens"), asked - read),
+        reasoning_tokens=_detail(value, f"{answer}_details", "reasoning_tokens"),
+    )
+
+
+def _count(value: Any) -> int | None:
     """A number of tokens as a server reports it; None for what is no count."""
     if type(value) is int or (type(value) is float and value.is_integer()):
         return min(max(int(value), 0), _MOST_TOKENS)
     return None
 
 
-def token_detail(usage: JsonObject, group: str, name: str) -> int:
+def _detail(usage: JsonObject, group: str, name: str) -> int:
     """A number of tokens out of a group of them; 0 for what is not told."""
     details = usage.get(group)
-    return (token_count(details.get(name)) or 0) if type(details) is dict else 0
+    return (_count(details.get(name)) or 0) if type(details) is dict else 0
 
 
 def read_data_url(url: str) -> tuple[str, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from aigateway_core.dialects.openai_facts import token_count, token_detail
+from aigateway_core.dialects.openai_facts import usage_in
 from aigateway_core.model import FinishReason, JsonObject, Usage
 
 _READ: dict[str, FinishReason] = {
@@ -64,25 +64,8 @@ def finish_word(reason: FinishReason, *, called: bool) -> str:
 
 
 def read_usage(value: Any) -> Usage | None:
-    """The tokens that an upstream reports; None when it reports none, or nothing that can be read.
-
-    ``prompt_tokens`` includes what was read from the cache and ``completion_tokens`` what was thought; counts that
-    contradict that are capped, as servers are known to send them.
-    """
-    if type(value) is not dict:
-        return None
-    prompt, completion = token_count(value.get("prompt_tokens")), token_count(value.get("completion_tokens"))
-    if prompt is None and completion is None:
-        return None
-    prompt = prompt or 0
-    read = min(token_detail(value, "prompt_tokens_details", "cached_tokens"), prompt)
-    return Usage(
-        input_tokens=prompt,
-        output_tokens=completion or 0,
-        cache_read_tokens=read,
-        cache_write_tokens=min(token_detail(value, "prompt_tokens_details", "cache_write_tokens"), prompt - read),
-        reasoning_tokens=token_detail(value, "completion_tokens_details", "reasoning_tokens"),
-    )
+    """The tokens that an upstream reports; None when it reports none, or nothing that can be read."""
+    return usage_in(value, "prompt_tokens", "completion_tokens")
 
 
 def write_usage(usage: Usage) -> JsonObject:

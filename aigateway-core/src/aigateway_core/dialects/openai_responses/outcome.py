@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aigateway_core.dialects.openai_facts import token_count, token_detail
+from aigateway_core.dialects.openai_facts import usage_in
 from aigateway_core.model import FinishReason, JsonObject, Usage
 
 CUT_REASONS: dict[FinishReason, str] = {
@@ -33,24 +33,8 @@ def read_finish(response: JsonObject, *, called: bool, refused: bool) -> FinishR
 
 
 def read_usage(value: Any) -> Usage | None:
-    """The tokens that an upstream reports; None when it reports none, or nothing that can be read.
-
-    ``input_tokens`` includes what was read from and written to the cache, ``output_tokens`` what was reasoned.
-    """
-    if type(value) is not dict:
-        return None
-    given, produced = token_count(value.get("input_tokens")), token_count(value.get("output_tokens"))
-    if given is None and produced is None:
-        return None
-    given = given or 0
-    read = min(token_detail(value, "input_tokens_details", "cached_tokens"), given)
-    return Usage(
-        input_tokens=given,
-        output_tokens=produced or 0,
-        cache_read_tokens=read,
-        cache_write_tokens=min(token_detail(value, "input_tokens_details", "cache_write_tokens"), given - read),
-        reasoning_tokens=token_detail(value, "output_tokens_details", "reasoning_tokens"),
-    )
+    """The tokens that an upstream reports; None when it reports none, or nothing that can be read."""
+    return usage_in(value, "input_tokens", "output_tokens")
 
 
 def write_usage(usage: Usage) -> JsonObject:
