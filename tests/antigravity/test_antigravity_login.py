@@ -139,6 +139,8 @@ async def test_O5_another_port_than_the_usual_one_stands_in_both_requests(house:
     with ExitStack() as busy:
         for port in PORTS[:2]:
             taken = busy.enter_context(socket.socket())
+            # As the listener has it: else a connection that has just ended there would keep the port from us alone.
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 taken.bind(("127.0.0.1", port))
                 taken.listen()
