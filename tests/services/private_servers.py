@@ -59,7 +59,10 @@ class PrivateServer(ABC):
             if self._came_up(port):
                 self.port = port
                 return
+            still_there = self._process.poll() is None
             self.kill()
+            if still_there:  # the port is not what is wrong
+                break
         raise AssertionError(f"the server does not start:\n{self.log()}")
 
     def stop(self) -> None:
