@@ -43,7 +43,7 @@ FEW, MANY = 20, 120
 CEILINGS = {
     "whole, native": 385,
     "whole, translated": 522,
-    "a chunk, native": 34,
+    "a chunk, native": 33,
     "a chunk, translated": 77,
 }
 """Calls for each request, and for each chunk that comes by itself, with little room. Later Pythons make fewer.
@@ -210,10 +210,11 @@ async def test_a_chunk_takes_no_more_calls_than_were_written_down(gateway: Asked
 
 
 def _hold(what: str, calls: Counter[str]) -> None:
-    ceiling, count = CEILINGS[what], sum(calls.values())
+    # Rounded, since what the gateway does beside its requests is counted too: a look for changes, once a second.
+    ceiling, count = CEILINGS[what], round(sum(calls.values()))
     most = "\n".join(f"{number:8.1f}  {name}" for name, number in calls.most_common(25))
     assert count <= ceiling, (
-        f"{what}: {count:.1f} function calls, and {ceiling} were written down in CEILINGS. Find what the change calls "
+        f"{what}: {count} function calls, and {ceiling} were written down in CEILINGS. Find what the change calls "
         "that it could do without; if it cannot, show by `tox -e bench` what that costs, write down the higher figure "
         f"with the reason. What is called most:\n{most}"
     )
