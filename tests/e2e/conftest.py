@@ -9,8 +9,10 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from e2e.cloud_house import log_in, section
 from e2e.fakes.anthropic import AnthropicWire
 from e2e.fakes.anthropic_count import AnthropicCountWire
+from e2e.fakes.cloud_code import FakeCloudCode
 from e2e.fakes.embeddings import EmbeddingsWire
 from e2e.fakes.gemini import GeminiWire
 from e2e.fakes.glm import GLMWire
@@ -19,6 +21,8 @@ from e2e.fakes.responses import ResponsesWire
 from e2e.fakes.server import FakeVendor
 from e2e.gateway_process import CLIENT_KEY, GatewayProcess
 from e2e.house import KEYS, Vendors
+
+from aigateway_core.testing import FakeIdentityProvider
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +43,31 @@ def vendors() -> Iterator[Vendors]:
         vendor.stop()
 
 
+@pytest.fixture(scope="session")
+def cloud_idp() -> Iterator[FakeIdentityProvider]:
+    """Where people log in for Cloud Code."""
+    with FakeIdentityProvider() as provider:
+        yield provider
+    assert provider.violations == []
+
+
+@pytest.fixture(scope="session")
+def cloud(cloud_idp: FakeIdentityProvider) -> Iterator[FakeCloudCode]:
+    """Google's Cloud Code, for those who have logged in there."""
+    fake = FakeCloudCode(cloud_idp)
+    fake.start()
+    yield fake
+    fake.stop()
+
+
 @pytest.fixture(autouse=True)
-def nothing_that_a_vendor_would_refuse(vendors: Vendors) -> Iterator[None]:
+def nothing_that_a_vendor_would_refuse(vendors: Vendors, cloud: FakeCloudCode) -> Iterator[None]:
     """What the gateway sends is always within the vendor's rules, whatever the test is about."""
-    for vendor in vendors.all:
+    everybody = (*vendors.all, cloud)
+    for vendor in everybody:
         vendor.violations.clear()
     yield
-    assert [violation for vendor in vendors.all for violation in vendor.violations] == []
+    assert [violation for vendor in everybody for violation in vendor.violations] == []
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +93,16 @@ def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 def gateway(start_gateway: Callable[..., GatewayProcess], vendors: Vendors) -> GatewayProcess:
     """A gateway in front of the vendors, each with one account from the configuration."""
     return start_gateway({"providers": vendors.providers()})
+
+
+@pytest.fixture(scope="module")
+def cloud_gateway(
+    start_gateway: Callable[..., GatewayProcess], cloud: FakeCloudCode, cloud_idp: FakeIdentityProvider
+) -> GatewayProcess:
+    """A gateway in front of Cloud Code alone, with one account that has logged in."""
+    started = start_gateway({"providers": {"antigravity": section(cloud, cloud_idp)}})
+    log_in(started, cloud, cloud_idp, "ann@example.com")
+    return started
 
 
 @pytest.fixture

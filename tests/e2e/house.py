@@ -61,6 +61,12 @@ class Target:
     dialect: str
 
 
+CLOUD_TARGETS = (
+    Target(provider="antigravity", model="claude-opus-4-6-thinking", dialect="gemini"),
+    Target(provider="antigravity", model="gemini-3-flash", dialect="gemini"),
+)
+"""Behind a gateway of their own: its models have the names of other vendors' models."""
+
 TARGETS = (
     Target(provider="openai", model="gpt-4o", dialect="openai-chat"),
     Target(provider="glm", model="glm-4.6", dialect="openai-chat"),

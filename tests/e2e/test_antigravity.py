@@ -26,7 +26,6 @@ from aigateway_core.testing import FakeIdentityProvider
 
 CLAUDE, SONNET, FLASH, PRO = "claude-opus-4-6-thinking", "claude-sonnet-4-6", "gemini-3-flash", "gemini-pro-agent"
 OSS = "gpt-oss-120b-medium"
-ANN = "ann@example.com"
 CLOCK = ToolSpec(name="clock", arguments=("tz",))
 IDLE = ToolSpec(name="idle")
 WEATHER = ToolSpec(name="weather", arguments=("city",))
@@ -37,36 +36,8 @@ STEPS = 'use the tool idle with {} then use the tool weather with {"city": "Oslo
 
 
 @pytest.fixture(scope="module")
-def idp() -> Iterator[FakeIdentityProvider]:
-    with FakeIdentityProvider() as provider:
-        yield provider
-    assert provider.violations == []
-
-
-@pytest.fixture(scope="module")
-def cloud(idp: FakeIdentityProvider) -> Iterator[FakeCloudCode]:
-    fake = FakeCloudCode(idp)
-    fake.start()
-    yield fake
-    fake.stop()
-
-
-@pytest.fixture(autouse=True)
-def no_request_is_refused(cloud: FakeCloudCode) -> Iterator[None]:
-    """Whatever the test is about."""
-    cloud.violations.clear()
-    yield
-    assert cloud.violations == []
-
-
-@pytest.fixture(scope="module")
-def gateway(
-    start_gateway: Callable[..., GatewayProcess], cloud: FakeCloudCode, idp: FakeIdentityProvider
-) -> GatewayProcess:
-    """A gateway with one account, and nothing but Antigravity."""
-    started = start_gateway({"providers": {"antigravity": section(cloud, idp)}})
-    log_in(started, cloud, idp, ANN)
-    return started
+def gateway(cloud_gateway: GatewayProcess) -> GatewayProcess:
+    return cloud_gateway
 
 
 MakeTalker = Callable[..., Talker]
@@ -222,14 +193,14 @@ ASKS = 50
 
 @pytest.fixture
 def house(
-    start_gateway: Callable[..., GatewayProcess], idp: FakeIdentityProvider
+    start_gateway: Callable[..., GatewayProcess], cloud_idp: FakeIdentityProvider
 ) -> Iterator[tuple[GatewayProcess, FakeCloudCode, dict[str, str]]]:
     """A gateway of its own, with three accounts; of each, its id."""
-    cloud = FakeCloudCode(idp)
+    cloud = FakeCloudCode(cloud_idp)
     cloud.start()
-    gateway = start_gateway({"providers": {"antigravity": section(cloud, idp)}})
+    gateway = start_gateway({"providers": {"antigravity": section(cloud, cloud_idp)}})
     people = ("exhausted@example.com", "banned@example.com", "healthy@example.com")
-    yield gateway, cloud, {email: log_in(gateway, cloud, idp, email) for email in people}
+    yield gateway, cloud, {email: log_in(gateway, cloud, cloud_idp, email) for email in people}
     cloud.stop()
     assert cloud.violations == []
 

@@ -30,12 +30,12 @@ PIXEL = "iVBORw0KGgo="
 
 
 @pytest.fixture
-def cloud() -> Iterator[FakeCloudCode]:
-    fake = FakeCloudCode()
-    fake.add(CloudAccount(email=ANN, project=PROJECT), TOKEN)
-    fake.start()
-    yield fake
-    fake.stop()
+def fake() -> Iterator[FakeCloudCode]:
+    made = FakeCloudCode()
+    made.add(CloudAccount(email=ANN, project=PROJECT), TOKEN)
+    made.start()
+    yield made
+    made.stop()
 
 
 @attrs.frozen
@@ -74,10 +74,10 @@ class Said:
         return model(*thinking, *([{"text": self.text}] if self.text else []), *calls)
 
 
-def post(cloud: FakeCloudCode, method: str, body: Any, **headers: str) -> tuple[int, bytes]:
+def post(fake: FakeCloudCode, method: str, body: Any, **headers: str) -> tuple[int, bytes]:
     shown = {"authorization": f"Bearer {TOKEN}", "user-agent": USER_AGENT, "content-type": "application/json"}
     shown |= {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(f"{cloud.url}/v1internal:{method}", json.dumps(body).encode(), shown)
+    request = urllib.request.Request(f"{fake.url}/v1internal:{method}", json.dumps(body).encode(), shown)
     try:
         with urllib.request.urlopen(request, timeout=10) as response:
             return response.status, response.read()
@@ -141,9 +141,9 @@ def thinking(**fields: Any) -> dict[str, Any]:
     return config(thinkingConfig={"includeThoughts": True, **fields})
 
 
-def ask(cloud: FakeCloudCode, body: dict[str, Any], *, stream: bool = True, **headers: str) -> Said:
+def ask(fake: FakeCloudCode, body: dict[str, Any], *, stream: bool = True, **headers: str) -> Said:
     method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-    status, content = post(cloud, method, body, **headers)
+    status, content = post(fake, method, body, **headers)
     assert status == 200, content
     if not stream:
         return Said([json.loads(content)])
@@ -164,12 +164,12 @@ def ask(cloud: FakeCloudCode, body: dict[str, Any], *, stream: bool = True, **he
     ],
 )
 def test_a_conversation_with_tools_and_thinking(
-    cloud: FakeCloudCode, name: str, fields: dict[str, Any], stream: bool
+    fake: FakeCloudCode, name: str, fields: dict[str, Any], stream: bool
 ) -> None:
     mode = "VALIDATED" if name.startswith("claude") else "AUTO"
     told = {**declared(function(), mode=mode), **fields}
     history = [user({"text": ASK})]
-    first = ask(cloud, envelope(name, contents=history, **told), stream=stream)
+    first = ask(fake, envelope(name, contents=history, **told), stream=stream)
     assert first.text == "Calling clock."
     assert first.thinking == (f"Thinking about: {ASK}" if fields else "")
     [call] = [part["functionCall"] for part in first.parts if "functionCall" in part]
@@ -180,18 +180,18 @@ def test_a_conversation_with_tools_and_thinking(
         assert all(part["thoughtSignature"].startswith("R") for part in first.parts if "thoughtSignature" in part)
     named = {key: call[key] for key in ("id", "name") if key in call}
     result = {"functionResponse": {**named, "response": {"result": "noon"}}}
-    second = ask(cloud, envelope(name, contents=[*history, first.turn, user(result)], **told), stream=stream)
+    second = ask(fake, envelope(name, contents=[*history, first.turn, user(result)], **told), stream=stream)
     assert (second.text, second.finish) == ("The tool answered: noon", "STOP")
-    assert cloud.violations == []
-    assert cloud.sessions(name, ANN) == ["-1", "-1"]
+    assert fake.violations == []
+    assert fake.sessions(name, ANN) == ["-1", "-1"]
 
 
-def test_usage_is_a_snapshot_on_every_event(cloud: FakeCloudCode) -> None:
-    said = ask(cloud, envelope(GEMINI, **thinking(thinkingLevel="low")))
+def test_usage_is_a_snapshot_on_every_event(fake: FakeCloudCode) -> None:
+    said = ask(fake, envelope(GEMINI, **thinking(thinkingLevel="low")))
     counts = [one["usageMetadata"]["totalTokenCount"] for one in said.responses]
     assert len(counts) > 3
     assert counts == sorted(counts)
-    whole = ask(cloud, envelope(GEMINI, **thinking(thinkingLevel="low")), stream=False)
+    whole = ask(fake, envelope(GEMINI, **thinking(thinkingLevel="low")), stream=False)
     assert whole.responses[0]["usageMetadata"] == said.responses[-1]["usageMetadata"]
     assert whole.text == said.text == "echo: hello [turn 1]"
 
@@ -215,23 +215,23 @@ OUTER = [
 
 
 @pytest.mark.parametrize(("outer", "status", "said"), OUTER, ids=[str(change) for change, *_ in OUTER])
-def test_a_wrong_envelope_is_refused(cloud: FakeCloudCode, outer: dict[str, Any], status: int, said: str) -> None:
-    found, content = post(cloud, "generateContent", envelope(outer=outer))
+def test_a_wrong_envelope_is_refused(fake: FakeCloudCode, outer: dict[str, Any], status: int, said: str) -> None:
+    found, content = post(fake, "generateContent", envelope(outer=outer))
     assert (found, json.loads(content)["error"]["code"]) == (status, status)
     assert said in json.loads(content)["error"]["message"], content
-    assert cloud.violations
+    assert fake.violations
 
 
-def test_a_bare_request_is_refused(cloud: FakeCloudCode) -> None:
-    status, content = post(cloud, "generateContent", {**asking(GEMINI), "model": GEMINI, "project": PROJECT})
+def test_a_bare_request_is_refused(fake: FakeCloudCode) -> None:
+    status, content = post(fake, "generateContent", {**asking(GEMINI), "model": GEMINI, "project": PROJECT})
     assert status == 400
     assert 'Unknown name \\"contents\\"' in content.decode()
 
 
-def test_a_request_id_is_used_once(cloud: FakeCloudCode) -> None:
+def test_a_request_id_is_used_once(fake: FakeCloudCode) -> None:
     body = envelope()
-    assert post(cloud, "generateContent", body)[0] == 200
-    assert post(cloud, "generateContent", body)[0] == 400
+    assert post(fake, "generateContent", body)[0] == 200
+    assert post(fake, "generateContent", body)[0] == 400
 
 
 EITHER = [
@@ -286,10 +286,10 @@ EITHER = [
 
 @pytest.mark.parametrize("name", [GEMINI, CLAUDE])
 @pytest.mark.parametrize(("inner", "said"), EITHER, ids=[str(change)[:70] for change, _ in EITHER])
-def test_what_is_refused_for_every_model(cloud: FakeCloudCode, name: str, inner: dict[str, Any], said: str) -> None:
-    status, content = post(cloud, "generateContent", envelope(name, **inner))
+def test_what_is_refused_for_every_model(fake: FakeCloudCode, name: str, inner: dict[str, Any], said: str) -> None:
+    status, content = post(fake, "generateContent", envelope(name, **inner))
     assert (status, json.loads(content)["error"]["status"]) == (400, "INVALID_ARGUMENT")
-    assert any(said in violation for violation in cloud.violations), cloud.violations
+    assert any(said in violation for violation in fake.violations), fake.violations
 
 
 OF_GEMINI = [
@@ -315,16 +315,16 @@ OF_GEMINI = [
 
 
 @pytest.mark.parametrize(("inner", "said"), OF_GEMINI, ids=[str(change)[:70] for change, _ in OF_GEMINI])
-def test_what_is_refused_for_a_gemini(cloud: FakeCloudCode, inner: dict[str, Any], said: str) -> None:
-    status, content = post(cloud, "generateContent", envelope(GEMINI, **inner))
+def test_what_is_refused_for_a_gemini(fake: FakeCloudCode, inner: dict[str, Any], said: str) -> None:
+    status, content = post(fake, "generateContent", envelope(GEMINI, **inner))
     assert (status, json.loads(content)["error"]["status"]) == (400, "INVALID_ARGUMENT")
-    assert any(said in violation for violation in cloud.violations), cloud.violations
+    assert any(said in violation for violation in fake.violations), fake.violations
 
 
-def test_a_gemini_takes_the_sentinel_and_an_empty_opening(cloud: FakeCloudCode) -> None:
+def test_a_gemini_takes_the_sentinel_and_an_empty_opening(fake: FakeCloudCode) -> None:
     opening = [user({"text": ""}), model({**CALL, "thoughtSignature": SKIP}, {**CALL, "functionCall": OTHER})]
-    ask(cloud, envelope(GEMINI, contents=[*opening, user(RESULT, {"functionResponse": ANSWER})]))
-    assert cloud.violations == []
+    ask(fake, envelope(GEMINI, contents=[*opening, user(RESULT, {"functionResponse": ANSWER})]))
+    assert fake.violations == []
 
 
 OTHER = {"id": "b", "name": "clock", "args": {}}
@@ -375,14 +375,14 @@ OF_CLAUDE = [
 
 
 @pytest.mark.parametrize(("inner", "said"), OF_CLAUDE, ids=[str(change)[:70] for change, _ in OF_CLAUDE])
-def test_what_is_refused_for_a_claude(cloud: FakeCloudCode, inner: dict[str, Any], said: str) -> None:
-    status, content = post(cloud, "generateContent", envelope(CLAUDE, **inner))
+def test_what_is_refused_for_a_claude(fake: FakeCloudCode, inner: dict[str, Any], said: str) -> None:
+    status, content = post(fake, "generateContent", envelope(CLAUDE, **inner))
     assert (status, json.loads(content)["error"]["status"]) == (400, "INVALID_ARGUMENT")
-    assert any(said in violation for violation in cloud.violations), cloud.violations
+    assert any(said in violation for violation in fake.violations), fake.violations
 
 
-def test_what_anthropic_refuses_is_told_in_its_words_inside_googles(cloud: FakeCloudCode) -> None:
-    _, content = post(cloud, "generateContent", envelope(CLAUDE, **thinking(thinkingBudget=1000)))
+def test_what_anthropic_refuses_is_told_in_its_words_inside_googles(fake: FakeCloudCode) -> None:
+    _, content = post(fake, "generateContent", envelope(CLAUDE, **thinking(thinkingBudget=1000)))
     inner = json.loads(json.loads(content)["error"]["message"])
     assert inner["type"] == "error"
     assert inner["error"]["type"] == "invalid_request_error"
@@ -390,24 +390,24 @@ def test_what_anthropic_refuses_is_told_in_its_words_inside_googles(cloud: FakeC
     assert inner["request_id"].startswith("req_vrtx_")
 
 
-def test_another_ones_thinking_is_not_a_claudes(cloud: FakeCloudCode) -> None:
+def test_another_ones_thinking_is_not_a_claudes(fake: FakeCloudCode) -> None:
     told = config(maxOutputTokens=8192, thinkingConfig={"includeThoughts": True, "thinkingBudget": 2048})
-    first = ask(cloud, envelope(CLAUDE, **told))
+    first = ask(fake, envelope(CLAUDE, **told))
     changed = first.turn
     changed["parts"][0]["text"] += "!"
-    status, _ = post(cloud, "generateContent", envelope(CLAUDE, **conversation(changed, user({"text": "x"})), **told))
+    status, _ = post(fake, "generateContent", envelope(CLAUDE, **conversation(changed, user({"text": "x"})), **told))
     assert status == 400
 
 
-def test_a_gpt_oss_does_not_think(cloud: FakeCloudCode) -> None:
+def test_a_gpt_oss_does_not_think(fake: FakeCloudCode) -> None:
     body = envelope("gpt-oss-120b-medium", **thinking(thinkingLevel="low"))
-    assert post(cloud, "generateContent", body)[0] == 400
+    assert post(fake, "generateContent", body)[0] == 400
 
 
-def test_a_picture_is_drawn(cloud: FakeCloudCode) -> None:
+def test_a_picture_is_drawn(fake: FakeCloudCode) -> None:
     outer = {"requestType": "image_gen", "requestId": f"image_gen/1787392800123/{uuid.uuid4()}/12"}
     drawn = {"candidateCount": 1, "imageConfig": {"aspectRatio": "16:9", "imageSize": "2K"}}
-    said = ask(cloud, envelope("gemini-3.1-flash-image", outer, sessionId=None, generationConfig=drawn))
+    said = ask(fake, envelope("gemini-3.1-flash-image", outer, sessionId=None, generationConfig=drawn))
     [picture] = [part["inlineData"] for part in said.parts if "inlineData" in part]
     assert picture["mimeType"] == "image/png"
     for change in (
@@ -417,63 +417,63 @@ def test_a_picture_is_drawn(cloud: FakeCloudCode) -> None:
     ):
         again = {**outer, "requestId": f"image_gen/1787392800123/{uuid.uuid4()}/12"}
         inner = {"sessionId": None, **change}
-        assert post(cloud, "generateContent", envelope("gemini-3.1-flash-image", again, **inner))[0] == 400
+        assert post(fake, "generateContent", envelope("gemini-3.1-flash-image", again, **inner))[0] == 400
 
 
-def test_the_web_is_searched(cloud: FakeCloudCode) -> None:
+def test_the_web_is_searched(fake: FakeCloudCode) -> None:
     outer = {"requestType": "web_search", "requestId": None}
     search = {"googleSearch": {"enhancedContent": {"imageSearch": {"maxResultCount": 5}}, "includedDomains": ["x.org"]}}
-    said = ask(cloud, envelope("gemini-3.1-flash-lite", outer, sessionId=None, tools=[search]))
+    said = ask(fake, envelope("gemini-3.1-flash-lite", outer, sessionId=None, tools=[search]))
     assert said.responses[-1]["candidates"][0]["groundingMetadata"]["groundingChunks"]
-    assert cloud.violations == []
+    assert fake.violations == []
     for name, inner in (
         ("gemini-3.1-flash-lite", {"tools": [search], "sessionId": "-1"}),
         ("gemini-3.1-flash-lite", {"sessionId": None}),
         (GEMINI, {"tools": [search], "sessionId": None}),
         ("gemini-3.1-flash-lite", {"sessionId": None, "tools": [{"googleSearch": {"surprise": 1}}]}),
     ):
-        assert post(cloud, "generateContent", envelope(name, outer, **inner))[0] == 400
+        assert post(fake, "generateContent", envelope(name, outer, **inner))[0] == 400
 
 
-def test_an_answer_schema_may_say_a_little_more_than_a_tool(cloud: FakeCloudCode) -> None:
+def test_an_answer_schema_may_say_a_little_more_than_a_tool(fake: FakeCloudCode) -> None:
     answer = {"type": "object", "properties": {"n": {"type": "integer", "enum": ["1"]}}, "additionalProperties": False}
-    ask(cloud, envelope(GEMINI, **config(responseMimeType="application/json", responseSchema=answer)))
-    assert cloud.violations == []
+    ask(fake, envelope(GEMINI, **config(responseMimeType="application/json", responseSchema=answer)))
+    assert fake.violations == []
 
 
-def test_a_program_without_a_version_or_too_old_is_told_so_as_if_it_were_an_answer(cloud: FakeCloudCode) -> None:
+def test_a_program_without_a_version_or_too_old_is_told_so_as_if_it_were_an_answer(fake: FakeCloudCode) -> None:
     for program in ("aigateway/0.1", "antigravity/1.15.8 linux/amd64"):
-        said = ask(cloud, envelope(), user_agent=program)
+        said = ask(fake, envelope(), user_agent=program)
         assert said.text == OUTDATED
         assert "usageMetadata" not in said.responses[0]
-    assert ask(cloud, envelope(), user_agent="antigravity/3.0.0 linux/arm64").text == "echo: hello [turn 1]"
+    assert ask(fake, envelope(), user_agent="antigravity/3.0.0 linux/arm64").text == "echo: hello [turn 1]"
 
 
-def test_a_foreign_project_in_a_header_is_refused(cloud: FakeCloudCode) -> None:
-    status, content = post(cloud, "generateContent", envelope(), x_goog_user_project="mine")
+def test_a_foreign_project_in_a_header_is_refused(fake: FakeCloudCode) -> None:
+    status, content = post(fake, "generateContent", envelope(), x_goog_user_project="mine")
     assert status == 403
     assert json.loads(content)["error"]["details"][0]["reason"] == "SERVICE_DISABLED"
-    assert cloud.violations
+    assert fake.violations
 
 
-def test_an_unknown_token_is_refused_and_is_no_violation(cloud: FakeCloudCode) -> None:
+def test_an_unknown_token_is_refused_and_is_no_violation(fake: FakeCloudCode) -> None:
     for method in ("generateContent", "loadCodeAssist"):
-        status, content = post(cloud, method, {}, authorization="Bearer ya29.other")
+        status, content = post(fake, method, {}, authorization="Bearer ya29.other")
         assert (status, json.loads(content)["error"]["status"]) == (401, "UNAUTHENTICATED")
-    assert cloud.violations == []
+    assert fake.violations == []
 
 
-def test_only_contents_are_counted(cloud: FakeCloudCode) -> None:
+def test_only_contents_are_counted(fake: FakeCloudCode) -> None:
     counted = []
     for inner in ({}, {"systemInstruction": {"parts": [{"text": "a b c"}]}, **declared(function())}):
         request = {"model": f"models/{GEMINI}", **asking(GEMINI), **inner}
-        status, content = post(cloud, "countTokens", {"request": request})
+        status, content = post(fake, "countTokens", {"request": request})
         assert status == 200, content
         counted.append(json.loads(content))
     assert counted[0] == counted[1]
     assert counted[0]["totalTokens"] > 0
     said = conversation(model({"text": "t", "thought": True}), user({"text": "x"}))
-    assert post(cloud, "countTokens", {"request": said})[0] == 400
+    assert post(fake, "countTokens", {"request": said})[0] == 400
 
 
 # -- how it fails
@@ -495,36 +495,36 @@ FAILURES = [
 
 @pytest.mark.parametrize(("script", "status", "said"), FAILURES, ids=[said[0] for *_, said in FAILURES])
 def test_it_fails_for_one_account_and_model_as_it_is_told(
-    cloud: FakeCloudCode, script: Script, status: int, said: list[str]
+    fake: FakeCloudCode, script: Script, status: int, said: list[str]
 ) -> None:
-    cloud.add(CloudAccount(email="bob@example.com", project="bobs"), "ya29.bob")
-    cloud.script(script, key=ANN, model=GEMINI)
-    found, content = post(cloud, "streamGenerateContent?alt=sse", envelope())
+    fake.add(CloudAccount(email="bob@example.com", project="bobs"), "ya29.bob")
+    fake.script(script, key=ANN, model=GEMINI)
+    found, content = post(fake, "streamGenerateContent?alt=sse", envelope())
     assert found == status
     assert all(words in content.decode() for words in said), content
-    ask(cloud, envelope(CLAUDE))
-    ask(cloud, envelope(outer={"project": "bobs"}), authorization="Bearer ya29.bob")
-    assert [one.owner for one in cloud.asked(model=GEMINI)] == [ANN, "bob@example.com"]
-    cloud.script(script, key=ANN)
-    assert post(cloud, "generateContent", envelope(CLAUDE))[0] == status
-    assert post(cloud, "fetchAvailableModels", {})[0] == 200
-    assert cloud.violations == []
+    ask(fake, envelope(CLAUDE))
+    ask(fake, envelope(outer={"project": "bobs"}), authorization="Bearer ya29.bob")
+    assert [one.owner for one in fake.asked(model=GEMINI)] == [ANN, "bob@example.com"]
+    fake.script(script, key=ANN)
+    assert post(fake, "generateContent", envelope(CLAUDE))[0] == status
+    assert post(fake, "fetchAvailableModels", {})[0] == 200
+    assert fake.violations == []
 
 
-def test_an_exhausted_quota_refuses_its_models_and_shows_until_it_comes_back(cloud: FakeCloudCode) -> None:
-    account = cloud.accounts.by_email[ANN]
+def test_an_exhausted_quota_refuses_its_models_and_shows_until_it_comes_back(fake: FakeCloudCode) -> None:
+    account = fake.accounts.by_email[ANN]
     account.exhaust("claude", 60)
     for name in (CLAUDE, "claude-sonnet-4-6"):
-        status, content = post(cloud, "generateContent", envelope(name))
+        status, content = post(fake, "generateContent", envelope(name))
         assert (status, b"QUOTA_EXHAUSTED" in content) == (429, True)
-    assert post(cloud, "generateContent", envelope(GEMINI))[0] == 200
-    models = json.loads(post(cloud, "fetchAvailableModels", {"project": PROJECT})[1])["models"]
+    assert post(fake, "generateContent", envelope(GEMINI))[0] == 200
+    models = json.loads(post(fake, "fetchAvailableModels", {"project": PROJECT})[1])["models"]
     assert models[CLAUDE]["quotaInfo"].keys() == {"resetTime"}
     assert models[GEMINI]["quotaInfo"]["remainingFraction"] == 1.0
-    buckets = json.loads(post(cloud, "retrieveUserQuota", {"project": PROJECT})[1])["buckets"]
+    buckets = json.loads(post(fake, "retrieveUserQuota", {"project": PROJECT})[1])["buckets"]
     assert [one["modelId"] for one in buckets if "remainingFraction" not in one] == [CLAUDE, "claude-sonnet-4-6"]
     account.exhaust("claude", 0)
-    assert post(cloud, "generateContent", envelope(CLAUDE))[0] == 200
+    assert post(fake, "generateContent", envelope(CLAUDE))[0] == 200
 
 
 MISHAPS = [
@@ -536,15 +536,15 @@ MISHAPS = [
 
 
 @pytest.mark.parametrize(("script", "finish"), MISHAPS)
-def test_an_answer_ends_oddly(cloud: FakeCloudCode, script: Script, finish: str | None) -> None:
-    cloud.script(script, model=GEMINI)
-    said = ask(cloud, envelope())
+def test_an_answer_ends_oddly(fake: FakeCloudCode, script: Script, finish: str | None) -> None:
+    fake.script(script, model=GEMINI)
+    said = ask(fake, envelope())
     assert said.finish == finish
     assert said.responses[-1]["usageMetadata"]["totalTokenCount"]
-    assert cloud.violations == []
+    assert fake.violations == []
 
 
-def test_a_stream_holds_nothing_or_an_error(cloud: FakeCloudCode) -> None:
+def test_a_stream_holds_nothing_or_an_error(fake: FakeCloudCode) -> None:
     scripts = {
         "candidates": (cloud_code_errors.nothing(), False),
         "blockReason": (cloud_code_errors.blocked_prompt(), True),
@@ -552,15 +552,15 @@ def test_a_stream_holds_nothing_or_an_error(cloud: FakeCloudCode) -> None:
         "UNAVAILABLE": (Script(after=2, end="error"), True),
     }
     for words, (script, there) in scripts.items():
-        cloud.script(script, model=GEMINI)
-        status, content = post(cloud, "streamGenerateContent?alt=sse", envelope())
+        fake.script(script, model=GEMINI)
+        status, content = post(fake, "streamGenerateContent?alt=sse", envelope())
         assert (status, words in content.decode()) == (200, there)
 
 
-def test_a_stream_is_cut(cloud: FakeCloudCode) -> None:
-    cloud.script(Script(after=2, end="cut"), key=ANN)
+def test_a_stream_is_cut(fake: FakeCloudCode) -> None:
+    fake.script(Script(after=2, end="cut"), key=ANN)
     with pytest.raises(http.client.IncompleteRead):
-        post(cloud, "streamGenerateContent?alt=sse", envelope())
+        post(fake, "streamGenerateContent?alt=sse", envelope())
 
 
 # -- the office
@@ -568,30 +568,30 @@ def test_a_stream_is_cut(cloud: FakeCloudCode) -> None:
 META = {"metadata": {"ideType": "ANTIGRAVITY"}}
 
 
-def office(cloud: FakeCloudCode, method: str, body: Any) -> Any:
-    status, content = post(cloud, method, body)
+def office(fake: FakeCloudCode, method: str, body: Any) -> Any:
+    status, content = post(fake, method, body)
     assert status == 200, content
     return json.loads(content)
 
 
-def test_an_account_without_a_project_is_boarded(cloud: FakeCloudCode) -> None:
-    account = cloud.add(CloudAccount(email=ANN, project=None), TOKEN)
-    loaded = office(cloud, "loadCodeAssist", META)
+def test_an_account_without_a_project_is_boarded(fake: FakeCloudCode) -> None:
+    account = fake.add(CloudAccount(email=ANN, project=None), TOKEN)
+    loaded = office(fake, "loadCodeAssist", META)
     assert "cloudaicompanionProject" not in loaded
-    assert post(cloud, "generateContent", envelope())[0] == 403
-    told = [office(cloud, "onboardUser", {"tierId": "free-tier", **META}) for _ in range(3)]
+    assert post(fake, "generateContent", envelope())[0] == 403
+    told = [office(fake, "onboardUser", {"tierId": "free-tier", **META}) for _ in range(3)]
     assert [one["done"] for one in told] == [False, False, True]
     assert told[-1]["response"]["cloudaicompanionProject"]["id"] == account.project == "example-proj-granted"
-    assert office(cloud, "loadCodeAssist", META)["cloudaicompanionProject"] == account.project
-    ask(cloud, envelope(outer={"project": account.project}))
+    assert office(fake, "loadCodeAssist", META)["cloudaicompanionProject"] == account.project
+    ask(fake, envelope(outer={"project": account.project}))
 
 
-def test_a_project_may_be_told_as_an_object_and_a_boarding_come_to_nothing(cloud: FakeCloudCode) -> None:
-    account = cloud.add(CloudAccount(email=ANN, project=PROJECT, as_object=True), TOKEN)
-    assert office(cloud, "loadCodeAssist", META)["cloudaicompanionProject"] == {"id": PROJECT}
+def test_a_project_may_be_told_as_an_object_and_a_boarding_come_to_nothing(fake: FakeCloudCode) -> None:
+    account = fake.add(CloudAccount(email=ANN, project=PROJECT, as_object=True), TOKEN)
+    assert office(fake, "loadCodeAssist", META)["cloudaicompanionProject"] == {"id": PROJECT}
     account.project = account.grants = None
     account.polls = 0
-    assert "cloudaicompanionProject" not in office(cloud, "onboardUser", {"tier_id": "free-tier", **META})["response"]
+    assert "cloudaicompanionProject" not in office(fake, "onboardUser", {"tier_id": "free-tier", **META})["response"]
 
 
 OFFICE = [
@@ -608,33 +608,33 @@ OFFICE = [
 
 
 @pytest.mark.parametrize(("method", "body", "said"), OFFICE, ids=[f"{method} {said}" for method, _, said in OFFICE])
-def test_the_office_refuses(cloud: FakeCloudCode, method: str, body: dict[str, Any], said: str) -> None:
-    status, content = post(cloud, method, body)
+def test_the_office_refuses(fake: FakeCloudCode, method: str, body: dict[str, Any], said: str) -> None:
+    status, content = post(fake, method, body)
     assert status in (400, 403)
     assert said in content.decode()
-    assert cloud.violations
+    assert fake.violations
 
 
-def test_the_office_fails_by_method(cloud: FakeCloudCode) -> None:
-    cloud.script(cloud.refuse(500, "internal"), model="loadCodeAssist")
-    assert post(cloud, "loadCodeAssist", META)[0] == 500
-    cloud.add(CloudAccount(email=ANN, project=PROJECT, strict_models=True), TOKEN)
-    assert post(cloud, "fetchAvailableModels", {"project": PROJECT})[0] == 403
-    assert post(cloud, "fetchAvailableModels", {})[0] == 200
-    assert len(cloud.asked(model="fetchAvailableModels", key=ANN)) == 2
-    assert cloud.violations == []
+def test_the_office_fails_by_method(fake: FakeCloudCode) -> None:
+    fake.script(fake.refuse(500, "internal"), model="loadCodeAssist")
+    assert post(fake, "loadCodeAssist", META)[0] == 500
+    fake.add(CloudAccount(email=ANN, project=PROJECT, strict_models=True), TOKEN)
+    assert post(fake, "fetchAvailableModels", {"project": PROJECT})[0] == 403
+    assert post(fake, "fetchAvailableModels", {})[0] == 200
+    assert len(fake.asked(model="fetchAvailableModels", key=ANN)) == 2
+    assert fake.violations == []
 
 
 def test_people_who_log_in_are_known_by_their_tokens() -> None:
     with FakeIdentityProvider(identity=ANN) as idp:
-        cloud = FakeCloudCode(idp)
-        cloud.start()
-        cloud.add(CloudAccount(email=ANN, project=PROJECT))
+        fake = FakeCloudCode(idp)
+        fake.start()
+        fake.add(CloudAccount(email=ANN, project=PROJECT))
         token = idp.tokens()["access_token"]
-        assert ask(cloud, envelope(), authorization=f"Bearer {token}").text == "echo: hello [turn 1]"
+        assert ask(fake, envelope(), authorization=f"Bearer {token}").text == "echo: hello [turn 1]"
         idp.revoke_access()
-        assert post(cloud, "generateContent", envelope(), authorization=f"Bearer {token}")[0] == 401
+        assert post(fake, "generateContent", envelope(), authorization=f"Bearer {token}")[0] == 401
         idp.identity = "nobody@example.com"
         stranger = idp.tokens()["access_token"]
-        assert post(cloud, "generateContent", envelope(), authorization=f"Bearer {stranger}")[0] == 401
-        cloud.stop()
+        assert post(fake, "generateContent", envelope(), authorization=f"Bearer {stranger}")[0] == 401
+        fake.stop()

@@ -12,9 +12,20 @@ from pathlib import Path
 import pytest
 from e2e.clients.node_sdks import copy_scripts
 from e2e.clients.table import Results
+from e2e.gateway_process import GatewayProcess
+from e2e.house import Target
 from e2e.npm_packages import FOLDER, installed
 
 RESULTS = pytest.StashKey[Results]()
+
+
+@pytest.fixture
+def gateway(gateway: GatewayProcess, target: Target, request: pytest.FixtureRequest) -> GatewayProcess:
+    """The one that has this provider."""
+    if target.provider != "antigravity":
+        return gateway
+    of_cloud_code: GatewayProcess = request.getfixturevalue("cloud_gateway")
+    return of_cloud_code
 
 
 @pytest.fixture(scope="session", autouse=True)

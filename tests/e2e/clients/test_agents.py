@@ -10,7 +10,7 @@ from e2e.clients.agents import AGENTS, Agent
 from e2e.clients.errand import DEPTH, errand
 from e2e.clients.tripwire import Tripwire, stretched
 from e2e.gateway_process import GatewayProcess
-from e2e.house import TARGETS, Target
+from e2e.house import CLOUD_TARGETS, TARGETS, Target
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for the packages
 
@@ -21,7 +21,7 @@ def tripwire() -> Iterator[Tripwire]:
         yield wire
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.provider)
+@pytest.mark.parametrize("target", [*TARGETS, *CLOUD_TARGETS], ids=lambda target: target.provider)
 @pytest.mark.parametrize("client", AGENTS, ids=lambda agent: agent.name)
 def test_an_agent_works_on_files(
     client: Agent, target: Target, gateway: GatewayProcess, npm: Path, tmp_path: Path, tripwire: Tripwire

@@ -11,7 +11,7 @@ from e2e.clients.jobs import ANSWER, ARGUMENTS, CLOCK, SDK, Job, Mode, thinker
 from e2e.clients.node_sdks import NODE_SDKS
 from e2e.clients.python_sdks import PYTHON_SDKS
 from e2e.gateway_process import CLIENT_KEY, GatewayProcess
-from e2e.house import TARGETS, Target
+from e2e.house import CLOUD_TARGETS, TARGETS, Target
 
 SDKS: tuple[SDK, ...] = (*PYTHON_SDKS, *NODE_SDKS)
 
@@ -24,7 +24,7 @@ def ways() -> Iterator[Any]:
             yield pytest.param(client, mode, id=f"{client.name}-{mode}")
 
 
-everywhere = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.provider)
+everywhere = pytest.mark.parametrize("target", [*TARGETS, *CLOUD_TARGETS], ids=lambda target: target.provider)
 in_every_way = pytest.mark.parametrize(("client", "mode"), list(ways()))
 
 

@@ -49,6 +49,7 @@ MODELS: dict[str, CloudModel] = {
     "claude-sonnet-4-6": _claude("Claude Sonnet 4.6 (Thinking)"),
     "gemini-pro-agent": _pro("Gemini 3.1 Pro (High)"),
     "gemini-3.1-pro-low": _pro("Gemini 3.1 Pro (Low)"),
+    "gemini-3.8-flash-tiered": CloudModel(title="Gemini 3.8 Flash", levels=_MINIMAL_TO_HIGH),
     "gemini-3.7-flash-high": CloudModel(title="Gemini 3.7 Flash", levels=_MINIMAL_TO_HIGH),
     "gemini-3.6-flash-high": CloudModel(title="Gemini 3.6 Flash", levels=_MINIMAL_TO_HIGH),
     "gemini-3-flash-agent": CloudModel(title="Gemini 3.5 Flash (High)", levels=_MINIMAL_TO_HIGH, budgets=(128, 32_768)),
