@@ -33,7 +33,7 @@ def carried_by(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if name.startswith("test_"):
-                yield from (found.upper() for found in re.findall(r"(?<=_)([OPETGCSNRX]\d{1,2})(?=_|$)", name, re.I))
+                yield from re.findall(r"(?<=_)([OPETGCSNRX]\d{1,2})(?=_|$)", name.upper())
             case ast.keyword(arg="id" | "ids", value=value):
                 for word in ast.walk(value):
                     if isinstance(word, ast.Constant) and isinstance(word.value, str):
