@@ -216,9 +216,13 @@ class House:
         interval = self._assembly.settings.proxy.health_check_interval
         return await self._state.acquire("proxy-checks", _SHARE_OF_INTERVAL * interval) is not None
 
+    def stopping(self) -> None:
+        """No more requests are taken: say so, while those that are under way come to their end."""
+        self._readiness.stopping = True
+
     async def stop(self) -> None:
         """Write what is left, then let go of everything in the reverse order, whatever of it fails."""
-        self._readiness.stopping = True
+        self.stopping()
         await self._opened.aclose()
 
     def administration(self) -> Administration:

@@ -28,6 +28,23 @@ def test_a_key_is_made_listed_changed_and_revoked(command: Command) -> None:
     assert "revoked" in command("keys", "list").stdout
 
 
+def test_a_limit_is_taken_away_again(command: Command) -> None:
+    made = json.loads(
+        command(
+            *("keys", "create", "--json", "--requests-per-minute", "9", "--concurrency", "2"),
+            *("--model", "m", "--expires", "30d"),
+        ).stdout
+    )
+    gone = ("--without", "requests-per-minute", "--without", "model", "--without", "expires")
+    assert command("keys", "set", made["id"], *gone).returncode == 0
+    (key,) = json.loads(command("keys", "list", "--json").stdout)
+    assert (key["requests_per_minute"], key["models"], key["expires_at"]) == (None, None, None)
+    assert key["concurrency"] == 2
+    both = command("keys", "set", made["id"], "--concurrency", "3", "--without", "concurrency")
+    assert both.stderr == "aigateway-core: concurrency: is given and taken away at once\n"
+    assert command("keys", "set", made["id"], "--without", "name").returncode == 2
+
+
 def test_the_json_of_a_new_key_has_the_key(command: Command) -> None:
     made = json.loads(command("keys", "create", "--json").stdout)
     assert made["key"].startswith(made["prefix"])
@@ -55,6 +72,12 @@ def test_a_mapping_is_added_listed_and_removed(command: Command, home: Path) -> 
     assert command("mappings", "add", "x", "nothing").stderr.startswith(
         "aigateway-core: TARGETS: expected PROVIDER/MODEL"
     )
+    changed = command("mappings", "set", "team/fast", "mine/d", "--off")
+    assert changed.stdout == "Changed the mapping team/fast.\n"
+    assert command("mappings", "list").stdout.splitlines()[2].split() == ["team/fast", "mine/d", "off", "for", "us"]
+    assert command("mappings", "set", "team/fast", "--on", "--description", "").returncode == 0
+    assert command("mappings", "list").stdout.splitlines()[2].split() == ["team/fast", "mine/d", "on"]
+    assert command("mappings", "set", "nothing", "--on").stderr.startswith("aigateway-core: there is no")
     assert command("mappings", "remove", "team/fast").stdout == "Removed the mapping team/fast.\n"
 
 

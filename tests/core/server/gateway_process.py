@@ -76,7 +76,8 @@ def main() -> None:
     app.add_route("/", Stream())
     settings = ServerSettings(port=int(sys.argv[1]), drain_timeout=float(sys.argv[2]))
     try:
-        serve(app, settings, on_listening=lambda: say("listening"))
+        on_stopping = (lambda: say("stopping")) if how == "tells" else None
+        serve(app, settings, on_listening=lambda: say("listening"), on_stopping=on_stopping)
     except ConfigurationError as error:
         say(f"refused: {error.message}")
         sys.exit(error.exit_code)

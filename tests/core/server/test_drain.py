@@ -130,6 +130,19 @@ async def test_streams_that_end_in_time_are_not_touched(start: Start) -> None:
     assert await server.complaints == b""
 
 
+async def test_that_it_stops_is_told_when_the_drain_begins(start: Start) -> None:
+    server = await start(10, how="tells")
+    await server.word("listening")
+    reader, writer = await server.begin(GET % b"?events=12")
+    await reader.readuntil(b"data: 1\n\n")
+    server.process.send_signal(signal.SIGTERM)
+    await server.word("stopping")
+    assert (await read_all(reader)).endswith(b"data: 11\n\n\r\n0\r\n\r\n")
+    writer.close()
+    assert await server.exit() == 0
+    assert server.words == ["started", "listening", "stopping", "closed", "stopped"]
+
+
 async def test_endless_streams_are_ended_in_their_own_words(start: Start) -> None:
     server = await start(0.5)
     await server.word("listening")

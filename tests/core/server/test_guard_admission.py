@@ -103,6 +103,8 @@ async def test_while_draining_no_request_is_taken(serving: Serving, app: Any, ta
     await client.send(served.request("/"))
     answer = await client.answer()
     assert (answer.status, answer.json["error"]["message"]) == (503, "the gateway is shutting down")
+    # Whether it serves is told until the end: this app has nothing there, which only the app can know.
+    assert (await served.post("/ready")).status == 404
 
 
 @pytest.mark.parametrize("given", [b"abc", b"a" * 128, b"req_1.2-3", b"0"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +13,7 @@ import typer
 from aigateway_core import bootstrap
 from aigateway_core.cli.administering import PAGE, administer, every, given
 from aigateway_core.cli.options import AsJson, ConfigFile, print_json, print_table
+from aigateway_core.errors import InvalidRequestError
 
 app = typer.Typer(help="Create, list, change and revoke client keys.", no_args_is_help=True)
 
@@ -29,6 +32,27 @@ Concurrency = Annotated[int | None, typer.Option(min=1, help="How many requests 
 Expires = Annotated[
     str | None, typer.Option(metavar="WHEN", help="In 30d, 12h or 15m from now, or at 2030-01-02T03:04:05Z.")
 ]
+
+
+class Removable(StrEnum):
+    """What a key may have, and need not."""
+
+    EXPIRES = "expires"
+    MODEL = "model"
+    PROVIDER = "provider"
+    ACCOUNT = "account"
+    REQUESTS_PER_MINUTE = "requests-per-minute"
+    CONCURRENCY = "concurrency"
+
+
+_FIELDS: Mapping[Removable, str] = {
+    Removable.EXPIRES: "expires_at",
+    Removable.MODEL: "models",
+    Removable.PROVIDER: "providers",
+    Removable.ACCOUNT: "accounts",
+    Removable.REQUESTS_PER_MINUTE: "requests_per_minute",
+    Removable.CONCURRENCY: "concurrency",
+}
 
 _SPAN = re.compile(r"(\d{1,6})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -100,6 +124,12 @@ def change(
     accounts: Accounts = None,
     requests_per_minute: PerMinute = None,
     concurrency: Concurrency = None,
+    without: Annotated[
+        list[Removable] | None,
+        typer.Option(
+            "--without", help="What it is to have no more: it may then do all of it, for good; say it for each."
+        ),
+    ] = None,
     config: ConfigFile = None,
 ) -> None:
     """Change a client key. What is given takes the place of what was there; a list is replaced as a whole."""
@@ -112,6 +142,10 @@ def change(
         requests_per_minute=requests_per_minute,
         concurrency=concurrency,
     )
+    for name in [_FIELDS[each] for each in without or ()]:
+        if name in body:
+            raise InvalidRequestError("is given and taken away at once", path=name)
+        body[name] = None
     administer(config, lambda administration: administration.keys.update(key_id, body, bootstrap.COMMAND_LINE))
     typer.echo(f"Changed the key {key_id}.")
 

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from aigateway_core import bootstrap
-from aigateway_core.cli.administering import PAGE, administer, every
+from aigateway_core.cli.administering import PAGE, administer, every, given
 from aigateway_core.cli.options import AsJson, ConfigFile, print_json, print_table
 from aigateway_core.errors import InvalidRequestError
 
-app = typer.Typer(help="Add, list and remove other names for models.", no_args_is_help=True)
+app = typer.Typer(help="Add, list, change and remove other names for models.", no_args_is_help=True)
 
 Alias = Annotated[str, typer.Argument(help="The name that clients use.")]
 
@@ -57,6 +57,30 @@ def list_mappings(config: ConfigFile = None, as_json: AsJson = False) -> None:
         for mapping in found
     ]
     print_table(("ALIAS", "TARGETS", "STATUS", "DESCRIPTION"), rows)
+
+
+@app.command("set")
+def change(
+    alias: Alias,
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[PROVIDER/MODEL...]", help="Where it leads instead, all of them.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(help="Another note for yourself.")] = None,
+    is_active: Annotated[bool | None, typer.Option("--on/--off", help="Whether clients may use it.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Change a mapping. What is given takes the place of what was there."""
+    body = given(
+        targets=[_target(target) for target in targets] if targets else None,
+        description=description,
+        is_active=is_active,
+    )
+    changed = administer(
+        config, lambda administration: administration.mappings.update(alias, body, bootstrap.COMMAND_LINE)
+    )
+    typer.echo(f"Changed the mapping {alias}.")
+    for warning in changed["warnings"]:
+        typer.echo(f"Note: {warning}", err=True)
 
 
 @app.command()

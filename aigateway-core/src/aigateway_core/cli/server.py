@@ -47,7 +47,7 @@ def server(
         if settings.server.workers > 1:
             _run_workers(config, host, port, settings.server, page.show)
         else:
-            serve(house.app, settings.server, on_listening=page.show)
+            serve(house.app, settings.server, on_listening=page.show, on_stopping=house.stopping)
     finally:
         page.show_unseen_key()
 

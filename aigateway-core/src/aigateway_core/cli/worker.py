@@ -34,7 +34,8 @@ def worker(
     house = bootstrap.House(bootstrap.assemble(settings), share, looked=admin_key.kept_later(settings))
     logs.configure(settings.log, known=house.secrets, worker=number)
     listeners = [socket.socket(fileno=each) for each in listener]
-    serve(house.app, settings.server, listeners=listeners, link=WorkerEnd.inherited(link))
+    end = WorkerEnd.inherited(link)
+    serve(house.app, settings.server, on_stopping=house.stopping, listeners=listeners, link=end)
 
 
 def command(config: Path | None, host: str | None, port: int | None, metrics: Path) -> list[str]:

@@ -84,12 +84,12 @@ class Guard:
                 self._all_done = None
 
     def _admit(self, scope: Scope) -> Refusal | None:
-        if self._draining:
-            return _CLOSING
         most = self._limits.max_concurrency
-        if 0 < most <= len(self._requests) and scope["path"] not in self._limits.always_admitted:
-            return _BUSY
-        return None
+        if not self._draining and not 0 < most <= len(self._requests):
+            return None
+        if scope["path"] in self._limits.always_admitted:
+            return None
+        return _CLOSING if self._draining else _BUSY
 
     def _after_the_last(self, receive: Receive) -> Receive:
         """Tell the app to stop only when its requests have let go: uvicorn would not wait for those it cancels."""

@@ -39,14 +39,17 @@ _CODES = {status: kind for kind, status in _STATUS.items()} | {404: ErrorKind.NO
 
 @attrs.frozen(kw_only=True)
 class GuardLimits:
-    """Bytes and seconds. ``max_concurrency`` 0 is no limit; the paths ``always_admitted`` are free of it."""
+    """Bytes and seconds. ``max_concurrency`` 0 is no limit.
+
+    The paths ``always_admitted`` are free of it, and are answered until the end: they tell how the gateway does.
+    """
 
     max_body_bytes: int = 20 << 20
     body_timeout: float = 30.0
     send_timeout: float = 60.0
     keepalive_interval: float = 15.0
     max_concurrency: int = 0
-    always_admitted: frozenset[str] = frozenset({"/health"})
+    always_admitted: frozenset[str] = frozenset({"/health", "/ready"})
     allowed_hosts: tuple[str, ...] = ()
 
     @property

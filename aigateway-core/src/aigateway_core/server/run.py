@@ -35,10 +35,13 @@ def serve(
     settings: ServerSettings,
     *,
     on_listening: Callable[[], None] | None = None,
+    on_stopping: Callable[[], None] | None = None,
     listeners: Sequence[socket.socket] | None = None,
     link: WorkerEnd | None = None,
 ) -> None:
-    """Listen until SIGTERM or SIGINT, then end in good order. ``on_listening`` is called once requests are taken.
+    """Listen until SIGTERM or SIGINT, then end in good order.
+
+    ``on_listening`` is called once requests are taken, ``on_stopping`` when none are any more.
 
     On the first signal no more connections are taken, and what is under way has ``settings.drain_timeout`` seconds;
     then streams are ended in their own dialect. On the second signal that happens at once.
@@ -52,7 +55,7 @@ def serve(
     guard = Guard(app, _limits(settings))
     listeners = listen(settings) if listeners is None else list(listeners)
     raise_file_limit()
-    server = _Server(_config(guard, settings), guard, settings.drain_timeout, on_listening, link)
+    server = _Server(_config(guard, settings), guard, settings.drain_timeout, on_listening, on_stopping, link)
     server.run(sockets=listeners)
     if not server.started:
         sys.exit(_START_FAILED)
@@ -65,12 +68,14 @@ class _Server(uvicorn.Server):
         guard: Guard,
         grace: float,
         on_listening: Callable[[], None] | None,
+        on_stopping: Callable[[], None] | None,
         link: WorkerEnd | None = None,
     ) -> None:
         super().__init__(config)
         self._guard = guard
         self._grace = grace
         self._on_listening = on_listening
+        self._on_stopping = on_stopping
         self._link = link
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leaving: asyncio.Task[None] | None = None
@@ -88,6 +93,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Together with the end of listening: a request that came in between would be refused for nothing.
         self._guard.drain(self._grace)
+        if self._on_stopping is not None:
+            self._on_stopping()
         if self._leaving is not None:
             self._leaving.cancel()
         await super().shutdown(sockets)
