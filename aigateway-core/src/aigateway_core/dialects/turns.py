@@ -7,7 +7,7 @@ clients cancel calls.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
 
@@ -41,22 +41,30 @@ def paired(messages: Sequence[Message]) -> list[Message]:
 
 
 def _with_own_ids(messages: Sequence[Message]) -> list[Message]:
-    """An id that served an earlier turn gets a number: ids must be unique, and some servers count anew each time."""
+    """An id that served a call before gets a number: ids must be unique, and some servers count anew each time.
+
+    The results of a turn stand in the order of its calls, and have their names.
+    """
     uses: Counter[str] = Counter()
     renamed: list[Message] = []
+    names: list[str] = []
     for message in messages:
         if message.role == "assistant":
-            uses.update({part.id for part in message.parts if isinstance(part, ToolCallPart)})
-        renamed.append(attrs.evolve(message, parts=tuple(_numbered(part, uses) for part in message.parts)))
+            names = []
+        parts = tuple(_numbered(part, uses, names) for part in message.parts)
+        renamed.append(message if parts == message.parts else attrs.evolve(message, parts=parts))
     return renamed
 
 
-def _numbered(part: Part, uses: Counter[str]) -> Part:
+def _numbered(part: Part, uses: Counter[str], names: list[str]) -> Part:
     match part:
-        case ToolCallPart(identifier) if uses[identifier] > 1:
-            return attrs.evolve(part, id=f"{identifier}-{uses[identifier]}")
-        case ToolResultPart(identifier) if uses[identifier] > 1:
-            return attrs.evolve(part, call_id=f"{identifier}-{uses[identifier]}")
+        case ToolCallPart(identifier):
+            uses[identifier] += 1
+            names.append(identifier if uses[identifier] == 1 else f"{identifier}-{uses[identifier]}")
+            return part if names[-1] == identifier else attrs.evolve(part, id=names[-1])
+        case ToolResultPart(identifier):
+            name = names.pop(0) if names else identifier
+            return part if name == identifier else attrs.evolve(part, call_id=name)
         case _:
             return part
 
@@ -74,14 +82,26 @@ def _merged(messages: Iterable[Message]) -> list[Message]:
 
 
 def _answered(pending: Sequence[str], parts: Iterable[Part]) -> list[Message]:
-    """One result for each pending call, then what is left over as a user message."""
-    results = {part.call_id: part for part in parts if isinstance(part, ToolResultPart)}
-    answers = tuple(results.get(call, ToolResultPart(call, (TextPart(NO_RESULT),))) for call in pending)
-    asked = set(pending)
-    unasked = [result for call, result in results.items() if call and call not in asked]
-    stray = tuple(piece for result in unasked for piece in _as_text(result))
+    """One result for each pending call, then what is left over as a user message.
+
+    Calls of one turn that share an id get its results in their order.
+    """
+    results: dict[str, list[ToolResultPart]] = {}
+    for part in parts:
+        if isinstance(part, ToolResultPart):
+            results.setdefault(part.call_id, []).append(part)
+    waiting = {call: deque(results.pop(call, ())[-number:]) for call, number in Counter(pending).items()}
+    answers = tuple(_next(waiting[call]) or ToolResultPart(call, (TextPart(NO_RESULT),)) for call in pending)
+    stray = tuple(piece for call, given in results.items() if call for piece in _as_text(given[-1]))
     messages = [Message("tool", answers)] if answers else []
     return [*messages, Message("user", stray)] if stray else messages
+
+
+def _next(results: deque[ToolResultPart]) -> ToolResultPart | None:
+    """The first of them, which is used up unless it is the last."""
+    if len(results) > 1:
+        return results.popleft()
+    return results[0] if results else None
 
 
 def _as_text(result: ToolResultPart) -> tuple[Part, ...]:
