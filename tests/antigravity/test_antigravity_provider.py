@@ -233,6 +233,36 @@ async def test_g17_a_client_that_drops_signatures_gets_them_restored(provider: A
     assert [part["thoughtSignature"] for part in model["parts"]] == ["c2lnbmVk"]
 
 
+async def test_g17_thinking_is_restored_to_its_own_conversation_alone(provider: AntigravityProvider) -> None:
+    def call(signature: str) -> JsonObject:
+        return {"functionCall": {"id": "fc1", "name": "clock", "args": {}}, "thoughtSignature": signature}
+
+    first = {name: question(tools=(CLOCK,), conversation=name) for name in ("anns", "bobs")}
+    for name, request in first.items():
+        mine = "YW5ucw==" if name == "anns" else "Ym9icw=="
+        await provider.complete(request, upstream(provider, Reply([piece(call(mine))])))
+    turns = (
+        Message("assistant", (ToolCallPart("fc1", "clock", "{}"),)),
+        Message("tool", (ToolResultPart("fc1", (TextPart("noon"),)),)),
+    )
+    seen = {}
+    for name, request in first.items():
+        asked = upstream(provider, Reply(ANSWER))
+        await provider.complete(attrs.evolve(request, messages=(*request.messages, *turns)), asked)
+        [_, model, _] = bodies_of(asked)[0]["request"]["contents"]
+        seen[name] = model["parts"][0]["thoughtSignature"]
+    assert seen == {"anns": "YW5ucw==", "bobs": "Ym9icw=="}
+
+
+async def test_calls_of_two_answers_without_any_id_have_different_ones(provider: AntigravityProvider) -> None:
+    called = {"functionCall": {"name": "clock", "args": {}}}
+    made = [
+        await provider.complete(question(tools=(CLOCK,)), upstream(provider, Reply([piece(called)]))) for _ in range(2)
+    ]
+    first, second = (part.id for answer in made for part in answer.parts if isinstance(part, ToolCallPart))
+    assert first != second
+
+
 async def test_x27_every_turn_of_a_conversation_has_the_same_session(provider: AntigravityProvider) -> None:
     request, asked = question(), upstream(provider, Reply(ANSWER))
     for turn in range(5):

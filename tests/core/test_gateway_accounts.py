@@ -9,11 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from core.gateway_house import ANTHROPIC, CHAT, MESSAGES, OPENAI, WHOLE, House, house, reply
+from core.gateway_house import ANTHROPIC, ANY, CHAT, MESSAGES, OPENAI, WHOLE, Events, House, Script, house, reply
 
 from aigateway_core.errors import ErrorKind, ForbiddenError, GatewayError, NoAccountError, NotFoundError
 from aigateway_core.gateway import Incoming
+from aigateway_core.model import ChatRequest, ChatResponse
 from aigateway_core.records import Caller
+from aigateway_core.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -172,3 +174,37 @@ async def test_a_named_account_takes_the_call_or_nobody_does() -> None:
     with pytest.raises(NotFoundError):
         await ask(asked, CHAT, account="nobody")
     assert {name for name, _ in asked.script.seen} == {"b"}
+
+
+class Listener(Events):
+    """A provider that writes down whose conversations it hears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str | None] = []
+
+    async def complete(self, request: ChatRequest, upstream: Upstream) -> ChatResponse:
+        self.heard.append(request.conversation)
+        await upstream.post("http://vendor.test/", json={})
+        return await super().complete(request, upstream)
+
+
+async def test_a_provider_can_tell_conversations_apart_and_other_clients() -> None:
+    listener = Listener()
+    asked = House(Script(**ANY), listener)
+    ann, bob = Caller(id="ann", role="client"), Caller(id="bob", role="client")
+    for caller, body in ((ann, CHAT), (ann, {**CHAT, "messages": TURNS}), (bob, CHAT)):
+        await ask(asked, body, caller=caller)
+    await ask(asked, CHAT, caller=ann, headers={"session-id": "s"})
+    assert listener.heard[0] == listener.heard[1]
+    assert len({*listener.heard}) == 3
+    assert None not in listener.heard
+
+
+async def test_a_request_that_nothing_tells_apart_is_its_clients_alone() -> None:
+    listener = Listener()
+    asked = House(Script(**ANY), listener)
+    silent = {**CHAT, "messages": [{"role": "system", "content": "hi"}]}
+    for name in ("ann", "bob"):
+        await ask(asked, silent, caller=Caller(id=name, role="client"))
+    assert len({*listener.heard} - {None}) == 2

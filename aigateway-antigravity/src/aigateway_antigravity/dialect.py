@@ -5,6 +5,7 @@ What a client of Gemini's own API receives is what is inside: an ordinary answer
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -90,6 +91,8 @@ class CloudCodeDecoder(StreamDecoder):
         self._sources = Sources()
         self._held: list[StreamEvent] = []
         self._called = False
+        # Ids of calls that came without one hang on it: they must not be those of another conversation.
+        self._own_id: JsonObject = {"responseId": uuid.uuid4().hex}
 
     @override
     def feed(self, event: ServerSentEvent) -> Sequence[StreamEvent]:
@@ -112,7 +115,7 @@ class CloudCodeDecoder(StreamDecoder):
 
     def _take(self, body: JsonObject) -> list[StreamEvent]:
         self._sources.see(body)
-        events = self._inner.feed(ServerSentEvent("", dumps(body)))
+        events = self._inner.feed(ServerSentEvent("", dumps(self._own_id | body)))
         self._called = self._called or any(isinstance(event, ToolCallStart) for event in events)
         self._held += events
         if self._gate.holds(body):

@@ -22,7 +22,7 @@ from aigateway_antigravity.profiles import profile_of
 from aigateway_antigravity.project import Projects
 from aigateway_antigravity.quota import Quotas
 from aigateway_antigravity.searching import kind_of
-from aigateway_antigravity.session import native_session, session_of
+from aigateway_antigravity.session import kept_for, native_session, session_of
 from aigateway_antigravity.shape import shaped
 from aigateway_antigravity.signatures import ThoughtMemory
 from aigateway_antigravity.translation import body_of, native_body, search_body_of, without_thinking
@@ -87,10 +87,10 @@ class AntigravityProvider:
         """The answer as it comes, of the first host that gives one."""
         asked, kind = self._asked(request)
         session = session_of(request)
-        inner = self._inner(request, asked, kind, session)
+        inner = self._inner(request, asked, kind)
         project = await self._projects.of(upstream)
         calls = Calls(request.tools, placeholders=asked.model.family == "claude")
-        watch = self._memory.watch(session)
+        watch = self._memory.watch(kept_for(request))
         hosts = list(self._config.base_urls)
         begun = False
         while True:
@@ -131,10 +131,10 @@ class AntigravityProvider:
         kind = kind_of(request, asked.model, self._catalogue.web_search_model)
         return (self._catalogue.find(self._catalogue.web_search_model) if kind == "web_search" else asked), kind
 
-    def _inner(self, request: ChatRequest, asked: Asked, kind: Kind, session: str) -> JsonObject:
+    def _inner(self, request: ChatRequest, asked: Asked, kind: Kind) -> JsonObject:
         if kind == "web_search":
             return search_body_of(request, asked)
-        return body_of(request, asked, self._memory, session)
+        return body_of(request, asked, self._memory, kept_for(request))
 
     # -- native
 
@@ -173,14 +173,14 @@ class AntigravityProvider:
     def mend(self, request: ChatRequest, error: UpstreamError) -> ChatRequest | None:
         """Without thinking where a signature was refused; the same once more where the model failed in its answer."""
         if is_about_thinking(error):
-            return without_thinking(request, self._memory, session_of(request))
+            return without_thinking(request, self._memory, kept_for(request))
         return request if may_pass(error) else None
 
     def losses(self, request: ChatRequest) -> Losses:
         """What the model is not told of a request."""
         asked, kind = self._asked(request)
         searches = kind == "web_search"
-        return losses(request, asked, searches=searches, memory=self._memory, session=session_of(request))
+        return losses(request, asked, searches=searches, memory=self._memory, session=kept_for(request))
 
 
 def _mended(asked: Asked, body: JsonObject, error: UpstreamError) -> JsonObject | None:

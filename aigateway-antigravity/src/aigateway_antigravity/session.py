@@ -44,6 +44,14 @@ def session_of(request: ChatRequest) -> str:
     return _numbered(said if said is not None else "\0".join(request.system))
 
 
+def kept_for(request: ChatRequest) -> str:
+    """The conversation for which is kept what the model thought.
+
+    Two clients whose first words are the same have the same session at Google, and share nothing here.
+    """
+    return request.conversation or session_of(request)
+
+
 def native_session(body: JsonObject) -> str:
     """The session of a body that goes on untranslated."""
     contents = body.get("contents")

@@ -102,7 +102,7 @@ class _Kept:
 
 
 class ThoughtMemory:
-    """What a model thought before it called a tool, for a while: by session and the id of the call.
+    """What a model thought before it called a tool, for a while: by conversation (``session``) and the id of the call.
 
     Clients of OpenAI's APIs, for one, drop what their SDK has no field for; the model's next turn depends on it. Some
     show thinking back without its signature, which is then known by its text. At most ``most`` entries with

@@ -108,8 +108,10 @@ class Gateway:
             call.model, call.streamed = asked.model, asked.stream
             routes = permitted(incoming.caller, asked.model, self.router.routes(asked.model))
             call.route = routes[0]
-            question = Asked(incoming.operation, incoming.dialect, body, asked.model, incoming.header)
-            answer = await self._answer(routes, _terms(incoming, body), question, call, incoming.exits)
+            terms = _terms(incoming, body)
+            talk = terms.conversation.key if terms.conversation else incoming.caller.id
+            question = Asked(incoming.operation, incoming.dialect, body, asked.model, incoming.header, talk)
+            answer = await self._answer(routes, terms, question, call, incoming.exits)
         except GatewayError as error:
             call.end(error, status=incoming.dialect.encode_error(error, call.request_id).status)
             raise

@@ -183,7 +183,8 @@ class ChatRequest:
 
     ``None`` means that the client did not say. ``extra`` holds the top-level fields that the client's dialect does not
     know by meaning, under the names they had on the wire, and one example of each kind of content that it does not
-    know, as ``messages.KIND``.
+    know, as ``messages.KIND``. ``conversation`` is the gateway's: the same for all turns of a conversation, and
+    different for other clients and other conversations as far as these can be told apart; it is never sent.
     """
 
     model: str
@@ -214,6 +215,7 @@ class ChatRequest:
     stream: bool = False
     include_usage: bool = False
     extra: Mapping[str, Any] = attrs.field(factory=dict, converter=_frozen_mapping)
+    conversation: str | None = None
 
 
 @attrs.frozen(kw_only=True)

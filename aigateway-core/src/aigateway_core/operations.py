@@ -18,13 +18,17 @@ from aigateway_core.translation import TranslatedExchange
 
 @attrs.frozen(eq=False)
 class Asked:
-    """A request that was read: ``model`` is the client's name for it, ``header`` gives one of its headers."""
+    """A request that was read: ``model`` is the client's name for it, ``header`` gives one of its headers.
+
+    ``conversation`` is what :class:`ChatRequest` says of it.
+    """
 
     operation: Operation
     dialect: Dialect
     body: JsonObject
     model: str
     header: Callable[[str], str | None]
+    conversation: str | None = None
 
 
 def exchange_for(asked: Asked, route: Route) -> Exchange:
@@ -65,7 +69,8 @@ def _translation(asked: Asked, route: Route) -> Exchange:
     """The request in canonical form. Raises :class:`UnsupportedFeatureError` for what would change the answer."""
     entry = route.provider
     request = asked.dialect.decode_request(asked.body)
-    sent = attrs.evolve(request, model=route.model, max_tokens=_within(request.max_tokens, route.max_output_tokens))
+    most = _within(request.max_tokens, route.max_output_tokens)
+    sent = attrs.evolve(request, model=route.model, max_tokens=most, conversation=asked.conversation)
     losses = entry.declares.losses(sent) if entry.declares else Losses()
     if losses.refused:
         names = ", ".join(losses.refused)
