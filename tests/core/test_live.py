@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -227,3 +228,17 @@ async def test_renewed_tokens_are_no_change_and_everything_else_is(entry: Callab
         assert account is not first
         assert account.credential == Token(dict(changed.auth_data or {})["token"])
         assert watched.state.cooldown("a", "*") is None
+
+
+async def test_the_snapshot_is_built_beside_the_event_loop(entry: Callable[..., ProviderEntry]) -> None:
+    threads: list[int] = []
+
+    class Noting(Token):
+        def __attrs_post_init__(self) -> None:
+            threads.append(threading.get_ident())
+
+    watched = Watched(Store(row("one")), entry, acme=attrs.frozen(Noting))
+    await watched.live.reload()
+    assert watched.accounts() == ["one"]
+    assert threads
+    assert threading.get_ident() not in threads

@@ -81,22 +81,26 @@ class LiveSnapshot:
         async with self._loading:
             rows = await self._store.load_snapshot()
             before = self._current.value
-            after = Snapshot(
-                version=rows.version,
-                accounts=self._accounts(rows, before),
-                keys={key.id: _key(key) for key in rows.keys},
-                proxies=outbound_proxies(rows),
-                client_keys_exist=rows.client_keys_exist,
-                mappings={row.alias: row.targets for row in rows.mappings},
-                switched_off=frozenset(row.id for row in rows.providers if not row.is_active),
-                out_of_use={
-                    row.id: _out_of_use(row) for row in rows.accounts if row.is_active and row.status != "active"
-                },
-                revisions={row.id: row.updated_at for row in rows.accounts},
-            )
+            # Thousands of accounts take a while to build: on a thread, so that no request waits for it.
+            after = await asyncio.to_thread(self._built, rows, before)
             self._current.value = after
             self._confirmed = time.monotonic()
             self._settle(before, after)
+
+    def _built(self, rows: SnapshotRows, before: Snapshot) -> Snapshot:
+        return Snapshot(
+            version=rows.version,
+            accounts=self._accounts(rows, before),
+            keys={key.id: _key(key) for key in rows.keys},
+            proxies=outbound_proxies(rows),
+            client_keys_exist=rows.client_keys_exist,
+            mappings={row.alias: row.targets for row in rows.mappings},
+            switched_off=frozenset(row.id for row in rows.providers if not row.is_active),
+            out_of_use={
+                row.id: _out_of_use(row) for row in rows.accounts if row.is_active and row.status != "active"
+            },
+            revisions={row.id: row.updated_at for row in rows.accounts},
+        )
 
     async def notice(self) -> None:
         """There was a change. It is stored, so where it cannot be loaded now, the watch will do it a little later."""
@@ -189,8 +193,9 @@ class LiveSnapshot:
     def _settle(self, before: Snapshot, after: Snapshot) -> None:
         """An account that was changed, or whose way out was, is given a new chance; one that is gone is let go of."""
         old, new = before.by_id, after.by_id
+        proxies_changed = before.proxies != after.proxies
         for account_id, account in old.items():
-            if new.get(account_id) is not account or (before.proxies != after.proxies and self._waits(account_id)):
+            if new.get(account_id) is not account or (proxies_changed and self._waits(account_id)):
                 self._state.clear(account_id)
         self._credentials.forget(old.keys() - new.keys())
 
