@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -426,3 +427,39 @@ def test_S32_a_property_that_may_be_anything_is_a_string_and_one_that_may_be_not
 def test_S33_the_parameters_of_a_function_are_an_object_whatever_was_given(schema: dict[str, Any]) -> None:
     assert tool_schema(schema, claude=False) == EMPTY
     assert tool_schema(schema, claude=True)["required"] == ["reason"]
+
+
+def _work(schema: dict[str, Any]) -> int:
+    """How many functions are called to clean it."""
+    called = 0
+
+    def count(_frame: object, event: str, _of: object) -> None:
+        nonlocal called
+        called += event == "call"
+
+    sys.setprofile(count)
+    try:
+        tool_schema(schema, claude=True)
+    finally:
+        sys.setprofile(None)
+    return called
+
+
+def test_the_same_schema_is_cleaned_once_for_all_turns() -> None:
+    names = [f"once_{index}" for index in range(30)]
+    schema = {"type": "object", "properties": {name: {"type": ["string", "null"]} for name in names}}
+    first = _work(schema)
+    assert _work(json.loads(json.dumps(schema))) < first / 10
+
+
+def test_what_is_done_with_a_cleaned_schema_does_not_reach_the_next_request() -> None:
+    schema = {"type": "object", "properties": {"own": {"type": "string"}}}
+    wanted = json.dumps(tool_schema(schema, claude=True))
+    tool_schema(schema, claude=True)["properties"].clear()
+    assert json.dumps(tool_schema(schema, claude=True)) == wanted
+    assert tool_schema(schema, claude=False) == schema
+
+
+def test_a_schema_that_no_json_spells_is_cleaned_all_the_same() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 2**70}}}
+    assert tool_schema(schema, claude=False)["properties"]["n"]["description"] == f"maximum: {2**70}"

@@ -6,8 +6,10 @@ changes nothing, and the same schema always gives the same bytes: prompt caches 
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -16,10 +18,14 @@ from aigateway_antigravity import placeholders
 from aigateway_antigravity.branches import accepts, kinds, names, single
 from aigateway_antigravity.hints import allowed, hint, limits, word
 from aigateway_antigravity.refs import Place, References
-from aigateway_core.plugin import JsonObject
+from aigateway_core.plugin import JsonObject, dumps
 
 _DEEPEST = 64
 """How many schemas may stand in one another: more than any request has, less than JSON's writer takes."""
+
+_MOST_KEPT = 512
+_LONGEST_KEPT = 8192
+"""Schemas that are kept cleaned, each of at most so many bytes: an agent's tools are smaller."""
 
 
 @attrs.frozen
@@ -36,6 +42,14 @@ class _Child:
     depth: int
 
 
+@attrs.frozen
+class _Given:
+    """A schema that is known by its text."""
+
+    text: bytes
+    schema: Mapping[str, Any] = attrs.field(eq=False)
+
+
 def tool_schema(schema: Mapping[str, Any], *, claude: bool) -> JsonObject:
     """The parameters of a function, which are an object.
 
@@ -43,6 +57,24 @@ def tool_schema(schema: Mapping[str, Any], *, claude: bool) -> JsonObject:
     that need nothing get a placeholder.
     """
     manner = _Manner(placeholders=claude, titles=claude)
+    try:
+        text = dumps(schema)
+    except TypeError:
+        # No JSON spells it, so that it cannot be known again.
+        return _of_tool(schema, manner)
+    if len(text) > _LONGEST_KEPT:
+        return _of_tool(schema, manner)
+    kept: JsonObject = json.loads(_known(_Given(text, schema), manner))
+    return kept
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _known(given: _Given, manner: _Manner) -> bytes:
+    """An agent sends the same tools with every turn: to clean them takes longer than all the rest of a request."""
+    return dumps(_of_tool(given.schema, manner))
+
+
+def _of_tool(schema: Mapping[str, Any], manner: _Manner) -> JsonObject:
     written = _cleaned(schema, manner)
     return written if written["type"] == "object" else _cleaned({"type": "object", "properties": {}}, manner)
 

@@ -163,14 +163,14 @@ class ThoughtMemory:
         if any(_is_signed(part, origin) for part in message.parts):
             return message
         parts: list[Part] = []
-        thoughts: list[Part] = []
+        thoughts: dict[Part, None] = {}
         for part in message.parts:
             if isinstance(part, ToolCallPart):
                 known = [one for one in self.recall(session, part.id) if one.origin == origin]
-                thoughts += (one for one in known if one.redacted is None and one not in thoughts)
+                thoughts |= dict.fromkeys(one for one in known if one.redacted is None)
                 parts += (one for one in known if one.redacted is not None)
             elif isinstance(part, ThinkingPart) and not part.signature:
-                thoughts += (one for one in self.recall(session, _key(part.text)) if one.origin == origin)
+                thoughts |= dict.fromkeys(one for one in self.recall(session, _key(part.text)) if one.origin == origin)
             parts.append(part)
         if thoughts:
             parts = [part for part in parts if not _is_unsigned(part)]

@@ -96,9 +96,7 @@ class LiveSnapshot:
             client_keys_exist=rows.client_keys_exist,
             mappings={row.alias: row.targets for row in rows.mappings},
             switched_off=frozenset(row.id for row in rows.providers if not row.is_active),
-            out_of_use={
-                row.id: _out_of_use(row) for row in rows.accounts if row.is_active and row.status != "active"
-            },
+            out_of_use={row.id: _out_of_use(row) for row in rows.accounts if row.is_active and row.status != "active"},
             revisions={row.id: row.updated_at for row in rows.accounts},
         )
 
