@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 import tempfile
@@ -53,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bench.run(_targets(targets, scratch, upstream, cores, folder, stack))
         finally:
             results = _results(bench, plan)
-            options.out.write_text(json.dumps(results, indent=1) + "\n")
+            options.out.write_text(report.text_of(results))
     sys.stdout.write(report.tables(results))
     sys.stdout.write(f"\nfigures: {options.out}\n")
     return 0 if results["runs"] else 1

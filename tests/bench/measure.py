@@ -146,7 +146,7 @@ class Bench:
             told = tool.run(attrs.evolve(load, seconds=min(max(load.seconds, enough), _LONGEST_SECONDS)))
         _settle(target)
         if not told["requests"]:  # nothing was over in time: there is nothing to tell of how long it takes
-            told = {name: value for name, value in told.items() if not name.startswith(("p50", "p99", "first_byte"))}
+            told = {name: value for name, value in told.items() if not name.startswith(("p50", "p99", "first_"))}
         told |= {name: value for name, value in spent.items() if name != "cpu_seconds"}
         told["cpu_us"] = spent["cpu_seconds"] / max(1, told["all"]) * 1e6
         if mode.streamed:

@@ -136,13 +136,13 @@ def of_mode(results: Results, mode: str) -> str:
     """Everything that one mode showed."""
     runs = Runs(results)
     unit, field = ("request", "cpu_us") if mode.startswith("whole") else ("chunk", "cpu_us_chunk")
-    first = "p99 added (ms)" if unit == "request" else "first byte added, p50 (ms)"
+    first = "p99 added (ms)" if unit == "request" else "first content added, p50 (ms)"
     head = ["", "answers/s", "× ours", f"CPU µs per {unit}", "× ours", "p50 added (ms)", first]
     rows = []
     for name, about in results["targets"].items():
         if not runs.of(name, mode):
             continue
-        later = "p99" if unit == "request" else "first_byte_p50"
+        later = "p99" if unit == "request" else "first_content_p50"
         cells = [_cell(runs.figure(name, mode, "rate")), _cell(runs.ratio(name, mode, "rate"), spread=False)]
         cells += [_cell(runs.figure(name, mode, field)), _cell(runs.ratio(name, mode, field), spread=False)]
         cells += [_cell(runs.added_ms(name, mode, "p50")), _cell(runs.added_ms(name, mode, later))]
@@ -170,6 +170,13 @@ def tables(results: Results) -> str:
     broken = [row for row in results["runs"] if "error" in row or _is_broken(row)]
     parts += [f"\n{row['target']} failed in {row['mode']}, round {row['round']}\n" for row in broken]
     return "".join(parts)
+
+
+def text_of(results: Results) -> str:
+    """As JSON, a line for each run."""
+    runs = ",\n".join(json.dumps(row) for row in results["runs"])
+    rest = json.dumps({name: value for name, value in results.items() if name != "runs"}, indent=1)
+    return f'{rest[:-2]},\n "runs": [\n{runs}\n]\n}}\n'
 
 
 _BLOCK = re.compile(r"(<!-- bench: (\S+) -->\n).*?(<!-- /bench -->)", re.DOTALL)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.report import Figure, Runs, current, of_mode, summary, tables
+from bench.report import Figure, Runs, current, of_mode, summary, tables, text_of
 
 MODE = "whole-native-small-c64"
 ABOUT = {
@@ -85,3 +87,20 @@ def test_a_document_gets_the_tables_that_it_asks_for_and_keeps_the_rest() -> Non
         "after",
     ]
     assert current(text, found) == text
+
+
+def test_figures_are_kept_as_they_are_with_a_line_for_each_run() -> None:
+    found = results(run("direct", 0, 10), run("aigateway", 0, 100))
+    assert json.loads(text_of(found)) == found
+    assert sum('"round":' in line for line in text_of(found).splitlines()) == 2
+    assert json.loads(text_of(results())) == results()
+
+
+def test_the_tables_of_the_documents_are_those_of_the_figures() -> None:
+    root = Path(__file__).resolve().parents[2]
+    found = json.loads((root / "tests" / "bench" / "measured.json").read_text())
+    for name in ("README.md", "aigateway-core/docs/performance.md"):
+        text = (root / name).read_text()
+        assert text == current(text, found), (
+            f"run: PYTHONPATH=tests python -m bench.report tests/bench/measured.json {name}"
+        )

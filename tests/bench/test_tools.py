@@ -72,6 +72,8 @@ def test_a_paced_stream_takes_its_time(upstream: Upstream, own: OwnLoad) -> None
     told = own.run(load(upstream, STREAM, chunks=9))
     assert told["failed"] == 0
     assert told["p50"] >= 100_000
+    assert 10_000 <= told["first_content_p50"] < told["p50"]
+    assert told["first_byte_p50"] < told["first_content_p50"]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ static struct sockaddr_in server;
 static Request *known_requests;
 static int request_count, poller, chunks_wanted;
 static long long measured_from, ends;
-static Times latency, first_byte, transit;
+static Times latency, first_byte, first_content, transit;
 static unsigned long long all, all_chunks, completed, failed, chunks, reconnects;
 static char refusal[400];
 
@@ -175,7 +175,8 @@ static void read_stamps(Connection *c, const char *text, size_t length, long lon
         else {
             c->in_stamp = 0;
             if (*text == '@' && c->stamp > 1000000) {
-                c->events++;
+                if (!c->events++ && at >= measured_from)
+                    note(&first_content, at - c->started);
                 all_chunks++;
                 if (at >= measured_from) {
                     chunks++;
@@ -317,10 +318,12 @@ static void load_request(Request *request, const char *path)
 static void report(double seconds, double everything)
 {
     printf("{\"requests\":%llu,\"rate\":%.2f,\"p50\":%.1f,\"p99\":%.1f,\"first_byte_p50\":%.1f,\"first_byte_p99\":%.1f,"
+           "\"first_content_p50\":%.1f,\"first_content_p99\":%.1f,"
            "\"chunks\":%llu,\"chunk_rate\":%.1f,\"transit_p50\":%.1f,\"transit_p99\":%.1f,\"failed\":%llu,"
            "\"reconnects\":%llu,\"all\":%llu,\"all_chunks\":%llu,\"all_seconds\":%.3f,\"refusal\":\"%s\"}\n",
            completed, (double)completed / seconds, quantile(&latency, .5), quantile(&latency, .99),
-           quantile(&first_byte, .5), quantile(&first_byte, .99), chunks, (double)chunks / seconds,
+           quantile(&first_byte, .5), quantile(&first_byte, .99), quantile(&first_content, .5),
+           quantile(&first_content, .99), chunks, (double)chunks / seconds,
            quantile(&transit, .5), quantile(&transit, .99), failed, reconnects, all, all_chunks, everything, refusal);
 }
 
