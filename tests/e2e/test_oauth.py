@@ -78,7 +78,9 @@ def two(
         "auth_strategy": "oauth",
         "auth_options": idp.auth_options,
     }
-    config = {**shared, "providers": {"acme": acme}, "plugins": {"allowed": []}}
+    # Nobody waits for a resting account here, so that it can be seen.
+    impatient = {"upstream": {"patience": 0}}
+    config = {**shared, **impatient, "providers": {"acme": acme}, "plugins": {"allowed": []}}
     environment = {"AIGATEWAY_MASTER_KEY": MASTER_KEY}
     gateways = [GatewayProcess(config, tmp_path / name, environment=environment) for name in ("one", "two")]
     with ExitStack() as stopped:
