@@ -72,10 +72,15 @@ def test_stats_add_up(command: Command) -> None:
     assert "overloaded" in shown
 
 
+def listen_to_sigint() -> None:
+    """Of shells that run these tests in the background, a process learns to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.usefixtures("calls")
 def test_followed_logs_go_on_with_what_comes(home: Path) -> None:
     command = [sys.executable, "-c", "from aigateway_core.cli import main; main()", "logs", "--follow", "--limit", "1"]
-    with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, text=True, preexec_fn=listen_to_sigint) as process:
         assert process.stdout is not None
         try:
             assert process.stdout.readline().split()[-1] == "req-2"
