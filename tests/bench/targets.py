@@ -122,7 +122,12 @@ class Target(PrivateServer):
 
     @override
     def environment(self, program: Path) -> dict[str, str]:
-        kept = {name: value for name, value in super().environment(program).items() if "proxy" not in name.lower()}
+        # No proxy of the machine's, and Python keeps what it has compiled, as it does where nobody tells it not to.
+        kept = {
+            name: value
+            for name, value in super().environment(program).items()
+            if "proxy" not in name.lower() and not name.startswith("PYTHON")
+        }
         return {**kept, "HOME": str(self.root), **self.variables()}
 
     def variables(self) -> dict[str, str]:
