@@ -21,7 +21,9 @@ MAX_HEADER_LINE = 16 << 10
 
 MAX_HEADERS = 128
 
-_MAX_HEAD = 256 << 10
+_MAX_IDLE_TALK = 256 << 10
+"""Bytes in a row that are no body: a head, trailers, what may be written beside the size of a chunk."""
+
 _MAX_BUFFERED = 256 << 10
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
@@ -47,7 +49,8 @@ class Connection(asyncio.Protocol):
         self.complete = complete
         self._parser = None if complete else httptools.HttpResponseParser(self)
         self._headed = False
-        self._head_bytes = 0
+        self._idle_talk = 0
+        self.unanswered = True  # not one byte has come since the request
         self._keeps = False
         self._until_closed = False
         self._chunks: list[bytes] = []
@@ -115,6 +118,8 @@ class Connection(asyncio.Protocol):
         if self._parser is None:
             self._fail(httpx.RemoteProtocolError("bytes that were not asked for"))
             return
+        self.unanswered = False
+        self._idle_talk += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -122,10 +127,13 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._fail(_cause(error) or httpx.RemoteProtocolError(f"malformed answer: {type(error).__name__}"))
             return
-        if not self._headed:
-            self._head_bytes += len(data)
-            if self._head_bytes > _MAX_HEAD:
-                self._fail(httpx.RemoteProtocolError("the head of the answer is too large"))
+        if self._idle_talk > _MAX_IDLE_TALK and not self.complete:
+            self._fail(httpx.RemoteProtocolError("the head of the answer is too large"))
+
+    @override
+    def eof_received(self) -> None:
+        """Nothing more will come: who still has a request to send would otherwise be left waiting until it is sent."""
+        self.connection_lost(None)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -173,6 +181,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body; too many that nobody takes stop the reading."""
+        self._idle_talk = 0
         self._chunks.append(data)
         self._buffered += len(data)
         if self._buffered > _MAX_BUFFERED and not self._paused and self._transport is not None:

@@ -27,6 +27,9 @@ KEEPALIVE_SECONDS = 15.0
 """How long an idle connection is kept. Servers keep it longer (60 s is usual), so that they rarely close one we use."""
 
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
+_CLOSING_SECONDS = 1.0
+"""A kept connection that is closed within this time of a request, without a word, was closed before it came."""
+
 _NEXT_ADDRESS_SECONDS = 0.25
 """How long one of several addresses is tried alone (RFC 8305 §5)."""
 
@@ -61,13 +64,12 @@ class DirectTransport(httpx.AsyncBaseTransport):
         origin = _origin(request.url)
         body = await request.aread()
         head = _head(request, len(body))
-        connection = self._kept(origin) or await self._connected(origin, timeout.get("connect"))
         idle = timeout.get("read")
-        try:
-            await connection.exchange(head, body, timeout.get("first_byte", idle))
-        except BaseException:
-            connection.abort()
-            raise
+        first_byte = timeout.get("first_byte", idle)
+        connection = self._kept(origin)
+        if connection is None or not await self._is_alive(connection, head, body, first_byte):
+            connection = await self._connected(origin, timeout.get("connect"))
+            await _exchange(connection, head, body, first_byte)
         stream = _Body(self, connection, idle)
         return httpx.Response(connection.status, headers=connection.headers, stream=stream, request=request)
 
@@ -80,6 +82,21 @@ class DirectTransport(httpx.AsyncBaseTransport):
             connection.abort()
 
     # -- connections that are there
+
+    async def _is_alive(self, connection: Connection, head: bytes, body: bytes, seconds: float | None) -> bool:
+        """Exchange on a kept connection; False when the server was just closing it, and never saw the request.
+
+        Without a word and at once, that is: who closes after some thought may have worked on it, and an error says so.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            await _exchange(connection, head, body, seconds)
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            if self._closed or not connection.unanswered or loop.time() - began > _CLOSING_SECONDS:
+                raise
+            return False
+        return True
 
     def _kept(self, origin: Origin) -> Connection | None:
         """The connection that was used last: the others grow old, and go."""
@@ -133,8 +150,10 @@ class DirectTransport(httpx.AsyncBaseTransport):
         except (OSError, ValueError) as error:
             short = isinstance(error, OSError) and error.errno in OUR_OWN_SHORTAGE
             raise (httpx.PoolTimeout if short else httpx.ConnectError)(detail_of(error)) from None
-        if connection.closed:
+        if self._closed:
             raise httpx.PoolTimeout("the transport has been closed")
+        if connection.closed:
+            raise httpx.ConnectError("the connection was closed before the request")
         return connection
 
     async def _connect(self, origin: Origin) -> Connection:
@@ -182,6 +201,14 @@ class _Body(httpx.AsyncByteStream):
         connection, self._connection = self._connection, None
         if connection is not None:
             self._transport.release(connection)
+
+
+async def _exchange(connection: Connection, head: bytes, body: bytes, seconds: float | None) -> None:
+    try:
+        await connection.exchange(head, body, seconds)
+    except BaseException:
+        connection.abort()
+        raise
 
 
 def _address(family: int, host: str, port: int) -> aiohappyeyeballs.AddrInfoType:
