@@ -129,3 +129,5 @@ def test_the_gateway_takes_the_configuration_of_the_cluster(cluster: dict[str, d
     assert not settings.server.is_loopback
     pod = cluster["Deployment"]["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > settings.server.drain_timeout + 15
+    mounts = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert {"name": mounts[str(settings.recording.spool_folder)], "emptyDir": {}} in pod["volumes"]
