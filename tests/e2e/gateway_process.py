@@ -148,6 +148,15 @@ class GatewayProcess:
             content = response.read()
         return json.loads(content) if content else None
 
+    def command(self, *words: str) -> str:
+        """What another command says, in the same folder and with the same settings; it has to succeed."""
+        call = [COMMAND[0], *words, "--config", str(self.folder / "config.yaml")]
+        done = subprocess.run(
+            call, cwd=self.folder, env=self._environment(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
     def add_account(self, provider: str, key: str, label: str = "") -> str:
         """Add an account with a key of this provider; its id."""
         auth_data = {"token" if provider == "glm" else "api_key": key}

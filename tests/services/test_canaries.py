@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import redis
-from e2e.gateway_process import ADMIN_KEY, CLIENT_KEY, COMMAND, GatewayProcess
+from e2e.gateway_process import ADMIN_KEY, CLIENT_KEY, GatewayProcess
 from outbound_proxies import HttpProxy
 from services.canaries import EchoingVendor, found_in, leaks
 from services.private_servers import MariaDB, Redis
@@ -77,16 +76,7 @@ class Run:
         return response.status_code
 
     def command(self, words: str) -> None:
-        folder = self.process.folder
-        done = subprocess.run(
-            [COMMAND[0], *words.split(), "--config", str(folder / "config.yaml")],
-            cwd=folder,
-            env=self.process._environment(),
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == 0, (words, done.stderr)
-        self.seen[f"command {words}"] = done.stdout + done.stderr
+        self.seen[f"command {words}"] = self.process.command(*words.split()).encode()
 
     def command_line(self) -> None:
         """What other users of the machine see of the process."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from e2e.gateway_process import CLIENT_KEY, GatewayProcess
 from services.load import PROVIDER, Load, QuickVendor
@@ -68,3 +70,19 @@ async def test_one_migrates_and_all_serve_what_is_told_to_one(gateways: list[Gat
         async with Load(gateway.url, headers, clients=1) as load:
             await load.succeeded(within=5.0)
         assert (await Load(gateway.url, headers, clients=2).ask(10)).failed == 0
+
+
+async def test_without_redis_a_change_at_the_command_line_is_seen_by_all_within_five_seconds(
+    gateways: list[GatewayProcess],
+) -> None:
+    account = gateways[0].add_account(PROVIDER, "key-1")
+    headers = {"authorization": f"Bearer {CLIENT_KEY}"}
+    for gateway in gateways:
+        async with Load(gateway.url, headers, clients=1) as load:
+            await load.succeeded(within=5.0)
+    await anyio.to_thread.run_sync(gateways[1].command, "accounts", "disable", account)
+    began = time.monotonic()
+    for gateway in gateways:
+        while (await Load(gateway.url, headers, clients=1).ask(1)).failed == 0:
+            assert time.monotonic() - began <= 5.0
+            await anyio.sleep(0.1)

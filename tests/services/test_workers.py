@@ -229,3 +229,13 @@ async def test_a_change_at_one_worker_is_soon_seen_by_all(start: Start) -> None:
     assert await last_old_answer([gateway], lambda status: status != 200, 3.0) < 2.0
     await anyio.to_thread.run_sync(gateway.admin, "DELETE", f"/accounts/{account}")
     assert await last_old_answer([gateway], lambda status: status == 200, 3.0) < 2.0
+
+
+async def test_a_change_at_the_command_line_is_seen_by_all_workers_within_a_second(start: Start) -> None:
+    gateway = start(accounts=0)
+    account = await anyio.to_thread.run_sync(gateway.add_account, PROVIDER, KEYS[0])
+    await anyio.sleep(1.5)
+    for verb, is_old in (("disable", lambda status: status == 200), ("enable", lambda status: status != 200)):
+        await anyio.to_thread.run_sync(gateway.command, "accounts", verb, account)
+        # From the end of the command on; what is asked by then may be answered a moment later.
+        assert await last_old_answer([gateway], is_old, 3.0) <= 1.0
