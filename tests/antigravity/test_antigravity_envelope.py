@@ -349,6 +349,14 @@ def test_C21_a_search_beside_other_tools_is_left_out() -> None:
     assert "googleSearch" not in names_in(google)
 
 
+@pytest.mark.parametrize("name", ["googleSearch", "google_search"])
+def test_googles_own_clients_lose_a_search_that_is_not_taken_beside_functions_too(name: str) -> None:
+    both = natively(FLASH, tools=[{name: {}}, {"functionDeclarations": [{"name": "f"}]}])
+    assert [list(entry) for entry in both["tools"]] == [["functionDeclarations"]]
+    in_one = natively(FLASH, tools=[{name: {}, "functionDeclarations": [{"name": "f"}]}])
+    assert in_one["tools"] == both["tools"]
+
+
 def test_openais_search_is_one_too() -> None:
     tools = [{"type": "web_search", "filters": {"allowed_domains": ["a.org"]}, "search_context_size": "high"}]
     request = read(OpenAIResponses(), {"input": "news", "tools": tools}, FLASH)

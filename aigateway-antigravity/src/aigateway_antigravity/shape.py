@@ -67,14 +67,19 @@ def _is_blank(text: Any) -> bool:
 
 
 def _tools(given: Any, asked: Asked) -> list[JsonObject]:
-    return declared(given, claude=asked.model.family == "claude") if isinstance(given, list) and given else []
+    """The tools; a search is a 400 beside functions, which weigh more: they are what the client can run."""
+    tools = declared(given, claude=asked.model.family == "claude") if isinstance(given, list) and given else []
+    return [tool for tool in tools if "googleSearch" not in tool] if _has_functions(tools) else tools
+
+
+def _has_functions(tools: Sequence[JsonObject]) -> bool:
+    return any("functionDeclarations" in entry for entry in tools)
 
 
 def _tool_config(given: Any, tools: Sequence[JsonObject], asked: Asked) -> Any:
     """The choice among the functions. Claude's arguments are held to their schemas in this one mode alone."""
-    functions = any("functionDeclarations" in entry for entry in tools)
     if asked.model.family == "claude":
-        return {"functionCallingConfig": {"mode": "VALIDATED"}} if functions else None
+        return {"functionCallingConfig": {"mode": "VALIDATED"}} if _has_functions(tools) else None
     if not isinstance(given, Mapping):
         return given
     config = renamed(given, ("functionCallingConfig", "retrievalConfig"))
