@@ -393,13 +393,15 @@ def test_the_memory_is_bounded_and_keeps_what_was_used_last() -> None:
     assert [memory.recall("s", one) for one in "123"] == [(part,), (), (part,)]
     memory.keep("s", "4", [ThinkingPart("unsigned")])
     assert memory.recall("s", "4") == ()
-    small = ThoughtMemory(most_characters=10)
+    small = ThoughtMemory(most_characters=14)
     small.keep("s", "1", [ThinkingPart("x" * 5, "s")])
     small.keep("s", "2", [ThinkingPart("x" * 6, "s")])
     assert (small.recall("s", "1"), len(small.recall("s", "2"))) == ((), 1)
     small.keep("s", "2", [ThinkingPart("x" * 6, "t")])
     small.keep("s", "3", [ThinkingPart("x", "t")])
     assert [len(small.recall("s", one)) for one in "23"] == [1, 1]
+    small.keep("s", "x" * 14, [ThinkingPart("x", "t")])
+    assert small.recall("s", "x" * 14) == (), "an id takes room as well"
 
 
 @given(st.lists(st.tuples(st.sampled_from(["keep", "recall", "forget"]), st.sampled_from("abc"), st.integers(1, 30))))

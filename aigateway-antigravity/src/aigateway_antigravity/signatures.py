@@ -131,6 +131,7 @@ class ThoughtMemory:
         if not signed:
             return
         size = sum(len(part.text) + len(part.signature or "") + len(part.redacted or "") for part in signed)
+        size += len(session) + len(call_id)
         self.forget(session, call_id)
         self._kept[session, call_id] = _Kept(signed, self._clock() + self._life, size)
         self._characters += size
