@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import signal
 import socket
@@ -25,6 +26,8 @@ _KEEP_ALIVE_SECONDS = 75
 _LAST_WORDS_SECONDS = 3
 """From the end of the drain to the hard end: time for the last bytes to leave."""
 _START_FAILED = 3
+_GARBAGE_THRESHOLDS = (20_000, 20, 20)
+"""When the collector looks for cycles. Few requests leave any behind, and each look stops all of them."""
 _LINGER_SECONDS = 1.0
 """How long a worker that makes room for another answers on connections that are open: their clients learn from the
 answer that it is the last one, where a connection that is closed under them would lose a request."""
@@ -84,6 +87,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        if self.started:
+            _settle()
         if self.started and self._on_listening is not None:
             self._on_listening()
         if self.started and self._link is not None:
@@ -145,6 +150,13 @@ def _config(guard: Guard, settings: ServerSettings) -> uvicorn.Config:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(settings.drain_timeout) + _LAST_WORDS_SECONDS,
     )
+
+
+def _settle() -> None:
+    """Let the collector pass over what the start has made, which stays to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
 
 
 def _limits(settings: ServerSettings) -> GuardLimits:
