@@ -1,6 +1,6 @@
 """What servers do to a kept or a fresh connection, on both event loops, against the direct engine.
 
-The ids (``U_..``) are those of the project's catalogue of faults; ``tests/faults/test_every_fault.py`` counts them.
+The ids (``U_..``) are those of the catalogue of faults, which ``tests/faults/test_every_upstream_fault.py`` counts.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ async def test_u_08_what_is_no_body_and_has_no_end_is_given_up(
     await scripted_upstream.quiet()
 
 
-async def test_u_06_very_many_small_chunks_arrive_whole(
+async def test_u_08_very_many_small_chunks_arrive_whole(
     transport: DirectTransport, scripted_upstream: ScriptedUpstream
 ) -> None:
     count = 50_000
@@ -247,7 +247,7 @@ async def test_u_06_very_many_small_chunks_arrive_whole(
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
-async def test_u_06_an_answer_in_pieces_of_any_size_is_the_same(
+async def test_u_08_an_answer_in_pieces_of_any_size_is_the_same(
     transport: DirectTransport, scripted_upstream: ScriptedUpstream, size: int
 ) -> None:
     answer = b"HTTP/1.1 100 Continue\r\n\r\n" + CHUNKED + chunk_of(b"hel") + chunk_of(b"lo") + b"0\r\nA: b\r\n\r\n"

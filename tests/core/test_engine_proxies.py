@@ -241,7 +241,7 @@ async def test_a_proxy_that_speaks_nonsense_or_hangs_up_is_blamed(proxied: str, 
         server.close()
 
 
-async def test_garbage_in_a_tunnel_is_blamed_on_the_proxy(scene: Scene) -> None:
+async def test_u_33_garbage_in_a_tunnel_is_blamed_on_the_proxy(scene: Scene) -> None:
     async with HttpProxy() as proxy:
         proxy.garbage = b"<html>Welcome to the hotel</html>"
         error = await caught(scene.upstream(proxy.url), scene.url("https"))
@@ -261,7 +261,7 @@ async def test_garbage_in_a_tunnel_is_blamed_on_the_proxy(scene: Scene) -> None:
         (Socks5Proxy, "tunnel"),
     ],
 )
-async def test_the_connect_deadline_covers_the_whole_handshake(
+async def test_u_34_the_connect_deadline_covers_the_whole_handshake(
     scene: Scene, kind: type[HttpProxy | Socks5Proxy], step: str
 ) -> None:
     async with kind() as proxy:
@@ -284,7 +284,7 @@ async def test_a_call_cancelled_within_the_handshake_lets_go_of_the_proxy(scene:
 
 
 @pytest.mark.parametrize("kind", [HttpProxy, Socks5Proxy])
-async def test_an_upstream_that_fails_behind_a_proxy_is_blamed_itself(
+async def test_u_32_an_upstream_that_fails_behind_a_proxy_is_blamed_itself(
     scene: Scene, kind: type[HttpProxy | Socks5Proxy]
 ) -> None:
     async with kind() as proxy:

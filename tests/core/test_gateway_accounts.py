@@ -100,7 +100,7 @@ async def test_what_is_wrong_with_a_request_costs_no_account_anything(status: in
     assert asked.state.resting("m") == {}
 
 
-async def test_a_busy_account_rests_for_the_time_it_asked_for_and_for_that_model_alone() -> None:
+async def test_u_22_a_busy_account_rests_for_the_time_it_asked_for_and_for_that_model_alone() -> None:
     busy = refusal(429, {"error": {"message": "slow down"}}, retry_after="3")
     asked = pool(a=[busy])
     assert await ask(asked, CHAT) != "a"
@@ -116,7 +116,7 @@ async def test_a_busy_account_rests_for_the_time_it_asked_for_and_for_that_model
         (refusal(403, {"error": {"message": "Your account has been suspended."}}), "banned"),
     ],
 )
-async def test_an_unpaid_bill_and_a_ban_put_an_account_out_of_use_at_once(answer: Any, status: str) -> None:
+async def test_u_23_an_unpaid_bill_and_a_ban_put_an_account_out_of_use_at_once(answer: Any, status: str) -> None:
     asked = pool(a=[answer, reply(WHOLE)])
     accounts = [await ask(asked, CHAT) for _ in range(9)]
     assert set(accounts) == {"b", "c"}

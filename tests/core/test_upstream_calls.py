@@ -297,7 +297,7 @@ def two_bombs_in_one() -> bytes:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br", "zstd", "identity, gzip", "junk", "GZIP"])
-async def test_a_compressed_answer_is_refused_without_being_unpacked(
+async def test_u_07_a_compressed_answer_is_refused_without_being_unpacked(
     calling: Callable[..., Upstream], scripted_upstream: ScriptedUpstream, encoding: str
 ) -> None:
     bomb = two_bombs_in_one()

@@ -126,7 +126,7 @@ async def test_a_stream_that_breaks_is_an_error_after_what_came(
     await scripted_upstream.quiet()
 
 
-async def test_a_long_stream_is_not_cut_while_it_goes_on(streaming: Callable[..., Any]) -> None:
+async def test_u_06_a_long_stream_is_not_cut_while_it_goes_on(streaming: Callable[..., Any]) -> None:
     limits = Limits(connect=1.0, first_byte=0.3, idle=0.3, total=60.0)
     async with streaming(sse(*[b"data: 1\n\n"] * 12, every=0.1), limits=limits) as reply:
         assert len([event async for event in reply.events()]) == 12

@@ -108,7 +108,7 @@ def test_each_account_goes_out_by_its_own_proxy_and_the_log_says_by_which(
         assert canary not in house.output
 
 
-def test_an_account_without_a_place_gets_a_clear_503_and_nothing_goes_out(
+def test_u_36_an_account_without_a_place_gets_a_clear_503_and_nothing_goes_out(
     house: GatewayProcess, vendors: Vendors, doors: Doors
 ) -> None:
     proxy = add_proxy(house, doors.http.url, max_accounts=1)
@@ -129,7 +129,7 @@ def test_an_account_without_a_place_gets_a_clear_503_and_nothing_goes_out(
     assert len(vendors.beta.exchanges) == seen + 1
 
 
-def test_a_proxy_that_dies_is_passed_over_noticed_and_comes_back(
+def test_u_35_a_proxy_that_dies_is_passed_over_noticed_and_comes_back(
     house: GatewayProcess, vendors: Vendors, doors: Doors
 ) -> None:
     dying = add_proxy(house, doors.socks.url, max_accounts=1)
