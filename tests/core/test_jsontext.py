@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aigateway_core.errors import ErrorKind, InvalidRequestError, UpstreamError
-from aigateway_core.jsontext import MAX_DEPTH, dumps, loads_object, loads_upstream
+from aigateway_core.jsontext import (
+    MAX_DEPTH,
+    MAX_KEYS,
+    MAX_OBJECTS_IN_A_LIST,
+    dumps,
+    loads_arguments,
+    loads_object,
+    loads_upstream,
+)
 from aigateway_core.model import JsonObject
 
 numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -88,7 +96,7 @@ def test_an_empty_body_is_named_as_such(body: bytes) -> None:
         (b"true", "a boolean"),
     ],
 )
-def test_another_root_than_an_object_is_named(body: bytes, kind: str) -> None:
+def test_i_04_another_root_than_an_object_is_named(body: bytes, kind: str) -> None:
     with pytest.raises(InvalidRequestError, match=f"must be a JSON object, not {kind}"):
         loads_object(body)
 
@@ -116,7 +124,7 @@ def test_another_root_than_an_object_is_named(body: bytes, kind: str) -> None:
         pytest.param(b"/* */{}", id="a_comment"),
     ],
 )
-def test_what_is_no_json_is_refused(body: bytes) -> None:
+def test_i_15_i_16_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequestError, match="not valid JSON"):
         loads_object(body)
     with pytest.raises(UpstreamError):
@@ -142,7 +150,7 @@ def test_the_deepest_allowed_body_passes(nest: object) -> None:
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, MAX_DEPTH + 2, 500, 1000, 100_000])
 @pytest.mark.parametrize("nest", [arrays, nested_objects, mixed])
-def test_a_body_one_level_deeper_is_refused(nest: object, levels: int) -> None:
+def test_i_12_a_body_one_level_deeper_is_refused(nest: object, levels: int) -> None:
     assert callable(nest)
     body = nest(levels)
     with pytest.raises(InvalidRequestError, match=r"too deep|not valid JSON"):
@@ -164,6 +172,89 @@ def test_brackets_within_text_are_no_depth() -> None:
 def test_a_broad_body_is_not_a_deep_one() -> None:
     body = json.dumps({"a": [{"b": []}] * 5000}).encode()
     assert len(loads_object(body)["a"]) == 5000
+
+
+awkward_text = st.lists(st.sampled_from([*':"\\{},[] au03A', "\\u003a", "é"]), max_size=8).map("".join)
+
+
+def spelt_out(text: str) -> str:
+    """A JSON string all of whose characters are escaped."""
+    return '"' + "".join(f"\\u{ord(letter):04x}" for letter in text) + '"'
+
+
+@st.composite
+def spelt(draw: st.DrawFn, depth: int = 2) -> tuple[str, bool]:
+    """JSON text of an object, blanks and escapes included, and whether an object in it has a key twice."""
+    spell, blank = draw(st.sampled_from([json.dumps, spelt_out])), draw(st.sampled_from(["", " ", "\n "]))
+    keys = draw(st.lists(awkward_text, max_size=4))
+    members, repeats = [], len(set(keys)) < len(keys)
+    for key in keys:
+        if depth and draw(st.booleans()):
+            value, inner = draw(spelt(depth - 1))
+            repeats |= inner
+        else:
+            value = spell(draw(awkward_text))
+        members.append(f"{spell(key)}{blank}:{blank}{value}")
+    return "{" + ",".join(members) + "}", repeats
+
+
+@given(spelt())
+def test_i_18_a_key_that_an_object_has_twice_is_refused_and_nothing_else(told: tuple[str, bool]) -> None:
+    text, repeats = told
+    assert loads_arguments(text.encode()) == json.loads(text)
+    if repeats:
+        with pytest.raises(InvalidRequestError, match="twice"):
+            loads_object(text.encode())
+    else:
+        assert loads_object(text.encode()) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        (b'{"model":"cheap","model":"dear"}', "model"),
+        (b'{"model" :1,"a":2, "model"\t:1}', "model"),
+        (b'{"a":[{"b":{"c":1,"d":2,"c":1}}]}', "c"),
+        (rb'{"model":1,"mod\u0065l":2}', r"model"),
+        (rb'{"a":1,"a":2,"b":"\u003a"}', "a"),
+        (rb'{"a":"\\u003a","b":1,"b":"\\\u003A"}', "b"),
+        (b'{"a":{},"a":":::"}', "a"),
+        (b'{"a\\u001b[31m":1,"a\\u001b[31m":2}', r"a\\u001b\[31m"),
+    ],
+)
+def test_i_18_the_key_that_is_there_twice_is_named(body: bytes, key: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f'the key "{key}" twice'):
+        loads_object(body)
+
+
+def test_i_18_in_a_large_body_a_key_that_is_there_twice_is_refused_without_its_name() -> None:
+    with pytest.raises(InvalidRequestError, match="a key twice"):
+        loads_object(b'{"a":"' + b"x" * (1 << 20) + b'","a":1}')
+
+
+def test_of_two_equal_keys_that_a_model_wrote_the_last_one_counts() -> None:
+    assert loads_arguments(b'{"a":1,"a":2}') == {"a": 2}
+
+
+@pytest.mark.parametrize(
+    ("most", "more", "word"),
+    [
+        ({"a": [{"b": i} for i in range(MAX_OBJECTS_IN_A_LIST)]}, {"a": [{"b": 1}] * 5001}, "objects in one list"),
+        ({f"k{i:09}": i for i in range(MAX_KEYS)}, {f"k{i:09}": i for i in range(MAX_KEYS + 1)}, "too many keys"),
+        (
+            {"a": [{f"k{i:09}": i for i in range(25_000)}]},
+            {"a": [{f"k{i}": i for i in range(25_000)}] * 3},
+            "many keys",
+        ),
+        ({"input": list(range(300_000))}, {"a": [{}] * 100_000}, "objects in one list"),
+        ({"input": ["text"] * 50_000}, {"a": [1, *[{}] * 5_001, 1]}, "objects in one list"),
+    ],
+)
+def test_i_13_what_would_take_too_long_to_look_at_is_refused(most: JsonObject, more: JsonObject, word: str) -> None:
+    assert loads_object(dumps(most)) == most
+    body = json.dumps(more).encode()
+    with pytest.raises(InvalidRequestError, match=word):
+        loads_object(body)
 
 
 def test_json_is_written_without_blanks_and_in_utf8() -> None:

@@ -7,7 +7,7 @@ import re
 import orjson
 
 from aigateway_core.errors import InvalidRequestError
-from aigateway_core.jsontext import loads_object
+from aigateway_core.jsontext import loads_arguments
 from aigateway_core.model import JsonObject
 
 
@@ -21,7 +21,7 @@ def parse_arguments(text: str) -> JsonObject | None:
     if not content.strip():
         return {}
     try:
-        return loads_object(content)
+        return loads_arguments(content)
     except InvalidRequestError:
         return None if _is_broken(content) else {}
 
