@@ -43,7 +43,9 @@ def app(target: Resource) -> Any:
     return made
 
 
-async def test_beyond_the_limit_requests_are_turned_away_at_once(serving: Serving, app: Any, target: Resource) -> None:
+async def test_i_36_beyond_the_limit_requests_are_turned_away_at_once(
+    serving: Serving, app: Any, target: Resource
+) -> None:
     served = await serving(app, max_concurrency=5)
     waiting = [asyncio.create_task(served.post("/")) for _ in range(5)]
     await served.until(lambda: served.guard.live == 5)

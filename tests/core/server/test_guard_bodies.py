@@ -63,7 +63,7 @@ def chunked_head(served: Any) -> bytes:
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, CAP])
-async def test_a_body_up_to_the_cap_is_taken(serving: Serving, app: Any, target: Resource, size: int) -> None:
+async def test_i_08_a_body_up_to_the_cap_is_taken(serving: Serving, app: Any, target: Resource, size: int) -> None:
     served = await serving(app, max_body_bytes=CAP)
     answer = await served.post("/", b"x" * size)
     assert (answer.status, answer.body) == (200, str(size).encode())
@@ -72,7 +72,9 @@ async def test_a_body_up_to_the_cap_is_taken(serving: Serving, app: Any, target:
     assert target.bodies == [b"x" * size, b"y" * size]
 
 
-async def test_a_declared_length_over_the_cap_is_refused_unread(serving: Serving, app: Any, target: Resource) -> None:
+async def test_i_05_a_declared_length_over_the_cap_is_refused_unread(
+    serving: Serving, app: Any, target: Resource
+) -> None:
     served = await serving(app, max_body_bytes=CAP)
     client = await served.connect()
     await client.send(b"POST / HTTP/1.1\r\n" + served.host + b"Content-Length: 1073741824\r\n\r\n")
@@ -83,7 +85,7 @@ async def test_a_declared_length_over_the_cap_is_refused_unread(serving: Serving
     assert await client.closed(4) == b""
 
 
-async def test_no_hundred_continue_is_sent_for_what_will_be_refused(serving: Serving, app: Any) -> None:
+async def test_i_10_no_hundred_continue_is_sent_for_what_will_be_refused(serving: Serving, app: Any) -> None:
     served = await serving(app, max_body_bytes=CAP)
     for head, status in ((b"Content-Length: 100001\r\n", 413), (b"Content-Length: 5\r\nAuthorization: no\r\n", 401)):
         client = await served.connect()
@@ -96,7 +98,9 @@ async def test_no_hundred_continue_is_sent_for_what_will_be_refused(serving: Ser
     assert (await client.answer()).status == 200
 
 
-async def test_a_chunked_body_is_refused_where_it_passes_the_cap(serving: Serving, app: Any, target: Resource) -> None:
+async def test_i_06_a_chunked_body_is_refused_where_it_passes_the_cap(
+    serving: Serving, app: Any, target: Resource
+) -> None:
     served = await serving(app, max_body_bytes=CAP)
     client = await served.connect()
     await client.send(chunked_head(served), *[chunks(b"x" * 10_000)] * 11)
@@ -105,7 +109,7 @@ async def test_a_chunked_body_is_refused_where_it_passes_the_cap(serving: Servin
     assert target.bodies == []
 
 
-async def test_fifty_endless_bodies_do_not_fill_the_memory(serving: Serving, app: Any) -> None:
+async def test_i_07_fifty_endless_bodies_do_not_fill_the_memory(serving: Serving, app: Any) -> None:
     served = await serving(app, max_body_bytes=CAP)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -150,7 +154,7 @@ async def test_an_answer_before_the_body_closes_the_connection(serving: Serving,
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-async def test_a_body_that_dribbles_is_refused_in_time(
+async def test_i_34_a_body_that_dribbles_is_refused_in_time(
     serving: Serving, app: Any, target: Resource, framing: str
 ) -> None:
     served = await serving(app, body_timeout=0.3)
@@ -196,7 +200,7 @@ async def test_a_body_that_the_app_does_not_read_has_no_deadline(serving: Servin
 
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"br", b"identity, gzip", b"x"])
-async def test_case_163_an_encoded_body_is_refused_unread(
+async def test_case_163_i_09_an_encoded_body_is_refused_unread(
     serving: Serving, app: Any, target: Resource, encoding: bytes
 ) -> None:
     # Decided otherwise than the sheet, which has it decoded: a bomb of one megabyte unpacks to one gigabyte, and no

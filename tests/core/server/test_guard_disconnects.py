@@ -182,7 +182,7 @@ async def test_a_generator_that_falcon_does_not_close_is_closed_by_the_exit_stac
     assert closed == [True]
 
 
-async def test_a_client_that_leaves_within_its_body_runs_nothing(serving: Serving, app: Any, diary: Diary) -> None:
+async def test_i_11_a_client_that_leaves_within_its_body_runs_nothing(serving: Serving, app: Any, diary: Diary) -> None:
     served = await serving(app)
     client = await served.connect()
     await client.send(served.request("/", b"x" * 1000)[:-500])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -127,7 +128,9 @@ REFUSED: dict[str, tuple[bytes, int | None]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_it_is_refused_and_nothing_after_it_is_run(name: str, serving: Serving, app: Any, canary: Canary) -> None:
+async def test_i_03_i_20_i_21_it_is_refused_and_nothing_after_it_is_run(
+    name: str, serving: Serving, app: Any, canary: Canary
+) -> None:
     request, status = REFUSED[name]
     served = await serving(app)
     client = await served.connect()
@@ -136,6 +139,11 @@ async def test_it_is_refused_and_nothing_after_it_is_run(name: str, serving: Ser
     assert said.startswith(b"HTTP/1.1 %d " % status if status else (b"HTTP/1.1 431 ", b"HTTP/1.1 400 ")), said[:80]
     assert said.count(b"HTTP/1.1 ") == 1
     assert canary.sung == 0
+    head, _, body = said.partition(b"\r\n\r\n")
+    told = json.loads(body)
+    assert (told["type"], told["request_id"]) == ("error", told["error"]["request_id"])
+    assert b"\r\nx-request-id: %b" % told["request_id"].encode() in head
+    assert b"\r\nconnection: close" in head
 
 
 BROKEN_CHUNKS = {
@@ -289,7 +297,7 @@ async def test_trailers_are_no_headers(serving: Serving) -> None:
     assert sorted(seen) == [b"host", b"trailer", b"transfer-encoding"]
 
 
-async def test_pipelined_requests_get_one_answer_and_the_end(serving: Serving, app: Any, canary: Canary) -> None:
+async def test_i_23_pipelined_requests_get_one_answer_and_the_end(serving: Serving, app: Any, canary: Canary) -> None:
     served = await serving(app)
     client = await served.connect()
     await client.send(served.request("/", b"first") + SMUGGLED * 100)
@@ -327,7 +335,7 @@ async def test_requests_one_after_the_other_share_a_connection(serving: Serving,
 
 
 @pytest.mark.parametrize("protocol", [b"websocket", b"h2c"])
-async def test_an_upgrade_is_not_made(
+async def test_i_26_an_upgrade_is_not_made(
     protocol: bytes, serving: Serving, app: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = await serving(app)

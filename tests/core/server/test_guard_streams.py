@@ -129,7 +129,7 @@ def deaf_client(served: Any) -> socket.socket:
     return client
 
 
-async def test_clients_that_do_not_read_are_let_go(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
+async def test_i_35_clients_that_do_not_read_are_let_go(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
     events: list[str] = []
 
     async def flood() -> AsyncGenerator[bytes, None]:

@@ -32,7 +32,7 @@ def app() -> Any:
 
 
 @pytest.mark.parametrize("said", [(), (b"G",), (b"GET / HTTP/1.1\r\nHost: a\r\n",), tuple([b"x"] * 100)])
-async def test_a_head_that_does_not_come_in_time_closes_the_connection(
+async def test_i_32_a_head_that_does_not_come_in_time_closes_the_connection(
     said: tuple[bytes, ...], serving: Serving, app: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = await serving(app, header_timeout=0.3)

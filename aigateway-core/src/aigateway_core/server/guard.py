@@ -16,7 +16,8 @@ from contextlib import suppress
 
 from aigateway_core.server.asgi import App, Message, Receive, Scope, Send
 from aigateway_core.server.inspection import Inspected, Inspector, Refusal, fitting_id
-from aigateway_core.server.request import GuardLimits, LiveRequest, LiveStream, refuse
+from aigateway_core.server.refusal import refuse
+from aigateway_core.server.request import GuardLimits, LiveRequest, LiveStream
 
 __all__ = ["Guard", "GuardLimits", "LiveStream"]
 

@@ -6,9 +6,11 @@ import asyncio
 from typing import Any, ClassVar
 
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from aigateway_core.server.asgi import ABORT
+from aigateway_core.server.inspection import Refusal, fitting_id
+from aigateway_core.server.refusal import spelt
 
 MAX_HEAD_BYTES = 64 << 10
 """The guard refuses much less, and says why; this is for what it would never get to see."""
@@ -56,6 +58,14 @@ class DeadlineProtocol(HttpToolsProtocol):
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self._disarm()
                 self.send_400_response("The head of the request is too large.")
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request in the words of the guard: uvicorn's own are text that no client's parser takes."""
+        headers, body = spelt(Refusal(400, msg), fitting_id(b""))
+        lines = (name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(b"".join([STATUS_LINE[400], *lines, b"\r\n", body]))
+        self.transport.close()
 
     @override
     def on_message_begin(self) -> None:

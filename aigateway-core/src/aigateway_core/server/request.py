@@ -16,15 +16,14 @@ from typing import Protocol
 import attrs
 
 from aigateway_core.errors import (
-    ErrorKind,
     GatewayError,
     RequestTimeoutError,
     RequestTooLargeError,
     UnavailableError,
 )
-from aigateway_core.jsontext import dumps
 from aigateway_core.server.asgi import ABORT, App, Message, Receive, Scope, Send
 from aigateway_core.server.inspection import Inspected, Refusal
+from aigateway_core.server.refusal import STATUS, refuse
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +32,6 @@ _WATCH_AFTER = 0.05
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 64 << 20
 _LAST_WORDS_SECONDS = 2.0
-_STATUS = {ErrorKind.TOO_LARGE: 413, ErrorKind.REQUEST_TIMEOUT: 408, ErrorKind.UNAVAILABLE: 503}
-_CODES = {status: kind for kind, status in _STATUS.items()} | {404: ErrorKind.NOT_FOUND, 500: ErrorKind.INTERNAL}
 
 
 @attrs.frozen(kw_only=True)
@@ -307,7 +304,7 @@ class LiveRequest:
         try:
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
                 if not self._started:
-                    await refuse(self._send, Refusal(_STATUS.get(error.kind, 500), error.message), self._number)
+                    await refuse(self._send, Refusal(STATUS.get(error.kind, 500), error.message), self._number)
                 elif stream is not None and not self._sending:
                     await self._send({"type": "http.response.body", "body": stream.ending(error), "more_body": False})
                 else:
@@ -322,29 +319,3 @@ class LiveRequest:
             extension["now"]()
             while (await self._receive())["type"] != "http.disconnect":
                 pass
-
-
-async def refuse(send: Send, refusal: Refusal, number: bytes) -> None:
-    """Answer in a shape that clients of OpenAI, of Anthropic and of the admin API can read; close the connection."""
-    kind = "invalid_request_error" if refusal.status < 500 else "api_error"
-    if refusal.status == 503:
-        kind = "overloaded_error"
-    request_id = number.decode()
-    error = {
-        "type": kind,
-        "message": refusal.message,
-        "param": None,
-        "code": _CODES.get(refusal.status, ErrorKind.INVALID_REQUEST),
-        "request_id": request_id,
-    }
-    body = dumps({"type": "error", "error": error, "request_id": request_id})
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-        (b"x-request-id", number),
-    ]
-    if refusal.status == 503:
-        headers.append((b"retry-after", b"1"))
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
