@@ -109,6 +109,7 @@ def test_each_call_is_counted_and_logged_once(
             "attempts": [
                 {
                     "account_id": row["account_id"],
+                    "provider_id": target.provider,
                     "latency_ms": row["attempts"][0]["latency_ms"],
                     "status_code": 200,
                     "error_kind": None,
