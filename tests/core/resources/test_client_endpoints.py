@@ -201,7 +201,9 @@ async def test_who_has_no_key_at_all_is_not_told_about_accounts(
     settings: Settings, house: House, client: httpx.AsyncClient
 ) -> None:
     locked = House(assemble(attrs.evolve(settings, keys=attrs.evolve(settings.keys, client=Secret("c" * 40)))))
+    await locked.start()
     transport = httpx.ASGITransport(Guarded(locked.app))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as stranger:
         answer = await stranger.post("/v1/chat/completions", json=CHAT, headers={"x-aigateway-account": "a"})
+    await locked.stop()
     assert answer.status_code == 401
