@@ -10,6 +10,7 @@ import pytest
 from core.gateway_house import CHAT, WHOLE, House, Script, openai_like, refused, reply
 
 from aigateway_core.errors import ErrorKind, GatewayError, NoAccountError
+from aigateway_core.patience import Patience
 from aigateway_core.state import Cooldown
 
 pytestmark = pytest.mark.anyio
@@ -93,3 +94,10 @@ async def test_all_waits_of_a_request_together_stay_within_its_patience() -> Non
     with pytest.raises(GatewayError):
         await one.ask(CHAT)
     assert asked(one) == "aa"
+
+
+async def test_many_short_waits_are_not_free() -> None:
+    patience, waits = Patience(0.1), 0
+    while await patience.wait(0.0001):
+        waits += 1
+    assert waits <= 10

@@ -23,6 +23,7 @@ class Patience:
         """
         if not 0 < seconds <= self._left:
             return False
-        self._left -= seconds
-        await asyncio.sleep(seconds + _A_MOMENT + random.uniform(0, _SPREAD) * seconds)  # noqa: S311 - no secret
+        pause = seconds + _A_MOMENT + random.uniform(0, _SPREAD) * seconds  # noqa: S311 - no secret
+        self._left -= pause
+        await asyncio.sleep(pause)
         return True
