@@ -35,11 +35,12 @@ def newcomers(start_gateway: Callable[..., GatewayProcess]) -> GatewayProcess:
 
 @pytest.mark.parametrize("line", CURLS, ids=range(len(CURLS)))
 def test_a_question_by_curl_is_answered(newcomers: GatewayProcess, line: str) -> None:
-    """Sent as curl would: ``-d`` makes it a POST, with the content type of a form."""
-    _, options, address, flag, body = shlex.split(line)
-    assert flag == "-d"
+    """Sent as curl would: ``-d`` makes it a POST."""
+    _, options, address, *flags, body = shlex.split(line)
+    assert (flags[0], flags[2]) == ("-H", "-d")
     url = f"http://{address}".replace(f"http://{ADDRESS}", newcomers.url)
-    with urllib.request.urlopen(url, body.encode(), timeout=10) as response:
+    request = urllib.request.Request(url, body.encode(), dict([flags[1].split(": ")]))
+    with urllib.request.urlopen(request, timeout=10) as response:
         answer = response.read().decode()
     assert "hello" in answer
     streamed = json.loads(body).get("stream", False)

@@ -51,7 +51,7 @@ aigateway {__version__} listens on http://127.0.0.1:8088
   settings   no file, defaults
   clients    need no key; only this machine can reach the gateway
 
-Next: curl -s 127.0.0.1:8088/v1/chat/completions -d \
+Next: curl -s 127.0.0.1:8088/v1/chat/completions -H 'Content-Type: application/json' -d \
 '{{"model":"echo-1","messages":[{{"role":"user","content":"hello"}}]}}'
 """
     )
@@ -87,7 +87,8 @@ def test_the_next_command_is_one_that_a_shell_understands() -> None:
     words = shlex.split(next_command(facts))
     assert words[:2] == ["curl", "-s"]
     assert words[3:5] == ["-H", "Authorization: Bearer YOUR_CLIENT_KEY"]
-    assert words[6] == '{"model":"it\'s $HOME","messages":[{"role":"user","content":"hello"}]}'
+    assert words[5:8] == ["-H", "Content-Type: application/json", "-d"]
+    assert words[8] == '{"model":"it\'s $HOME","messages":[{"role":"user","content":"hello"}]}'
 
 
 @pytest.mark.parametrize(

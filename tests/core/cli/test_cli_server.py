@@ -125,10 +125,12 @@ def test_at_a_terminal_the_admin_key_is_on_the_screen_once_and_nothing_else_come
 def test_the_screen_offers_a_question_that_the_gateway_takes(configured: Path, port: int) -> None:
     with running(port) as gateway:
         gateway.read_until('"content":"hello"')
-        assert f'curl -s 127.0.0.1:{port}/v1/chat/completions -d \'{{"model":"m-1",' in gateway.seen
+        said = '-H \'Content-Type: application/json\' -d \'{"model":"m-1",'
+        assert f"curl -s 127.0.0.1:{port}/v1/chat/completions {said}" in gateway.seen
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         question = {"model": "m-1", "messages": [{"role": "user", "content": "hello"}]}
-        connection.request("POST", "/v1/chat/completions", json.dumps(question))
+        header = {"content-type": "application/json"}
+        connection.request("POST", "/v1/chat/completions", json.dumps(question), header)
         reply = connection.getresponse()
         # Nothing listens where this vendor should be: the question came as far as the vendor.
         assert reply.status >= 500

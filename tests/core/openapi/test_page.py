@@ -141,4 +141,5 @@ def test_a_body_is_shown_as_a_command_that_a_shell_reads_as_meant() -> None:
         }
     )
     (command,) = (text for text in Read(made.html.decode()).texts["code"] if text.startswith("curl"))
+    assert "-H 'content-type: application/json'" in command
     assert """-d '{\n  "text": "it'"'"'s $HOME"\n}'""" in command

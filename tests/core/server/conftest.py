@@ -117,7 +117,8 @@ class Served:
         return await self.ask(self.request(path, body, *headers), within)
 
     def request(self, path: str, body: bytes = b"{}", *headers: bytes) -> bytes:
-        lines = [b"POST %b HTTP/1.1" % path.encode(), self.host[:-2], b"Content-Length: %d" % len(body), *headers]
+        kind = b"Content-Type: application/json"
+        lines = [b"POST %b HTTP/1.1" % path.encode(), self.host[:-2], kind, b"Content-Length: %d" % len(body), *headers]
         return b"\r\n".join((*lines, b"", b"")) + body
 
     async def begin(self, request: bytes) -> Client:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 PROGRAM = Path(__file__).with_name("gateway_process.py")
 GET = b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n"
-POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
 class Process:

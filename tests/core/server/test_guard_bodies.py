@@ -59,7 +59,9 @@ def chunks(*pieces: bytes) -> bytes:
 
 
 def chunked_head(served: Any) -> bytes:
-    return b"POST / HTTP/1.1\r\n" + served.host + b"Transfer-Encoding: chunked\r\n\r\n"
+    return (
+        b"POST / HTTP/1.1\r\n" + served.host + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, CAP])
@@ -77,7 +79,9 @@ async def test_i_05_a_declared_length_over_the_cap_is_refused_unread(
 ) -> None:
     served = await serving(app, max_body_bytes=CAP)
     client = await served.connect()
-    await client.send(b"POST / HTTP/1.1\r\n" + served.host + b"Content-Length: 1073741824\r\n\r\n")
+    await client.send(
+        b"POST / HTTP/1.1\r\n" + served.host + b"Content-Type: application/json\r\nContent-Length: 1073741824\r\n\r\n"
+    )
     answer = await client.answer(0.5)
     assert (answer.status, answer.headers["connection"]) == (413, "close")
     assert answer.body == b"in my dialect: the body has 1073741824 bytes; at most 100000 are taken"
@@ -85,14 +89,61 @@ async def test_i_05_a_declared_length_over_the_cap_is_refused_unread(
     assert await client.closed(4) == b""
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        b"",
+        b"Content-Type: text/plain\r\n",
+        b"Content-Type: application/x-www-form-urlencoded\r\n",
+        b"Content-Type: multipart/form-data; boundary=x\r\n",
+        b"Content-Type: application/json; charset=utf-7\r\n",
+        b"Content-Type: application/json, text/plain\r\n",
+        b"Content-Type: application/jsonp\r\n",
+    ],
+)
+async def test_i_02_a_body_of_another_type_than_json_is_refused_unread(
+    serving: Serving, app: Any, target: Resource, kind: bytes
+) -> None:
+    served = await serving(app)
+    for framing in (b"Content-Length: 2\r\n", b"Transfer-Encoding: chunked\r\n"):
+        answer = await served.ask(b"POST / HTTP/1.1\r\n" + served.host + kind + framing + b"\r\n")
+        assert answer.status == 415
+        assert b"content-type: application/json" in answer.body
+    assert target.bodies == []
+
+
+@pytest.mark.parametrize(
+    "kind", [b"application/json", b"Application/JSON; charset=UTF-8", b'application/json;charset="utf-8"']
+)
+async def test_json_may_say_its_charset(serving: Serving, app: Any, target: Resource, kind: bytes) -> None:
+    served = await serving(app)
+    head = b"POST / HTTP/1.1\r\n" + served.host + b"Content-Type: " + kind + b"\r\nContent-Length: 2\r\n\r\n"
+    assert (await served.ask(head + b"{}")).status == 200
+    assert target.bodies == [b"{}"]
+
+
+async def test_what_has_no_body_needs_no_type(serving: Serving, app: Any) -> None:
+    served = await serving(app)
+    assert (await served.ask(b"POST / HTTP/1.1\r\n" + served.host + b"Content-Length: 0\r\n\r\n")).status == 200
+
+
 async def test_i_10_no_hundred_continue_is_sent_for_what_will_be_refused(serving: Serving, app: Any) -> None:
     served = await serving(app, max_body_bytes=CAP)
     for head, status in ((b"Content-Length: 100001\r\n", 413), (b"Content-Length: 5\r\nAuthorization: no\r\n", 401)):
         client = await served.connect()
-        await client.send(b"POST / HTTP/1.1\r\n" + served.host + head + b"Expect: 100-continue\r\n\r\n")
+        await client.send(
+            b"POST / HTTP/1.1\r\nContent-Type: application/json\r\n"
+            + served.host
+            + head
+            + b"Expect: 100-continue\r\n\r\n"
+        )
         assert (await client.answer()).status == status
     client = await served.connect()
-    await client.send(b"POST / HTTP/1.1\r\n" + served.host + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    await client.send(
+        b"POST / HTTP/1.1\r\n"
+        + served.host
+        + b"Content-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    )
     assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     await client.send(b"ok")
     assert (await client.answer()).status == 200

@@ -130,7 +130,9 @@ async def test_a_body_in_pieces_is_watched_as_well(serving: Serving, app: Any, d
 async def test_a_chunked_body_is_watched_as_well(serving: Serving, app: Any, diary: Diary) -> None:
     served = await serving(app)
     client = await served.connect()
-    head = b"POST / HTTP/1.1\r\n" + served.host + b"Transfer-Encoding: chunked\r\n\r\n"
+    head = (
+        b"POST / HTTP/1.1\r\n" + served.host + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     await client.send(head, b"2\r\nab\r\n", b"0\r\n\r\n", every=0.01)
     await served.until(lambda: "body read" in diary.entries)
     client.leave()

@@ -160,7 +160,9 @@ BROKEN_CHUNKS = {
 async def test_broken_chunks_end_the_connection(name: str, serving: Serving, app: Any, canary: Canary) -> None:
     served = await serving(app)
     client = await served.connect()
-    head = b"POST / HTTP/1.1\r\n" + served.host + b"Transfer-Encoding: chunked\r\n\r\n"
+    head = (
+        b"POST / HTTP/1.1\r\n" + served.host + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     await client.send(head + BROKEN_CHUNKS[name] + SMUGGLED)
     said = await client.closed(5)
     assert b"HTTP/1.1 200" not in said
@@ -291,10 +293,11 @@ async def test_trailers_are_no_headers(serving: Serving) -> None:
         await send({"type": "http.response.body", "body": b""})
 
     served = await serving(app)
-    head = b"POST / HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked\r\nTrailer: Authorization\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n"
+    head += b"Trailer: Authorization\r\n\r\n"
     answer = await served.ask(head + b"2\r\nab\r\n0\r\nAuthorization: Bearer x\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n")
     assert answer.status == 200
-    assert sorted(seen) == [b"host", b"trailer", b"transfer-encoding"]
+    assert sorted(seen) == [b"content-type", b"host", b"trailer", b"transfer-encoding"]
 
 
 async def test_i_23_pipelined_requests_get_one_answer_and_the_end(serving: Serving, app: Any, canary: Canary) -> None:
@@ -317,7 +320,9 @@ async def test_a_pipelined_body_does_not_run_into_the_one_before(serving: Servin
     app.add_route("/", Late())
     served = await serving(app)
     client = await served.connect()
-    head = b"POST / HTTP/1.1\r\n" + served.host + b"Transfer-Encoding: chunked\r\n\r\n"
+    head = (
+        b"POST / HTTP/1.1\r\n" + served.host + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     await client.send(head + b"5\r\nfirst\r\n0\r\n\r\n" + served.request("/", b"second"))
     assert (await client.closed(5)).endswith(b"\r\n\r\nfirst")
 

@@ -156,4 +156,5 @@ def _curl(facts: Facts, model: str) -> str:
     question = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
     body = shlex.quote(json.dumps(question, separators=(",", ":")))
     key = " -H 'Authorization: Bearer YOUR_CLIENT_KEY'" if facts.clients_need_a_key else ""
-    return f"curl -s {facts.url.removeprefix('http://')}/v1/chat/completions{key} -d {body}"
+    said = " -H 'Content-Type: application/json'"
+    return f"curl -s {facts.url.removeprefix('http://')}/v1/chat/completions{key}{said} -d {body}"

@@ -174,7 +174,9 @@ def _requests(method: str, path: str, said: _Node, body: _Node) -> Iterator[tupl
     verb = {"get": "", "head": " -I"}.get(method, "" if method == "post" and body else f" -X {method.upper()}")
     told = [each for content in body.values() for each in _examples(content)] or [("", None)]
     for summary, value in islice(told, 3):
-        data = "" if value is None else f" \\\n  -d {shlex.quote(_json(value))}"
+        data = (
+            "" if value is None else f" \\\n  -H 'content-type: application/json' \\\n  -d {shlex.quote(_json(value))}"
+        )
         yield summary, f"curl -s{verb} {_ADDRESS}{path}{key}{data}"
 
 

@@ -21,6 +21,14 @@ _ONCE = frozenset(
 """Headers of which two mean that somebody on the way may have read the other one."""
 _ODD_PATH = re.compile(r"//|\\|\x00|/\.\.?(?:/|$)")
 
+_JSON = re.compile(rb"application/json\s*(?:;\s*charset=\"?utf-?8\"?\s*)?;?\s*", re.IGNORECASE)
+_NOT_JSON = (
+    "the body must be JSON, and say so: send the header content-type: application/json "
+    "(with curl: -H 'content-type: application/json')"
+)
+"""What a web page may send to any server unasked is of another type, or of none (Fetch, "CORS-safelisted
+request-header"): a gateway that asks for no key on this machine would answer every page that is open here."""
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 MAX_HEADERS = 100
@@ -88,6 +96,10 @@ class Inspector:
             return Refusal(400, "the header content-length is no length")
         if found.get(b"content-encoding", b"identity").strip().lower() != b"identity":
             return Refusal(415, "the body must come as it is, without content-encoding")
+        if (coding is not None or (length or b"0").strip(b"0")) and not _JSON.fullmatch(
+            found.get(b"content-type", b"")
+        ):
+            return Refusal(415, _NOT_JSON)
         return Inspected(None if coding is not None else int(length or 0), fitting_id(found.get(b"x-request-id", b"")))
 
 
