@@ -17,13 +17,14 @@ from aigateway_core.records import Attempt, CallRecord
 
 
 async def main(folder: str, slot: str) -> None:
-    told: dict[str, float] = {"waiting": 0, "lost": 0}
+    told: dict[str, float] = {"waiting": 0, "lost": 0, "tasks": 5}
 
     def gauges() -> Gauges:
         return {
             "queue_length": told["waiting"],
             "records_dropped": told["lost"],
             "spool_bytes": 0,
+            "tasks": told["tasks"],
             "accounts_cooling": {"acme": 2},
             "outbound_proxies": {"healthy": 1},
         }

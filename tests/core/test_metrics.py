@@ -74,6 +74,7 @@ def test_gauges_of_each_are_added_and_those_of_all_are_told_once(worker: Callabl
     one.told(waiting=3, lost=1)
     found = other.told(waiting=4, lost=2)
     assert found["aigateway_queue_length"] == {(): 7}
+    assert found["aigateway_tasks"] == {(): 10}
     assert found["aigateway_records_dropped"] == {(): 3}
     assert found["aigateway_accounts_cooling"] == {("acme",): 2}
     assert found["aigateway_outbound_proxies"] == {("healthy",): 1}

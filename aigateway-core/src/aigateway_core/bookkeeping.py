@@ -95,6 +95,7 @@ class Bookkeeping:
             "queue_length": self.recorder.waiting,
             "records_dropped": self.recorder.dropped + self.ledger.dropped,
             "spool_bytes": self.ledger.spool_bytes,
+            "tasks": len(asyncio.all_tasks()),
             "accounts_cooling": {name: cooling[name] for name in snapshot.accounts},
             "outbound_proxies": {name: health[name] for name in ("healthy", "degraded", "down", "off")},
         }

@@ -36,6 +36,7 @@ _GAUGES = {
     "queue_length": ("Call records that wait for the stats sinks.", None),
     "records_dropped": ("Call records that are lost since the start.", None),
     "spool_bytes": ("Room that call records take on disk while the database is away.", None),
+    "tasks": ("Tasks of the event loop: several for each request under way, and some that are always there.", None),
     "accounts_cooling": ("Accounts that rest now for every model, by provider.", "provider"),
     "outbound_proxies": ("Outbound proxies, by health.", "health"),
 }
@@ -44,6 +45,7 @@ _OF_EACH_WORKER: Mapping[str, Literal["livesum", "livemax", "sum"]] = {
     "queue_length": "livesum",
     "records_dropped": "sum",
     "spool_bytes": "livemax",
+    "tasks": "livesum",
 }
 """Gauges that other workers cannot look up, and what they come to. All spool into the same file; what one has lost
 stays lost when it is gone."""
@@ -104,7 +106,7 @@ class Metrics:
         if not self._own:
             return
         told = self._gauges()
-        for name in ("queue_length", "spool_bytes"):
+        for name in ("queue_length", "spool_bytes", "tasks"):
             self._own[name].set(_number(told[name]))
         lost = _number(told["records_dropped"])
         # Those of the workers that had this slot before stand there already.

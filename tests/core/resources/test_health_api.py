@@ -85,6 +85,7 @@ async def test_gauges_are_looked_up(house: House, client: httpx.AsyncClient, adm
     assert found["aigateway_accounts_cooling"] == {("config-only",): 0}
     for name in ("queue_length", "records_dropped", "spool_bytes"):
         assert found[f"aigateway_{name}"] == {(): 0}
+    assert found["aigateway_tasks"][()] == len(asyncio.all_tasks())
 
 
 async def test_names_that_callers_make_up_do_not_fill_the_memory(house: House, client: httpx.AsyncClient) -> None:
