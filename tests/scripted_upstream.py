@@ -160,13 +160,17 @@ def raw(*pieces: bytes, every: float = 0.0, then: Script = keep) -> Script:
 
 
 class ScriptedUpstream:
-    """The server. ``opened`` counts its connections, ``open`` those that are open now, ``most`` those open at once."""
+    """The server. ``opened`` counts its connections, ``open`` those that are open now, ``most`` those open at once.
+
+    ``busy`` are those with an answer under way: not idle.
+    """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[SeenRequest] = []
         self.opened = 0
         self.open = 0
         self.most = 0
+        self.busy = 0
         self._tls = tls
         self._scripts: list[Script] = [whole()]
         self._tasks: set[asyncio.Task[None]] = set()
@@ -226,7 +230,11 @@ class ScriptedUpstream:
             request = await _read_request(number, reader)
             self.requests.append(request)
             script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
-            await script(Wire(request, reader, writer))
+            self.busy += 1
+            try:
+                await script(Wire(request, reader, writer))
+            finally:
+                self.busy -= 1
 
 
 async def _read_request(number: int, reader: asyncio.StreamReader) -> SeenRequest:

@@ -17,10 +17,11 @@ from aigateway_core.records import Attempt, CallRecord
 
 
 async def main(folder: str, slot: str) -> None:
-    told: dict[str, float] = {"waiting": 0, "lost": 0, "tasks": 5}
+    told: dict[str, float] = {"under_way": 0, "waiting": 0, "lost": 0, "tasks": 5}
 
     def gauges() -> Gauges:
         return {
+            "requests_in_flight": told["under_way"],
             "queue_length": told["waiting"],
             "records_dropped": told["lost"],
             "spool_bytes": 0,

@@ -67,6 +67,17 @@ async def test_what_still_waits_at_the_end_is_written() -> None:
     assert max(sink.batches) <= 10
 
 
+def test_a_call_is_under_way_until_it_ends_however_often_that_is_said() -> None:
+    recorder = Recorder([])
+    one, other = call(recorder), call(recorder)
+    assert recorder.under_way == 2
+    one.end(asyncio.CancelledError())
+    one.end()
+    assert recorder.under_way == 1
+    other.end()
+    assert recorder.under_way == 0
+
+
 async def test_a_full_batch_does_not_wait_for_the_interval() -> None:
     sink = Sink()
     recorder = Recorder([sink], RecorderLimits(flush_interval=60, batch_size=3))

@@ -84,6 +84,15 @@ class GatewayProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def open_files(self) -> int:
+        """How many files and connections it has open."""
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+
     def workers(self) -> dict[int, int]:
         """Of a gateway with several workers, the process of each; during a rolling restart the newest of a place."""
         found: dict[int, int] = {}
@@ -108,6 +117,10 @@ class GatewayProcess:
     def mark(self) -> int:
         """The number of the newest log row, those that are on their way included; for :meth:`rows`, as ``since``."""
         time.sleep(_SETTLED)
+        return self.newest()
+
+    def newest(self) -> int:
+        """The number of the newest log row that has been written."""
         with self._read_database() as database:
             return int(database.execute("SELECT coalesce(max(seq), 0) FROM request_logs").fetchone()[0])
 

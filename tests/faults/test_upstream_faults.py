@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from e2e.gateway_process import CLIENT_KEY, GatewayProcess
+from faults.watched_gateway import WatchedGateway
 from scripted_upstream import Script, ScriptedUpstream, cut, raw, reset, sse, stall, whole
 
 pytestmark = pytest.mark.anyio
@@ -84,23 +84,19 @@ async def upstream() -> AsyncIterator[ScriptedUpstream]:
 @pytest.fixture(scope="module")
 async def gateway(
     upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[GatewayProcess]:
+) -> AsyncIterator[WatchedGateway]:
     """A gateway with four accounts at each of two vendors, which are the same server."""
     providers = {
         "chat": {"kind": "openai-compatible", "base_url": f"{upstream.url}/v1", "models": ["chat-*"]},
         "messages": {"kind": "anthropic-compatible", "base_url": upstream.url, "models": ["messages-*"]},
     }
     limits = {"first_byte_timeout": 0.6, "idle_timeout": 0.6, "total_timeout": 2.0, "max_response_bytes": 1 << 20}
-    config = {"plugins": {"allowed": []}, "providers": providers, "upstream": {**limits, "patience": 0}}
-    process = GatewayProcess(config, tmp_path_factory.mktemp("faults"))
-    await asyncio.to_thread(process.start)
-    for provider in providers:
-        for number in range(4):
-            await asyncio.to_thread(process.add_account, provider, f"sk-fault-{provider}-{number}")
-    yield process
-    assert await asyncio.to_thread(process.stop) == 0
-    assert "Traceback" not in process.output
-    assert "sk-fault-" not in process.output
+    config = {"providers": providers, "upstream": {**limits, "patience": 0}}
+    async with WatchedGateway(upstream, config, tmp_path_factory.mktemp("faults"), secrets=("sk-fault-",)) as made:
+        for provider in providers:
+            for number in range(4):
+                await asyncio.to_thread(made.add_account, provider, f"sk-fault-{provider}-{number}")
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -108,19 +104,18 @@ def forgotten(upstream: ScriptedUpstream) -> None:
     upstream.requests.clear()
 
 
-async def ask(gateway: GatewayProcess, path: str, name: str, *, stream: bool) -> httpx.Response:
+async def ask(gateway: WatchedGateway, path: str, name: str, *, stream: bool) -> httpx.Response:
     body = {
         "model": f"{path.rpartition('/')[2] if path == MESSAGES else 'chat'}-{name}",
         "max_tokens": 9,
         "stream": stream,
         "messages": [{"role": "user", "content": "hi"}],
     }
-    headers = {"authorization": f"Bearer {CLIENT_KEY}"}
-    async with httpx.AsyncClient(base_url=gateway.url, headers=headers, trust_env=False, timeout=30) as client:
+    async with gateway.client() as client:
         return await client.post(path, json=body)
 
 
-async def row_of(gateway: GatewayProcess, answer: httpx.Response) -> dict[str, Any]:
+async def row_of(gateway: WatchedGateway, answer: httpx.Response) -> dict[str, Any]:
     return await asyncio.to_thread(gateway.row, answer.headers["x-request-id"])
 
 
@@ -157,7 +152,7 @@ BROKEN: dict[str, Script] = {
 @whole_and_streamed
 @pytest.mark.parametrize("name", BROKEN)
 async def test_u_24_what_is_no_answer_is_tried_three_times_and_told_as_such(
-    path: str, stream: bool, name: str, gateway: GatewayProcess, upstream: ScriptedUpstream
+    path: str, stream: bool, name: str, gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
     upstream.play(BROKEN[name])
     began = time.monotonic()
@@ -174,7 +169,7 @@ async def test_u_24_what_is_no_answer_is_tried_three_times_and_told_as_such(
 @in_each_dialect
 @whole_and_streamed
 async def test_u_03_u_10_u_18_the_next_account_answers_and_the_client_sees_nothing_else(
-    path: str, stream: bool, gateway: GatewayProcess, upstream: ScriptedUpstream
+    path: str, stream: bool, gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
     failing: list[Script] = [stall, raw(b"HTTP/1.1 2", then=cut), whole(status=503), whole(status=429, retry_after="1")]
     failing.append(whole(LIMITED))
@@ -196,7 +191,7 @@ AMID: dict[str, Script] = {"U_17 reset": reset, "U_16 a cut": cut, "U_04 silence
 @in_each_dialect
 @pytest.mark.parametrize("name", [*AMID, "U_16 an end without the last word", "U_15 an error"])
 async def test_u_28_what_breaks_amid_a_stream_is_told_in_band_and_never_tried_again(
-    path: str, name: str, gateway: GatewayProcess, upstream: ScriptedUpstream
+    path: str, name: str, gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
     begun = STREAM[path][:2]
     if name.startswith("U_15"):
@@ -213,7 +208,7 @@ async def test_u_28_what_breaks_amid_a_stream_is_told_in_band_and_never_tried_ag
 
 @in_each_dialect
 async def test_u_05_a_stream_that_trickles_for_ever_ends_with_the_total(
-    path: str, gateway: GatewayProcess, upstream: ScriptedUpstream
+    path: str, gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
     upstream.play(sse(*STREAM[path][:2], *[b": \n\n"] * 40, every=0.2))
     began = time.monotonic()
@@ -225,7 +220,7 @@ async def test_u_05_a_stream_that_trickles_for_ever_ends_with_the_total(
 
 @in_each_dialect
 async def test_u_08_a_line_without_end_is_given_up(
-    path: str, gateway: GatewayProcess, upstream: ScriptedUpstream
+    path: str, gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
     upstream.play(sse(STREAM[path][0], b"data: ", *[b"x" * 65_536] * 288))
     answer = await ask(gateway, path, "long-line", stream=True)
@@ -236,7 +231,7 @@ async def test_u_08_a_line_without_end_is_given_up(
 @in_each_dialect
 @whole_and_streamed
 async def test_u_14_a_mistake_of_the_client_keeps_its_status_and_words_and_is_not_tried_again(
-    path: str, stream: bool, gateway: GatewayProcess, upstream: ScriptedUpstream
+    path: str, stream: bool, gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
     told = {"type": "error", "error": {"type": "invalid_request_error", "message": "temperature is too high"}}
     upstream.play(whole(json.dumps(told).encode(), 400))
@@ -248,7 +243,7 @@ async def test_u_14_a_mistake_of_the_client_keeps_its_status_and_words_and_is_no
 @in_each_dialect
 @whole_and_streamed
 async def test_u_09_u_37_nothing_compressed_is_asked_for_and_no_header_of_the_upstream_passes(
-    path: str, stream: bool, gateway: GatewayProcess, upstream: ScriptedUpstream
+    path: str, stream: bool, gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
     foreign = {
         "set_cookie": "a=4711",
@@ -268,10 +263,9 @@ async def test_u_09_u_37_nothing_compressed_is_asked_for_and_no_header_of_the_up
 
 @in_each_dialect
 async def test_u_20_u_21_each_event_is_passed_on_as_it_comes(
-    path: str, gateway: GatewayProcess, upstream: ScriptedUpstream
+    path: str, gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
     upstream.play(sse(*STREAM[path], every=0.25))
-    headers = {"authorization": f"Bearer {CLIENT_KEY}"}
     body = {
         "model": "messages-slow" if path == MESSAGES else "chat-slow",
         "max_tokens": 9,
@@ -279,7 +273,7 @@ async def test_u_20_u_21_each_event_is_passed_on_as_it_comes(
         "messages": [{"role": "user", "content": "hi"}],
     }
     async with (
-        httpx.AsyncClient(base_url=gateway.url, headers=headers, trust_env=False, timeout=30) as client,
+        gateway.client() as client,
         client.stream("POST", path, json=body) as answer,
     ):
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -294,7 +288,7 @@ async def test_u_20_u_21_each_event_is_passed_on_as_it_comes(
 @in_each_dialect
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
 async def test_u_12_an_answer_without_text_that_says_why_is_an_answer(
-    path: str, reason: str, gateway: GatewayProcess, upstream: ScriptedUpstream
+    path: str, reason: str, gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
     said: dict[str, Any] = json.loads(json.dumps(WHOLE[path]))
     if path == CHAT:

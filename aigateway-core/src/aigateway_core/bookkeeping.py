@@ -92,6 +92,7 @@ class Bookkeeping:
         cooling = Counter(account.provider_id for account in snapshot.by_id.values() if account.id in resting)
         health = Counter(proxy.health_status if proxy.is_active else "off" for proxy in snapshot.proxies.values())
         return {
+            "requests_in_flight": self.recorder.under_way,
             "queue_length": self.recorder.waiting,
             "records_dropped": self.recorder.dropped + self.ledger.dropped,
             "spool_bytes": self.ledger.spool_bytes,

@@ -33,6 +33,7 @@ Gauges = Mapping[str, float | Mapping[str, float]]
 """A gauge's value by its name; by its label too where it has one."""
 
 _GAUGES = {
+    "requests_in_flight": ("Calls that are under way.", None),
     "queue_length": ("Call records that wait for the stats sinks.", None),
     "records_dropped": ("Call records that are lost since the start.", None),
     "spool_bytes": ("Room that call records take on disk while the database is away.", None),
@@ -42,6 +43,7 @@ _GAUGES = {
 }
 
 _OF_EACH_WORKER: Mapping[str, Literal["livesum", "livemax", "sum"]] = {
+    "requests_in_flight": "livesum",
     "queue_length": "livesum",
     "records_dropped": "sum",
     "spool_bytes": "livemax",
@@ -106,7 +108,7 @@ class Metrics:
         if not self._own:
             return
         told = self._gauges()
-        for name in ("queue_length", "spool_bytes", "tasks"):
+        for name in ("requests_in_flight", "queue_length", "spool_bytes", "tasks"):
             self._own[name].set(_number(told[name]))
         lost = _number(told["records_dropped"])
         # Those of the workers that had this slot before stand there already.

@@ -49,6 +49,8 @@ class Recorder:
 
     def __init__(self, sinks: Sequence[StatsSink], limits: RecorderLimits | None = None) -> None:
         self._lanes = [_Lane(sink, limits or RecorderLimits()) for sink in sinks]
+        self.under_way = 0
+        """Calls that have begun and not ended."""
 
     @property
     def dropped(self) -> int:
@@ -199,6 +201,7 @@ class Call:
         self.first_byte_ms: int | None = None
         self.attempts: list[Attempt] = []
         self._ended = False
+        recorder.under_way += 1
 
     def elapsed_ms(self) -> int:
         """Milliseconds since the call began."""
@@ -218,6 +221,7 @@ class Call:
         if self._ended:
             return
         self._ended = True
+        self._recorder.under_way -= 1
         if isinstance(error, asyncio.CancelledError) and error.args == (UnavailableError.SHUTTING_DOWN,):
             error, status = UnavailableError(UnavailableError.SHUTTING_DOWN), 503
         outcome, status = self._outcome(error, status)
