@@ -83,11 +83,13 @@ class AccountSelector:
         conversation = terms.conversation
         if conversation is None:
             return await self._next(route, ready, tried, aside=terms.aside)
-        if len(self._pool(route)) == 1:
+        if len(ready) == 1 and len(self._pool(route)) == 1:
             # There is nothing to ask, but there may be a second account one day.
             self._state.bind(conversation.key, route.provider.id, route.quota_group, ready[0].id)
             return ready[0]
-        bound = await self._bound(route, conversation, tried)
+        bound = None
+        if tried or not conversation.begins:
+            bound = await self._state.bound(conversation.key, route.provider.id, route.quota_group)
         healthy = None if bound is None else self._healthy(route, bound, terms.allowed)
         if healthy is not None and healthy.id not in tried:
             return healthy
@@ -96,11 +98,6 @@ class AccountSelector:
         if healthy is None:
             self._state.bind(conversation.key, route.provider.id, route.quota_group, chosen.id)
         return chosen
-
-    async def _bound(self, route: Route, conversation: Conversation, tried: Collection[str]) -> str | None:
-        if conversation.begins and not tried:
-            return None
-        return await self._state.bound(conversation.key, route.provider.id, route.quota_group)
 
     async def _next(
         self, route: Route, ready: Sequence[Account], tried: Collection[str], *, aside: bool = False

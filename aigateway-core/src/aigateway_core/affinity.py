@@ -39,7 +39,7 @@ class Conversation:
 
 def conversation(caller_id: str, header: Callable[[str], str | None], body: JsonObject) -> Conversation | None:
     """The conversation that a request belongs to, in whichever dialect its body is; None if nothing tells."""
-    name = next(_names(header, body), None)
+    name = _name(header, body)
     if name is not None:
         return Conversation(_digest(caller_id, "named", name))
     opening, continues = _opening(body)
@@ -53,17 +53,20 @@ def _digest(caller_id: str, how: str, what: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _names(header: Callable[[str], str | None], body: JsonObject) -> Iterator[str]:
-    yield from (value for name in HEADERS if (value := header(name)))
+def _name(header: Callable[[str], str | None], body: JsonObject) -> str | None:
+    for name in HEADERS:
+        if value := header(name):
+            return value
     metadata = body.get("metadata")
     if type(metadata) is dict and (session := _session(metadata.get("user_id"))):
-        yield session
-    yield from (value for name in FIELDS if type(value := body.get(name)) is str and value)
+        return session
+    for name in FIELDS:
+        if type(value := body.get(name)) is str and value:
+            return value
     kept = body.get("conversation")
     if type(kept) is dict:
         kept = kept.get("id")
-    if type(kept) is str and kept:
-        yield kept
+    return kept if type(kept) is str and kept else None
 
 
 def _session(user_id: Any) -> str | None:

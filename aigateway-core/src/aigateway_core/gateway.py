@@ -103,7 +103,9 @@ class Gateway:
         try:
             content = await incoming.body
             await self._key_limits.enter(incoming.caller, incoming.exits, incoming.tell)
-            body = {**loads_object(content), **incoming.said_by_url}
+            body = loads_object(content)
+            if incoming.said_by_url:
+                body |= incoming.said_by_url
             asked = incoming.dialect.peek(body)
             call.model, call.streamed = asked.model, asked.stream
             routes = permitted(incoming.caller, asked.model, self.router.routes(asked.model))
@@ -120,22 +122,21 @@ class Gateway:
             raise
         call.answered()
         if isinstance(answer, Stream):
+            # If the client has left before its first byte it is never iterated: this still ends its record.
+            incoming.exits.callback(call.end, asyncio.CancelledError())
             return StreamAnswer(answer, call, incoming.dialect)
         call.usage, call.finish_reason = answer.outcome.usage, answer.outcome.finish_reason
         call.end()
         return WholeAnswer(answer.body, answer.headers)
 
     def _begin(self, incoming: Incoming) -> Call:
-        call = Call(
+        return Call(
             self._recorder,
             request_id=incoming.request_id,
             operation=incoming.operation,
             dialect=incoming.dialect.name,
             client_key_id=incoming.caller.id,
         )
-        # A stream whose client left before its first byte is never iterated: this still ends its record.
-        incoming.exits.callback(call.end, asyncio.CancelledError())
-        return call
 
     async def _answer(
         self, routes: Sequence[Route], terms: Terms, asked: Asked, call: Call, exits: AsyncExitStack

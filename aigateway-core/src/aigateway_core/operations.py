@@ -52,7 +52,7 @@ def _native(asked: Asked, route: Route) -> NativeExchange | None:
     endpoint = entry.native.endpoint(dialect.name, asked.operation, route.model) if entry.native else None
     if endpoint is None:
         return None
-    if said := _said(asked, endpoint.forwarded):
+    if endpoint.forwarded and (said := _said(asked, endpoint.forwarded)):
         endpoint = attrs.evolve(endpoint, headers={**endpoint.headers, **said})
     return NativeExchange(endpoint, dialect, asked.body, route.model, client_model=asked.model, classify=entry.classify)
 

@@ -56,6 +56,7 @@ class Egress:
         self._health = health
         self._claiming: dict[str, asyncio.Task[int | None]] = {}
         self._homeless: dict[str, int] = {}
+        self._direct: WayOut | None = None
 
     async def way_out(self, account: Account) -> WayOut:
         """The account's way out. Base URLs come from the configuration or from a plugin, so they are trusted.
@@ -66,7 +67,9 @@ class Egress:
             return WayOut(self._through(account.proxy_url), proxied=True)
         pool = self._snapshot.value.proxies
         if account.egress == "direct" or (not pool and account.proxy_id is None):
-            return WayOut(self._transports.direct(trusted=True), proxied=False)
+            if self._direct is None:
+                self._direct = WayOut(self._transports.direct(trusted=True), proxied=False)
+            return self._direct
         proxy_id = account.proxy_id if account.proxy_id is not None else await self._bound(account)
         proxy = self._snapshot.value.proxies.get(proxy_id)
         if proxy is None or not proxy.is_active:

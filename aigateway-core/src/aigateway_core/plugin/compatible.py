@@ -26,6 +26,9 @@ from aigateway_core.model import ChatRequest, ChatResponse, JsonObject, ModelInf
 from aigateway_core.plugin.provider import Endpoint
 from aigateway_core.upstream import Upstream
 
+_REMEMBERED = 1024
+"""Models whose endpoints are kept; callers make up the names of models, so there is a bound."""
+
 
 @attrs.frozen(kw_only=True)
 class OpenAICompatibleConfig:
@@ -108,6 +111,7 @@ class _Compatible:
         self._base_url = config.base_url.rstrip("/")
         self._wire = Wire(self.dialect, self.path, self.forwarded_headers, self.prepare, self.stream_path)
         self._headers = {name.lower(): value for name, value in config.headers.items()}
+        self._endpoints: dict[tuple[str, str, str], Endpoint | None] = {}
         known = {model.id for model in self.known_models}
         added = [ModelInfo(id=name) for name in config.models if not name.endswith("*") and name not in known]
         self.models: Sequence[ModelInfo] = (*self.known_models, *added)
@@ -149,6 +153,14 @@ class _Compatible:
 
     def endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:
         """The native path, for clients of a dialect that the vendor speaks for this model."""
+        asked = dialect, operation, model
+        if asked not in self._endpoints:
+            if len(self._endpoints) >= _REMEMBERED:
+                self._endpoints.clear()
+            self._endpoints[asked] = self._endpoint(dialect, operation, model)
+        return self._endpoints[asked]
+
+    def _endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:
         spoken = self.wires(model) if operation == "chat" else (self.offers(operation, model),)
         wire = next((one for one in spoken if one and one.dialect.name == dialect), None)
         if wire is None:
