@@ -87,13 +87,14 @@ def test_no_counter_falls_when_a_worker_dies_and_another_takes_its_slot(
 ) -> None:
     one, other = worker(1), worker(2)
     one.told(calls=1)
-    other.told(calls=2, waiting=9, lost=5)
+    other.told(calls=2, waiting=9, lost=5, stalls=2)
     other.kill()
     Share(tmp_path, 2).leave()
     found = one.told()
     assert found["aigateway_requests_total"] == {("m-1", "ok", "acme"): 3}
     assert found["aigateway_queue_length"] == {(): 0}
     assert found["aigateway_records_dropped"] == {(): 5}
+    assert found["aigateway_loop_stalls"] == {(): 2}
     found = worker(2).told(calls=4, lost=1)
     assert found["aigateway_requests_total"] == {("m-1", "ok", "acme"): 7}
     assert found["aigateway_records_dropped"] == {(): 6}

@@ -53,6 +53,8 @@ class Bookkeeping:
         self._retention: Retention | None = None
         self.ledger = assembly.ledger
         self.metrics = Metrics(self._gauges, share)
+        self.stalls = 0
+        """Times that something blocked the event loop."""
         self._noting: asyncio.Task[None] | None = None
         self.recorder = Recorder(
             [*assembly.sinks, DailyCounts(state), self.metrics],
@@ -97,6 +99,7 @@ class Bookkeeping:
             "records_dropped": self.recorder.dropped + self.ledger.dropped,
             "spool_bytes": self.ledger.spool_bytes,
             "tasks": len(asyncio.all_tasks()),
+            "loop_stalls": self.stalls,
             "accounts_cooling": {name: cooling[name] for name in snapshot.accounts},
             "outbound_proxies": {name: health[name] for name in ("healthy", "degraded", "down", "off")},
         }

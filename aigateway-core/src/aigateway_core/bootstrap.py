@@ -220,6 +220,10 @@ class House:
         """No more requests are taken: say so, while those that are under way come to their end."""
         self._readiness.stopping = True
 
+    def stalled(self) -> None:
+        """Something has blocked the event loop: count it."""
+        self._books.stalls += 1
+
     async def stop(self) -> None:
         """Write what is left, then let go of everything in the reverse order, whatever of it fails."""
         self.stopping()

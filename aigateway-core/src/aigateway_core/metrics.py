@@ -38,6 +38,7 @@ _GAUGES = {
     "records_dropped": ("Call records that are lost since the start.", None),
     "spool_bytes": ("Room that call records take on disk while the database is away.", None),
     "tasks": ("Tasks of the event loop: several for each request under way, and some that are always there.", None),
+    "loop_stalls": ("Times since the start that something blocked an event loop for half a second or longer.", None),
     "accounts_cooling": ("Accounts that rest now for every model, by provider.", "provider"),
     "outbound_proxies": ("Outbound proxies, by health.", "health"),
 }
@@ -48,9 +49,11 @@ _OF_EACH_WORKER: Mapping[str, Literal["livesum", "livemax", "sum"]] = {
     "records_dropped": "sum",
     "spool_bytes": "livemax",
     "tasks": "livesum",
+    "loop_stalls": "sum",
 }
 """Gauges that other workers cannot look up, and what they come to. All spool into the same file; what one has lost
 stays lost when it is gone."""
+_SINCE_THE_START = tuple(name for name, mode in _OF_EACH_WORKER.items() if mode == "sum")
 
 
 @attrs.frozen
@@ -94,7 +97,7 @@ class Metrics:
         self._duration = self._histogram("request_duration_seconds", "How long calls took.")
         self._first_byte = self._histogram("time_to_first_byte_seconds", "How long the first byte took.")
         self._own = {name: self._gauge(name) for name in _OF_EACH_WORKER} if share else {}
-        self._lost = 0.0
+        self._noted = dict.fromkeys(_SINCE_THE_START, 0.0)
 
     async def page(self) -> bytes:
         """Everything, as Prometheus reads it."""
@@ -108,12 +111,14 @@ class Metrics:
         if not self._own:
             return
         told = self._gauges()
-        for name in ("requests_in_flight", "queue_length", "spool_bytes", "tasks"):
-            self._own[name].set(_number(told[name]))
-        lost = _number(told["records_dropped"])
-        # Those of the workers that had this slot before stand there already.
-        self._own["records_dropped"].inc(lost - self._lost)
-        self._lost = lost
+        for name, gauge in self._own.items():
+            number = _number(told[name])
+            if name in self._noted:
+                # Those of the workers that had this slot before stand there already.
+                gauge.inc(number - self._noted[name])
+                self._noted[name] = number
+            else:
+                gauge.set(number)
 
     def _written(self, looked_up: Sequence[Metric]) -> bytes:
         registry = self._registry

@@ -47,7 +47,9 @@ def server(
         if settings.server.workers > 1:
             _run_workers(config, host, port, settings.server, page.show)
         else:
-            serve(house.app, settings.server, on_listening=page.show, on_stopping=house.stopping)
+            serve(
+                house.app, settings.server, on_listening=page.show, on_stopping=house.stopping, on_stall=house.stalled
+            )
     finally:
         page.show_unseen_key()
 

@@ -35,7 +35,14 @@ def worker(
     logs.configure(settings.log, known=house.secrets, worker=number)
     listeners = [socket.socket(fileno=each) for each in listener]
     end = WorkerEnd.inherited(link)
-    serve(house.app, settings.server, on_stopping=house.stopping, listeners=listeners, link=end)
+    serve(
+        house.app,
+        settings.server,
+        on_stopping=house.stopping,
+        on_stall=house.stalled,
+        listeners=listeners,
+        link=end,
+    )
 
 
 def command(config: Path | None, host: str | None, port: int | None, metrics: Path) -> list[str]:

@@ -19,6 +19,7 @@ from aigateway_core.server.guard import Guard, GuardLimits
 from aigateway_core.server.link import WorkerEnd
 from aigateway_core.server.listening import listen, raise_file_limit
 from aigateway_core.server.protocol import DeadlineProtocol, with_header_timeout
+from aigateway_core.server.stalls import StallWatch
 from aigateway_core.settings import ServerSettings
 
 _KEEP_ALIVE_SECONDS = 75
@@ -39,12 +40,14 @@ def serve(
     *,
     on_listening: Callable[[], None] | None = None,
     on_stopping: Callable[[], None] | None = None,
+    on_stall: Callable[[], None] | None = None,
     listeners: Sequence[socket.socket] | None = None,
     link: WorkerEnd | None = None,
 ) -> None:
     """Listen until SIGTERM or SIGINT, then end in good order.
 
-    ``on_listening`` is called once requests are taken, ``on_stopping`` when none are any more.
+    ``on_listening`` is called once requests are taken, ``on_stopping`` when none are any more, ``on_stall`` on another
+    thread whenever something blocks the event loop.
 
     On the first signal no more connections are taken, and what is under way has ``settings.drain_timeout`` seconds;
     then streams are ended in their own dialect. On the second signal that happens at once.
@@ -58,7 +61,8 @@ def serve(
     guard = Guard(app, _limits(settings))
     listeners = listen(settings) if listeners is None else list(listeners)
     raise_file_limit()
-    server = _Server(_config(guard, settings), guard, settings.drain_timeout, on_listening, on_stopping, link)
+    stalls = StallWatch(on_stall)
+    server = _Server(_config(guard, settings), guard, settings.drain_timeout, on_listening, on_stopping, stalls, link)
     server.run(sockets=listeners)
     if not server.started:
         sys.exit(_START_FAILED)
@@ -72,6 +76,7 @@ class _Server(uvicorn.Server):
         grace: float,
         on_listening: Callable[[], None] | None,
         on_stopping: Callable[[], None] | None,
+        stalls: StallWatch,
         link: WorkerEnd | None = None,
     ) -> None:
         super().__init__(config)
@@ -79,6 +84,7 @@ class _Server(uvicorn.Server):
         self._grace = grace
         self._on_listening = on_listening
         self._on_stopping = on_stopping
+        self._stalls = stalls
         self._link = link
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leaving: asyncio.Task[None] | None = None
@@ -89,6 +95,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             _settle()
+            self._stalls.start()
         if self.started and self._on_listening is not None:
             self._on_listening()
         if self.started and self._link is not None:
@@ -103,6 +110,7 @@ class _Server(uvicorn.Server):
         if self._leaving is not None:
             self._leaving.cancel()
         await super().shutdown(sockets)
+        self._stalls.stop()
 
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
