@@ -28,3 +28,7 @@ async def scripted_upstream() -> AsyncIterator[ScriptedUpstream]:
     """A server that answers by script, byte for byte: see :mod:`scripted_upstream`."""
     async with ScriptedUpstream() as upstream:
         yield upstream
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--requests", type=int, default=2000, help="how many requests a soak asks (services/test_soak.py)")

@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from aigateway_core.access import Access, ClientAuth, Role
-from aigateway_core.errors import ForbiddenError, UnauthorizedError
+from aigateway_core.errors import ForbiddenError, UnauthorizedError, UnavailableError
 from aigateway_core.guesses import Guesses
 from aigateway_core.records import Caller
 from aigateway_core.secret import Secret
@@ -31,6 +31,7 @@ def access(
     loopback: bool = True,
     hosts: tuple[str, ...] = (),
     fixed: dict[Role, Secret] | None = None,
+    sure: bool = True,
 ) -> Access:
     snapshot = CurrentSnapshot()
     snapshot.value = Snapshot(
@@ -46,6 +47,7 @@ def access(
         loopback=loopback,
         hosts=hosts,
         fixed=fixed,
+        sure=lambda: sure,
         guesses=Guesses(MemoryState(), {"client": 20, "admin": 5}),
     )
 
@@ -180,3 +182,27 @@ def test_every_wrong_key_is_refused_with_the_same_words(key: str) -> None:
     with pytest.raises(UnauthorizedError) as wrong:
         door.admit("client", [key])
     assert wrong.value.message == none.value.message
+
+
+@pytest.mark.parametrize("role", ["client", "admin"])
+def test_d_05_a_key_that_may_have_been_made_meanwhile_is_not_refused_for_good_while_nobody_can_look(role: Role) -> None:
+    key = {"client": CLIENT, "admin": ADMIN}[role]
+    late = key.replace("01_", "02_")
+    blind = access(entry(key, role), client_auth="required", sure=False)
+    assert blind.admit(role, [key]).id == key.split("_")[1]
+    with pytest.raises(UnavailableError, match="cannot look it up") as told:
+        blind.admit(role, [late])
+    assert told.value.retry_after
+    with pytest.raises(UnauthorizedError):
+        access(entry(key, role), client_auth="required").admit(role, [late])
+
+
+@pytest.mark.parametrize("wrong", [f"{CLIENT}x", "no-key", ""], ids=["known by name", "of no form", "empty"])
+def test_a_key_that_can_be_none_is_refused_all_the_same(wrong: str) -> None:
+    with pytest.raises(UnauthorizedError):
+        access(entry(CLIENT, "client"), sure=False).admit("client", [wrong])
+
+
+def test_where_the_environment_gives_the_admin_key_every_other_one_is_wrong_for_good() -> None:
+    with pytest.raises(UnauthorizedError):
+        access(fixed={"admin": Secret("a" * 40)}, sure=False).admit("admin", [ADMIN])

@@ -288,7 +288,7 @@ async def test_a_client_that_leaves_before_the_answer_ends_the_call_and_is_recor
         await task
     record = await it.record()
     assert (record.outcome, record.status_code) == ("client_gone", 499)
-    assert [each.error_kind for each in record.attempts] == ["client_gone"]
+    assert [(each.error_kind, each.dispatched) for each in record.attempts] == [("client_gone", True)]
 
 
 @pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC], ids=["native", "translated"])

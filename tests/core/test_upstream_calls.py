@@ -400,3 +400,44 @@ async def test_another_judge_hears_the_refusals_of_the_same_way_out(
     assert (other.account_id, other.metadata) == ("a-1", {"k": 1})
     with pytest.raises(UpstreamError, match="status 403"):
         await usual.get(scripted_upstream.url)
+
+
+async def left(call: Upstream, url: str, when: Callable[[], bool]) -> None:
+    """Ask, and stop asking once that is so."""
+    asking = asyncio.create_task(call.post(url, json={}))
+    async with asyncio.timeout(5):
+        while not when():  # noqa: ASYNC110 - what is waited for happens elsewhere
+            await asyncio.sleep(0.005)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_a_call_that_was_left_before_there_was_a_connection_has_told_the_vendor_nothing(
+    calling: Callable[..., Upstream], scripted_upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+
+    async def never(_: object, host: str, *__: object, **___: object) -> Any:
+        looked_up.append(host)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("aiohttp.ThreadedResolver.resolve", never)
+    call = calling()
+    assert not call.dispatched
+    await left(call.signed(None), "http://slow.test/v1", lambda: bool(looked_up))
+    assert not call.dispatched
+    scripted_upstream.play(whole())
+    await call.signed(None).post(scripted_upstream.url, json={})
+    assert call.dispatched
+    await left(call, "http://slower.test/v1", lambda: len(looked_up) == 2)
+    assert call.dispatched, "an earlier call on it was seen"
+
+
+async def test_a_call_that_was_left_while_the_vendor_thought_has_been_seen(
+    calling: Callable[..., Upstream], scripted_upstream: ScriptedUpstream
+) -> None:
+    scripted_upstream.play(stall)
+    call = calling()
+    await left(call, scripted_upstream.url, lambda: bool(scripted_upstream.requests))
+    assert call.dispatched

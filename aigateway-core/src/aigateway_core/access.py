@@ -32,6 +32,7 @@ _NO_WEB_PAGE = (
 page's own name has been bent to this machine (DNS rebinding), anything at all (it names the page's host)."""
 
 _TOO_EARLY = "the gateway is starting: its database does not answer yet"
+_CANNOT_TELL = "the gateway does not know this key, and cannot look it up: its database does not answer"
 _SOON = 2.0
 
 
@@ -48,7 +49,7 @@ class Access:
     ``verify`` tells whether a key fits a stored hash, ``key_id`` gives the public part of a key (empty when it has
     none). ``fixed`` are the keys that the environment gives, by role; a fixed admin key is the only admin key.
     ``loopback`` tells whether only this machine can reach the gateway, ``hosts`` are further names it goes by.
-    ``known`` tells whether the stored keys have been read yet.
+    ``known`` tells whether the stored keys have been read yet, ``sure`` whether there can be no others by now.
     ``guesses`` counts keys that were wrong; whoever asks for an admission tells it what came of it.
     """
 
@@ -63,6 +64,7 @@ class Access:
         hosts: Iterable[str] = (),
         fixed: Mapping[Role, Secret] | None = None,
         known: Callable[[], bool] = lambda: True,
+        sure: Callable[[], bool] = lambda: True,
         guesses: Guesses,
     ) -> None:
         self._snapshot = snapshot
@@ -74,6 +76,7 @@ class Access:
         self._fixed = dict(fixed or {})
         self.guesses = guesses
         self._stored_keys_known = known
+        self._sure = sure
 
     @property
     def clients_need_a_key(self) -> bool:
@@ -87,7 +90,8 @@ class Access:
         """The caller that one of the presented keys belongs to; ``origin`` and ``host`` are the headers of that name.
 
         Raises :class:`UnauthorizedError`, :class:`ForbiddenError` for a web page where no key is asked for, and
-        :class:`UnavailableError` before the stored keys have been read: nobody is known then.
+        :class:`UnavailableError` before the stored keys have been read, when nobody is known, and while the database
+        is away for a key that may have been made meanwhile: whoever is told 401 throws a good key away.
         """
         keys = list(presented)
         caller = next((known for key in keys if (known := self._known(role, key)) is not None), None)
@@ -96,6 +100,8 @@ class Access:
         if caller is not None:
             return caller
         if role != "client" or self.clients_need_a_key:
+            if not self._sure() and any(self._may_be_stored(role, key) for key in keys):
+                raise UnavailableError(_CANNOT_TELL, retry_after=_SOON)
             raise UnauthorizedError(_REFUSAL[role])
         # A page of another origin cannot send a header that holds a key unless the server agreed beforehand.
         if (origin is not None and not keys) or not self._goes_by(host):
@@ -123,6 +129,13 @@ class Access:
             return ip_address(name).is_loopback
         except ValueError:
             return False
+
+    def _may_be_stored(self, role: Role, key: str) -> bool:
+        """Whether a key that is not known could be one all the same: of this form, and none of its name is known."""
+        if role == "admin" and "admin" in self._fixed:
+            return False
+        name = self._key_id(key)
+        return bool(name) and name not in self._snapshot.value.keys
 
     def _known(self, role: Role, key: str) -> Caller | None:
         fixed = self._fixed.get(role)

@@ -118,7 +118,7 @@ class House:
         )
         self.app = create_app(
             gateway,
-            access(settings, self._snapshot, self._state, lambda: self._readiness.snapshots is not None),
+            access(settings, self._snapshot, self._state, self._readiness),
             Catalogue(router, self._snapshot),
             self.administration,
             self._readiness,
@@ -261,7 +261,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def access(settings: Settings, snapshot: CurrentSnapshot, state: State, known: Callable[[], bool]) -> Access:
+def access(settings: Settings, snapshot: CurrentSnapshot, state: State, readiness: Readiness) -> Access:
     """The door, as the settings want it."""
     ring = key_ring(settings)
     given: dict[Role, Secret | None] = {"admin": settings.keys.admin, "client": settings.keys.client}
@@ -281,7 +281,8 @@ def access(settings: Settings, snapshot: CurrentSnapshot, state: State, known: C
             },
             settings.server.trusted_proxies,
         ),
-        known=known,
+        known=lambda: readiness.snapshots is not None,
+        sure=lambda: readiness.sees_changes,
     )
 
 

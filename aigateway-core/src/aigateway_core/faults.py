@@ -17,6 +17,10 @@ class AddressRefusedError(httpx.ConnectError):
     """An engine will not connect to this address unless the operator allows it (``security.allow_private_hosts``)."""
 
 
+NOT_SENT = "the upstream has seen nothing of the request"
+"""The note that an engine leaves on a cancellation which met it before it had sent anything."""
+
+
 class _Fault(NamedTuple):
     kind: ErrorKind
     scope: Scope

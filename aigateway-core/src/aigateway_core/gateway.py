@@ -221,6 +221,7 @@ class Gateway:
         """One account's try, written down whatever comes of it; a stream is open up to its commit point."""
         call.route, call.native = route, exchange.is_native
         attempt = call.attempt(account, way_out.proxy_id)
+        upstream: Upstream | None = None
         try:
             upstream = await self._upstream(route, account, way_out, call)
             if not call.streamed:
@@ -236,7 +237,7 @@ class Gateway:
             raise
         except BaseException as error:
             if not is_a_mistake(error):
-                attempt.abandoned()
+                attempt.abandoned(dispatched=upstream is not None and upstream.dispatched)
                 raise
             log.exception("the provider %s failed (request %s)", route.provider.id, call.request_id)
             failure = UpstreamError(ErrorKind.INTERNAL, f"the provider {route.provider.id!r} failed inside the gateway")

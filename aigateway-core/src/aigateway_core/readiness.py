@@ -51,25 +51,30 @@ class Readiness:
         return self.snapshots is not None and not self.stopping
 
     @property
+    def sees_changes(self) -> bool:
+        """Whether the database has said lately that what is in memory is all there is."""
+        return self.snapshots is not None and self.snapshots.age <= _STALE_SECONDS
+
+    @property
     def standing(self) -> Standing:
         """In one word."""
         if self.stopping:
             return "stopping"
         if self.snapshots is None:
             return "starting"
-        return "degraded" if self._troubles(self.snapshots) else "ok"
+        return "degraded" if self._troubles() else "ok"
 
     def in_full(self) -> Mapping[str, Any]:
         """All that is known of it."""
         snapshots = self.snapshots
         return {
             "status": self.standing,
-            "degraded": self._troubles(snapshots) if snapshots else [],
+            "degraded": self._troubles() if snapshots else [],
             "snapshot": {"version": self._version(), "age_seconds": round(snapshots.age, 1) if snapshots else None},
             "redis": {True: "ok", False: "away", None: "not configured"}[self._state.connected],
             "spool": {"in_use": self._ledger.spooling, "bytes": self._ledger.spool_bytes},
         }
 
-    def _troubles(self, snapshots: Snapshots) -> list[str]:
-        found = ["database"] if self._ledger.spooling or snapshots.age > _STALE_SECONDS else []
+    def _troubles(self) -> list[str]:
+        found = ["database"] if self._ledger.spooling or not self.sees_changes else []
         return found + (["redis"] if self._state.connected is False else [])

@@ -287,9 +287,9 @@ class PendingAttempt:
         """An answer came."""
         self._add(status_code=200)
 
-    def abandoned(self) -> None:
+    def abandoned(self, *, dispatched: bool) -> None:
         """The client left before there was an answer."""
-        self._add(error_kind="client_gone")
+        self._add(error_kind="client_gone", dispatched=dispatched)
 
     def failed(self, error: GatewayError) -> None:
         """No answer came. An error that is not the upstream's means that nothing was sent."""

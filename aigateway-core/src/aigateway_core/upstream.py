@@ -22,7 +22,7 @@ from typing_extensions import override
 from aigateway_core.bodies import collect, raw, refusal, refuse_encoding, split_lines
 from aigateway_core.dialects.sse import ServerSentEvent, SseParser
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
-from aigateway_core.faults import FAULTS, classify_status, fault_of
+from aigateway_core.faults import FAULTS, NOT_SENT, classify_status, fault_of
 from aigateway_core.jsontext import dumps
 from aigateway_core.secret import Secret, scrub
 
@@ -147,6 +147,7 @@ class Upstream:
         self._proxied = proxied
         self.account_id = account_id
         self.metadata: Mapping[str, Any] = metadata or {}
+        self._sent = [False]
         self._timeout = {
             "connect": self._limits.connect,
             "first_byte": self._limits.first_byte,
@@ -159,6 +160,11 @@ class Upstream:
     def __repr__(self) -> str:
         return f"<Upstream{' through an outbound proxy' if self._proxied else ''}>"
 
+    @property
+    def dispatched(self) -> bool:
+        """Whether the vendor may have seen anything so far of what was asked here, or of the same way out."""
+        return self._sent[0]
+
     def signed(self, auth: httpx.Auth | None, *secrets: Secret) -> Upstream:
         """The same way out, with another credential: ``secrets`` are scrubbed besides those that are already."""
         return self._other(auth, (*self._secrets, *secrets), self._classify)
@@ -170,7 +176,7 @@ class Upstream:
     def _other(
         self, auth: httpx.Auth | None, secrets: Iterable[Secret], classify: Callable[[UpstreamFailure], UpstreamError]
     ) -> Upstream:
-        return Upstream(
+        other = Upstream(
             self._transport,
             auth,
             limits=self._limits,
@@ -180,6 +186,8 @@ class Upstream:
             account_id=self.account_id,
             metadata=self.metadata,
         )
+        other._sent = self._sent
+        return other
 
     async def post(
         self, url: str, *, json: Any = None, content: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -270,6 +278,7 @@ class Upstream:
     async def _call(self, request: httpx.Request) -> httpx.Response:
         """One request and the head of its answer."""
         request.extensions.setdefault("timeout", self._timeout)
+        before, self._sent[0] = self._sent[0], True
         try:
             # The engine keeps both deadlines; this one is for headers that dribble in, and bodies that nobody takes.
             async with asyncio.timeout(self._limits.connect + self._limits.first_byte):
@@ -278,6 +287,10 @@ class Upstream:
             raise UpstreamError(
                 ErrorKind.TIMEOUT, "the upstream did not begin to answer within the time limit"
             ) from None
+        except asyncio.CancelledError as error:
+            if NOT_SENT in getattr(error, "__notes__", ()):
+                self._sent[0] = before
+            raise
         if self._proxied and (response.status_code == 407 or "proxy-authenticate" in response.headers):
             await response.aclose()
             raise UpstreamError(

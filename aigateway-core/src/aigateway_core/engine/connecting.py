@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from aigateway_core.addresses import Destinations, ProxyAddress
 from aigateway_core.engine.body import detail_of
-from aigateway_core.faults import AddressRefusedError
+from aigateway_core.faults import NOT_SENT, AddressRefusedError
 
 OUR_OWN_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """The machine has run out of descriptors, ports or memory: not the fault of whom we wanted to reach."""
@@ -66,6 +66,9 @@ class Connector(aiohttp.TCPConnector):
                 if connection.protocol is None or not connection.protocol.should_close:
                     return connection
                 connection.close()
+        except asyncio.CancelledError as error:
+            error.add_note(NOT_SENT)
+            raise
         except Exception as error:  # noqa: BLE001 -- whatever broke, nothing has been sent
             raise self._unconnected(error) from None
 

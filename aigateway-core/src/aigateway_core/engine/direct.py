@@ -21,7 +21,7 @@ from aigateway_core.addresses import PUBLIC_ONLY, Destinations, is_literal
 from aigateway_core.engine.body import detail_of
 from aigateway_core.engine.connecting import OUR_OWN_SHORTAGE, GuardedResolver, default_ssl_context
 from aigateway_core.engine.connection import Connection
-from aigateway_core.faults import AddressRefusedError
+from aigateway_core.faults import NOT_SENT, AddressRefusedError
 
 KEEPALIVE_SECONDS = 15.0
 """How long an idle connection is kept. Servers keep it longer (60 s is usual), so that they rarely close one we use."""
@@ -144,6 +144,9 @@ class DirectTransport(httpx.AsyncBaseTransport):
             async with asyncio.timeout(seconds):
                 connection = await self._connect(origin)
         except httpx.TransportError:
+            raise
+        except asyncio.CancelledError as error:
+            error.add_note(NOT_SENT)
             raise
         except TimeoutError as error:
             raise httpx.ConnectTimeout(detail_of(error)) from None

@@ -1,0 +1,189 @@
+"""A soak: very many mixed requests over two workers, after which nothing has grown and every count agrees.
+
+``--requests`` says how many: ``tox -e soak`` asks 200,000, other runs 2,000. Whether anything grows is judged once
+there are enough of them for a line through the figures to mean something; the counts have to agree always.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from e2e.gateway_process import CLIENT_KEY, GatewayProcess
+from outbound_proxies import Socks5Proxy
+from scripted_upstream import ScriptedUpstream
+from services.private_servers import MariaDB, Redis
+from services.soak.clients import Clients
+from services.soak.figures import Figures, gauges, slope
+from services.soak.questions import CLIENTS, FAULTS, MODELS, questions
+from services.soak.vendor import KEYS, SoakVendor
+
+pytestmark = [pytest.mark.anyio, pytest.mark.services, pytest.mark.timeout(7200)]
+
+MASTER_KEY = "q4pSbq7n0cYF2L1g3Wm5u8xJt6dKz9vHhRfEaQwXyTU="
+DATABASE = "test_soak"
+WORKERS = 2
+STEPS = 50
+ENOUGH = 20_000
+"""Requests below which nothing is said about memory: so many are the warming up of a longer soak."""
+
+PROXIED = "messages"
+"""The provider whose accounts go by an outbound proxy."""
+
+ATTEMPTS = """SELECT tried.provider, tried.proxy, tried.dispatched, COUNT(*) FROM request_logs,
+ JSON_TABLE(attempts, '$[*]' COLUMNS (provider VARCHAR(64) PATH '$.provider_id', proxy INT PATH '$.proxy_id',
+ dispatched VARCHAR(8) PATH '$.dispatched')) AS tried GROUP BY 1, 2, 3"""
+"""How many attempts there were by provider, outbound proxy, and whether anything was sent."""
+
+
+@attrs.frozen(eq=False)
+class Site:
+    """All that stands while it is soaked."""
+
+    vendor: SoakVendor
+    gateway: GatewayProcess
+    database: MariaDB
+
+    def select(self, statement: str) -> list[tuple[Any, ...]]:
+        return self.database.execute(statement, database=DATABASE)
+
+
+@pytest.fixture
+def requests(request: pytest.FixtureRequest) -> int:
+    count: int = request.config.getoption("--requests")
+    return count
+
+
+@pytest.fixture
+async def site(own_mariadb: MariaDB, own_redis: Redis, tmp_path: Path) -> AsyncIterator[Site]:
+    """A gateway before three vendors, with three accounts for each."""
+    own_mariadb.execute(f"CREATE DATABASE {DATABASE}")
+    async with ScriptedUpstream() as upstream, Socks5Proxy() as proxy:
+        vendor = SoakVendor(upstream)
+        environment = {"AIGATEWAY_MASTER_KEY": MASTER_KEY}
+        gateway = GatewayProcess(config(vendor, own_mariadb, own_redis), tmp_path / "gateway", environment=environment)
+        await asyncio.to_thread(furnish, gateway, proxy)
+        yield Site(vendor, gateway, own_mariadb)
+
+
+def config(vendor: SoakVendor, mariadb: MariaDB, redis: Redis) -> dict[str, Any]:
+    return {
+        "server": {"workers": WORKERS},
+        "providers": vendor.providers,
+        "database": {
+            "engine": "mysql",
+            "host": mariadb.host,
+            "port": mariadb.port,
+            "user": mariadb.user,
+            "password": mariadb.password,
+            "database": DATABASE,
+        },
+        "redis": {"enabled": True, "host": redis.host, "port": redis.port},
+        "security": {"allow_private_hosts": ["127.0.0.1"]},
+        "plugins": {"allowed": []},
+    }
+
+
+def furnish(gateway: GatewayProcess, proxy: Socks5Proxy) -> None:
+    """Start it, and give each provider its accounts."""
+    gateway.start()
+    gateway.admin("POST", "/proxies", {"url": proxy.url, "max_accounts": len(KEYS)})
+    for provider in ("chat", "messages", "contents"):
+        for key in KEYS:
+            new = {"provider_id": provider, "auth_data": {"api_key": key}}
+            gateway.admin("POST", "/accounts", new if provider == PROXIED else {**new, "egress": "direct"})
+
+
+def test_the_mix_is_what_a_soak_is_to_be_made_of() -> None:
+    asked = list(questions(20_000))
+    fates = Counter(each.fate for each in asked)
+    assert 0.69 < sum(each.streamed for each in asked) / len(asked) < 0.72
+    assert 0.09 < sum(fates[fate] for fate in fates if fate.startswith("leaves")) / len(asked) < 0.11
+    assert 0.045 < sum(fates[fate] for fate in FAULTS) / len(asked) < 0.055
+    assert {(each.dialect, each.model, each.streamed) for each in asked} == {
+        (dialect, model, streamed) for dialect in CLIENTS for model in MODELS.values() for streamed in (True, False)
+    }
+
+
+async def test_k_01_k_07_nothing_grows_and_every_count_agrees(site: Site, requests: int) -> None:
+    clients = Clients(site.gateway.url, CLIENT_KEY, site.vendor)
+    workers = sorted(site.gateway.workers().values())
+    assert len(workers) == WORKERS
+    await asyncio.sleep(1.5)  # every worker knows of the accounts by then
+    seen: list[Moment] = []
+    for step in range(STEPS):
+        await clients.ask(requests * (step + 1) // STEPS - requests * step // STEPS)
+        seen.append(await moment(site, clients.asked, workers))
+    assert clients.asked == requests
+    assert not clients.surprises, (len(clients.surprises), clients.surprises[:10])
+    assert not site.vendor.violations, site.vendor.violations[:10]
+    assert sorted(site.gateway.workers().values()) == workers
+    assert await asyncio.to_thread(site.gateway.stop) == 0, site.gateway.output
+    assert "Traceback" not in site.gateway.output
+    every_row_is_there_once(site, requests)
+    counts_agree(site)
+    if requests > ENOUGH:
+        nothing_grows([each for each in seen if each.asked > ENOUGH])
+
+
+@attrs.frozen
+class Moment:
+    """What the workers take after so many requests; ``tasks`` are those of their event loops."""
+
+    asked: int
+    figures: Figures
+    tasks: float
+
+
+async def moment(site: Site, asked: int, workers: Sequence[int]) -> Moment:
+    told = await asyncio.to_thread(gauges, site.gateway.url)
+    assert told["aigateway_records_dropped"] == 0
+    found = Moment(asked, Figures.of(workers), told["aigateway_tasks"])
+    sys.stdout.write(f"{found}\n")
+    return found
+
+
+def every_row_is_there_once(site: Site, requests: int) -> None:
+    """One row for each request; of clients that left at once the gateway need not have heard."""
+    rows = Counter(name for (name,) in site.select("SELECT request_id FROM request_logs"))
+    assert set(rows.values()) == {1}
+    missing = [each for each in questions(requests) if f"soak-{each.number}" not in rows]
+    assert {each.fate for each in missing} <= {"leaves_at_once"}
+    assert len(rows) + len(missing) == requests
+
+
+def counts_agree(site: Site) -> None:
+    """The vendor's calls are the attempts of the rows, and those are the sums by day."""
+    asked = Counter[str]()
+    for (_, wire), count in site.vendor.calls.items():
+        asked[wire] += count
+    sent, proxied = Counter[str](), 0
+    for provider, proxy, dispatched, count in site.select(ATTEMPTS):
+        assert (proxy is not None) == (provider == PROXIED)
+        proxied += count if proxy is not None else 0
+        sent[provider] += count if dispatched in {"1", "true"} else 0
+    assert sent == asked
+    rows = site.select("SELECT COUNT(*) FROM request_logs")
+    for dimension in ("all", "all/day", "provider/day", "account/day", "key/day"):
+        assert site.select(f"SELECT SUM(requests) FROM call_stats WHERE dimension = '{dimension}'") == rows
+    assert site.select("SELECT SUM(request_count) FROM proxy_stats") == [(proxied,)]
+
+
+def nothing_grows(seen: Sequence[Moment]) -> None:
+    """For each further ten thousand requests: at most a MiB of memory in each worker, and nothing else."""
+    per = 10_000
+    grown = {
+        "memory": slope([(each.asked / per, each.figures.memory) for each in seen]) / WORKERS,
+        "files": slope([(each.asked / per, each.figures.files) for each in seen]),
+        "threads": slope([(each.asked / per, each.figures.threads) for each in seen]),
+        "tasks": slope([(each.asked / per, each.tasks) for each in seen]),
+    }
+    sys.stdout.write(f"grown for each {per} requests: {grown}\n")
+    assert grown["memory"] <= 1.0, grown
+    assert max(grown["files"], grown["threads"], grown["tasks"]) <= 1.0, grown
