@@ -165,7 +165,7 @@ async def test_what_another_process_left_on_disk_is_written_at_the_start(shelf: 
     assert not spool.peek(1)
 
 
-async def test_a_full_disk_is_the_recorders_to_wait_for(shelf: Shelf, tmp_path: Path) -> None:
+async def test_d_18_a_full_disk_is_the_recorders_to_wait_for(shelf: Shelf, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     ledger = CallLedger()
     ledger.open(shelf, Spool(tmp_path / "file" / "calls.spool", 1 << 20))

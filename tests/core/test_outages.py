@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import attrs
 import httpx
 import pytest
 from core.resources.conftest import Guarded
+from fault_proxy import FaultProxy
 from scripted_upstream import ScriptedUpstream, whole
 from services.private_servers import MariaDB, PrivateServer, Redis
 
@@ -32,7 +37,7 @@ from aigateway_core.settings import (
 SECONDS = float(os.environ.get("AIGATEWAY_TEST_OUTAGE_SECONDS", "6"))
 pytestmark = [pytest.mark.anyio, pytest.mark.services, pytest.mark.timeout(120 + 3 * SECONDS)]
 PER_SECOND = 30
-CLIENT_KEY, MASTER_KEY = "client-key-of-the-outages", "m" * 43 + "="
+CLIENT_KEY, ADMIN_KEY, MASTER_KEY = "client-key-of-the-outages", "admin-key-of-the-outages", "m" * 43 + "="
 ANSWER = b"""{"id": "c", "object": "chat.completion", "created": 1, "model": "m-1", "choices": [{"index": 0,
  "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
  "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}"""
@@ -59,7 +64,7 @@ def settings(own_mariadb: MariaDB, own_redis: Redis, upstream: ScriptedUpstream,
             database="test_outages",
         ),
         redis=RedisSettings(enabled=True, port=own_redis.port, host=own_redis.host),
-        keys=KeySettings(client=Secret(CLIENT_KEY), master=Secret(MASTER_KEY)),
+        keys=KeySettings(client=Secret(CLIENT_KEY), admin=Secret(ADMIN_KEY), master=Secret(MASTER_KEY)),
         plugins=PluginsSettings(allowed=frozenset()),
         recording=RecordingSettings(spool_folder=tmp_path / "spool"),
         providers={"acme": ProviderSettings(kind="openai-compatible", api_key=Secret("k" * 20), options=vendor)},
@@ -73,7 +78,7 @@ class Load:
         self._client = client
         self._asked: list[asyncio.Task[None]] = []
         self.statuses: Counter[int] = Counter()
-        self.slowest = 0.0
+        self.seconds: list[float] = []
 
     async def run(self, seconds: float) -> None:
         """Ask evenly for so long."""
@@ -91,15 +96,56 @@ class Load:
         body = {"model": "m-1", "messages": [{"role": "user", "content": "hi"}]}
         response = await self._client.post("/v1/chat/completions", json=body)
         self.statuses[response.status_code] += 1
-        self.slowest = max(self.slowest, asyncio.get_running_loop().time() - began)
+        self.seconds.append(asyncio.get_running_loop().time() - began)
+
+
+@asynccontextmanager
+async def gateway(settings: Settings) -> AsyncIterator[tuple[House, httpx.AsyncClient]]:
+    """A whole gateway, and a client with its key."""
+    assembly = assemble(settings)
+    await first_look(assembly)
+    house = House(assembly)
+    await house.start()
+    headers = {"authorization": f"Bearer {CLIENT_KEY}"}
+    transport = httpx.ASGITransport(Guarded(house.app))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+        yield house, client
+    await house.stop()
+
+
+ADMIN = {"authorization": f"Bearer {ADMIN_KEY}"}
+WRITES: dict[str, dict[str, Any]] = {
+    "accounts": {"provider_id": "acme", "auth_data": {"api_key": "k-meanwhile-1234"}, "is_active": False},
+    "proxies": {"url": "http://proxy.test:3128"},
+    "keys": {"name": "meanwhile"},
+    "model-mappings": {"alias": "meanwhile", "targets": [{"provider": "acme", "model": "m-1"}]},
+}
+
+
+async def look(client: httpx.AsyncClient) -> list[httpx.Response]:
+    """Look at everything at once, and twice: more than there are threads for the database."""
+    return await asyncio.gather(*(client.get(f"/api/v1/{name}", headers=ADMIN) for name in [*WRITES, *WRITES]))
+
+
+async def administer(client: httpx.AsyncClient) -> list[httpx.Response]:
+    """Change everything at once."""
+    return await asyncio.gather(
+        *(client.post(f"/api/v1/{name}", json=body, headers=ADMIN) for name, body in WRITES.items())
+    )
 
 
 @pytest.mark.parametrize(
     ("victims", "frozen"),
-    [("mariadb", False), ("mariadb", True), ("redis", False), ("redis", True), ("both", False), ("both", True)],
-    ids=lambda value: {True: "frozen", False: "killed"}.get(value, value),
+    [
+        pytest.param("mariadb", False, id="D_01 MariaDB is killed"),
+        pytest.param("mariadb", True, id="D_04 MariaDB is frozen"),
+        pytest.param("redis", False, id="D_12 Redis is killed"),
+        pytest.param("redis", True, id="D_13 Redis is frozen"),
+        pytest.param("both", False, id="D_16 both are killed"),
+        pytest.param("both", True, id="both are frozen"),
+    ],
 )
-async def test_no_call_fails_and_every_record_arrives_once(
+async def test_d_02_no_call_fails_and_every_record_arrives_once(
     settings: Settings,
     own_mariadb: MariaDB,
     own_redis: Redis,
@@ -113,17 +159,12 @@ async def test_no_call_fails_and_every_record_arrives_once(
         "redis": [own_redis],
         "both": [own_mariadb, own_redis],
     }
-    assembly = assemble(settings)
-    await first_look(assembly)
-    house = House(assembly)
-    await house.start()
-    headers = {"authorization": f"Bearer {CLIENT_KEY}"}
-    transport = httpx.ASGITransport(Guarded(house.app))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+    async with gateway(settings) as (house, client):
         load = Load(client)
         await load.run(1)
         for server in servers[victims]:
             (server.freeze if frozen else server.kill)()
+        refused = asyncio.create_task(look(client)) if victims != "redis" else None
         await load.run(SECONDS)
         # A look from loopback tells what is away, and that it serves all the same.
         ready = await client.get("/ready")
@@ -131,6 +172,9 @@ async def test_no_call_fails_and_every_record_arrives_once(
             await asyncio.to_thread(server.thaw if frozen else server.start)
         await load.run(1)
         asked = await load.finish()
+        if refused is not None:
+            # What a frozen database was asked for it may still do when it goes on.
+            assert {answer.status_code for answer in await refused} <= ({503, 200} if frozen else {503})
 
         assert load.statuses == {200: asked}
         assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
@@ -138,9 +182,7 @@ async def test_no_call_fails_and_every_record_arrives_once(
         async with asyncio.timeout(30):
             while own_mariadb.execute(rows, database="test_outages")[0][0] < asked:  # noqa: ASYNC110 - in a process of its own
                 await asyncio.sleep(0.1)
-            while (await client.get("/ready")).json()["status"] != "ok":  # noqa: ASYNC110 - as a balancer does
-                await asyncio.sleep(0.1)
-    await house.stop()
+        await becomes(client, "ok")
     assert own_mariadb.execute(rows, database="test_outages") == [(asked, asked, len(upstream.requests))]
     summed = "SELECT SUM(requests) FROM call_stats WHERE dimension = 'all'"
     assert own_mariadb.execute(summed, database="test_outages") == [(asked,)]
@@ -148,3 +190,94 @@ async def test_no_call_fails_and_every_record_arrives_once(
     assert house._books.recorder.dropped + house._books.ledger.dropped == 0
     told = Counter(record.message.partition(",")[0] for record in caplog.records if record.name.startswith("aigateway"))
     assert max(told.values(), default=0) <= 2, told
+
+
+async def test_d_05_d_07_without_a_database_nobody_new_is_let_in_and_nothing_changes(
+    settings: Settings, own_mariadb: MariaDB
+) -> None:
+    async with gateway(settings) as (_, client):
+        made = await client.post("/api/v1/keys", json=WRITES["keys"], headers=ADMIN)
+        known = {"authorization": f"Bearer {made.json()['key']}"}
+        late = {"authorization": f"Bearer {key_like(made.json()['key'])}"}
+        assert (await client.get("/v1/models", headers=late)).status_code == 401
+        own_mariadb.kill()
+        for answer in [*await administer(client), *await look(client)]:
+            assert answer.status_code == 503
+            assert answer.json()["error"].keys() >= {"code", "message", "request_id"}
+            shows_nothing(answer.text, own_mariadb)
+        await becomes(client, "degraded")
+        asked = await client.get("/v1/models", headers=late)
+        assert (asked.status_code, int(asked.headers["retry-after"]) >= 1) == (503, True)
+        shows_nothing(asked.text, own_mariadb)
+        assert (await client.get("/v1/models", headers=late)).json()["error"] == asked.json()["error"]
+        listed = await client.get("/v1/models", headers=known)
+        assert [model["id"] for model in listed.json()["data"]] == ["m-1"]
+        await asyncio.to_thread(own_mariadb.start)
+        await becomes(client, "ok")
+        kept = {name: (await client.get(f"/api/v1/{name}", headers=ADMIN)).json()["total"] for name in WRITES}
+        # The account of the configuration file is listed too.
+        assert kept == {"accounts": 1, "proxies": 0, "keys": 1, "model-mappings": 0}
+        assert (await client.get("/v1/models", headers=late)).status_code == 401
+
+
+async def becomes(client: httpx.AsyncClient, standing: str) -> None:
+    async with asyncio.timeout(30):
+        while (await client.get("/ready")).json()["status"] != standing:  # noqa: ASYNC110 - as a balancer does
+            await asyncio.sleep(0.1)
+
+
+def key_like(key: str) -> str:
+    """A key of the same form that nobody has made."""
+    role, _, secret = key.split("_", 2)
+    return f"{role}_{'z' * 8}_{secret}"
+
+
+def shows_nothing(told: str, server: MariaDB) -> None:
+    assert not any(word in told for word in (server.host, str(server.port), "test_outages", "mysql"))
+
+
+async def test_d_08_a_slow_database_makes_no_call_slow(
+    settings: Settings, own_mariadb: MariaDB, upstream: ScriptedUpstream
+) -> None:
+    async with FaultProxy(lambda: own_mariadb.port) as between:
+        slow = attrs.evolve(settings, database=attrs.evolve(settings.database, port=between.port))
+        async with gateway(slow) as (house, client):
+            between.delay = 0.3
+            load = Load(client)
+            await load.run(4)
+            asked = await load.finish()
+            assert load.statuses == {200: asked}
+            # The database takes 0.6 s for the shortest question: a call that asked it could not be quicker.
+            assert sorted(load.seconds)[asked // 2] < 0.3
+            between.delay = 0.0
+            await becomes(client, "ok")
+        assert house._books.recorder.dropped == 0
+    assert own_mariadb.execute("SELECT COUNT(*) FROM request_logs", database="test_outages") == [(asked,)]
+
+
+async def test_d_19_after_a_failover_of_its_name_the_database_is_found_at_its_new_address(
+    settings: Settings, own_mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve, leads_to = socket.getaddrinfo, "127.0.0.1"
+
+    def answer(host: Any, *asked: Any, **more: Any) -> Any:
+        return resolve(leads_to if host == "database.test" else host, *asked, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    async with AsyncExitStack() as exits:
+        old = await exits.enter_async_context(FaultProxy(lambda: own_mariadb.port))
+        # A name has one port wherever it leads.
+        new = await exits.enter_async_context(FaultProxy(lambda: own_mariadb.port, "127.0.0.2", old.port))
+        named = attrs.evolve(settings.database, host="database.test", port=old.port)
+        async with gateway(attrs.evolve(settings, database=named)) as (_, client):
+            assert (new.accepted, old.accepted > 0) == (0, True)
+            leads_to = new.host
+            await old.close()
+            async with asyncio.timeout(20):
+                while (await client.get("/api/v1/keys", headers=ADMIN)).status_code != 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            assert new.accepted > 0
+            load = Load(client)
+            await load.run(0.5)
+            asked = await load.finish()
+            assert load.statuses == {200: asked}

@@ -166,7 +166,9 @@ async def test_processes_see_each_others_tokens_in_the_state_without_a_database(
     assert not any(secret.encode() in sealed for secret in idp.secrets)
 
 
-async def test_a_cached_token_that_was_tampered_with_is_not_used(process: Opener, idp: FakeIdentityProvider) -> None:
+async def test_d_15_a_cached_token_that_was_tampered_with_is_not_used(
+    process: Opener, idp: FakeIdentityProvider
+) -> None:
     house = await process()
     account = await stored(house, ended(idp))
     await house.token(account)

@@ -74,7 +74,7 @@ def test_nobody_else_can_read_the_file(spool: Spool) -> None:
     assert stat.S_IMODE(spool.path.parent.stat().st_mode) == 0o700
 
 
-def test_it_stays_within_its_bounds_and_drops_the_oldest(spool: Spool) -> None:
+def test_d_18_it_stays_within_its_bounds_and_drops_the_oldest(spool: Spool) -> None:
     dropped = sum(spool.put([record(f"{batch}-{n}", error="x" * 900) for n in range(100)]) for batch in range(30))
     left = waiting(spool)
     assert dropped > 0
@@ -104,7 +104,7 @@ def test_several_processes_may_use_the_same_file(spool: Spool) -> None:
     assert waiting(spool) == []
 
 
-def test_a_disk_that_does_not_take_it_is_an_os_error_and_passes(spool: Spool, tmp_path: Path) -> None:
+def test_d_18_a_disk_that_does_not_take_it_is_an_os_error_and_passes(spool: Spool, tmp_path: Path) -> None:
     spool.put([record(1)])
     with spool._open() as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]

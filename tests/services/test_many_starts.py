@@ -60,7 +60,7 @@ def gateways(vendor: QuickVendor, database: dict[str, Any], tmp_path: Path) -> I
     assert not any("Traceback" in gateway.output for gateway in made)
 
 
-async def test_one_migrates_and_all_serve_what_is_told_to_one(gateways: list[GatewayProcess]) -> None:
+async def test_d_20_one_migrates_and_all_serve_what_is_told_to_one(gateways: list[GatewayProcess]) -> None:
     migrated = [gateway.output.count("migrated to 0001_") for gateway in gateways]
     assert sorted(migrated) == [0, 0, 0, 1], migrated
     gateways[0].add_account(PROVIDER, "key-1")

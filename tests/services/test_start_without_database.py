@@ -60,7 +60,7 @@ def ask(gateway: GatewayProcess, key: str = CLIENT_KEY) -> httpx.Response:
     return httpx.post(f"{gateway.url}/v1/chat/completions", json=QUESTION, headers=headers, timeout=20)
 
 
-def test_it_waits_for_the_database_and_serves_soon_after_it_has_come(
+def test_d_06_it_waits_for_the_database_and_serves_soon_after_it_has_come(
     gateway: GatewayProcess, own_mariadb: MariaDB
 ) -> None:
     assert httpx.get(f"{gateway.url}/health").status_code == 200

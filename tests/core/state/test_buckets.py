@@ -34,7 +34,7 @@ def test_no_bucket_gives_more_than_it_holds_and_gains(per_minute: int, pauses: l
 
 
 @pytest.mark.anyio
-async def test_a_worker_counts_for_itself_while_redis_is_away() -> None:
+async def test_d_12_a_worker_counts_for_itself_while_redis_is_away() -> None:
     state = RedisState(RedisAddress(host="127.0.0.1", port=9))
     said = [await state.spend("k", 2) for _ in range(3)]
     assert [each.granted for each in said] == [True, True, False]

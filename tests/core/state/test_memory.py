@@ -70,7 +70,7 @@ async def test_a_binding_ends_an_hour_after_its_last_use(monkeypatch: pytest.Mon
 
 
 @pytest.mark.anyio
-async def test_the_days_counters_begin_anew_at_midnight_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_t_01_the_days_counters_begin_anew_at_midnight_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     state, now = MemoryState(), 86400.0 * 20_000 - 1
     monkeypatch.setattr("aigateway_core.state.memory.time.time", lambda: now)
     state.count(7, failed=True)

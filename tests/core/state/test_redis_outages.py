@@ -87,7 +87,7 @@ HOW = pytest.mark.parametrize("how", ["killed", "frozen"])
 
 
 @HOW
-async def test_nobody_waits_longer_than_the_limit_and_only_the_first_waits_at_all(
+async def test_d_12_d_13_nobody_waits_longer_than_the_limit_and_only_the_first_waits_at_all(
     own_redis: Redis, state: RedisState, how: str
 ) -> None:
     await everything(state, "before")
@@ -108,7 +108,9 @@ async def test_many_at_once_wait_no_longer_than_one(own_redis: Redis, state: Red
 
 
 @HOW
-async def test_all_goes_on_in_memory_while_redis_is_away(own_redis: Redis, state: RedisState, how: str) -> None:
+async def test_d_12_d_13_all_goes_on_in_memory_while_redis_is_away(
+    own_redis: Redis, state: RedisState, how: str
+) -> None:
     state.bind("c", "p", "m", "a")
     await state.put_token("p", "a", b"sealed", 60)
     break_it(own_redis, how)
@@ -189,7 +191,7 @@ async def test_workers_that_were_cut_off_hear_each_other_again(
 # -- what else may be wrong with it
 
 
-async def test_what_does_not_belong_under_a_key_is_taken_away(
+async def test_d_14_what_does_not_belong_under_a_key_is_taken_away(
     state: RedisState, other: RedisState, client: redis.Redis
 ) -> None:
     client.set("account:rr:p:m", "many")
@@ -219,7 +221,7 @@ async def test_what_does_not_belong_under_a_key_is_taken_away(
     assert state._link.up
 
 
-async def test_a_token_that_is_far_too_large_is_none(state: RedisState, client: redis.Redis) -> None:
+async def test_d_14_a_token_that_is_far_too_large_is_none(state: RedisState, client: redis.Redis) -> None:
     client.set("auth:p:a", b"x" * 10_000_000)
     assert await state.token("p", "a") is None
 
@@ -237,7 +239,7 @@ async def test_odd_hints_and_odd_cooldowns_are_passed_over(state: RedisState, cl
 
 
 @pytest.mark.parametrize("setting", [("maxmemory", "1"), ("min-replicas-to-write", "3")])
-async def test_a_redis_that_takes_no_writes_is_as_good_as_away(
+async def test_d_14_a_redis_that_takes_no_writes_is_as_good_as_away(
     state: RedisState, client: redis.Redis, setting: tuple[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     before = client.config_get(setting[0])[setting[0]]
@@ -253,7 +255,7 @@ async def test_a_redis_that_takes_no_writes_is_as_good_as_away(
     assert len(state.resting("m")) == 20
 
 
-async def test_when_all_is_lost_turns_and_cooldowns_go_on(state: RedisState, client: redis.Redis) -> None:
+async def test_d_14_when_all_is_lost_turns_and_cooldowns_go_on(state: RedisState, client: redis.Redis) -> None:
     state.cool("a", "m", ahead(60))
     await asyncio.gather(*(state.take_turn("p", "m") for _ in range(100)))
     client.flushall()

@@ -73,7 +73,7 @@ def folder(root: Path, name: str) -> Path:
 
 
 @pytest.mark.anyio
-async def test_after_a_failover_the_replica_is_asked(own_redis: Redis, tmp_path: Path) -> None:
+async def test_d_14_after_a_failover_the_replica_is_asked(own_redis: Redis, tmp_path: Path) -> None:
     with (
         running(Replica(folder(tmp_path, "replica"), own_redis)) as replica,
         running(HastySentinel(folder(tmp_path, "sentinel"), own_redis)) as sentinel,

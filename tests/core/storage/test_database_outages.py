@@ -126,7 +126,7 @@ def nap(session: Session) -> int:
     return int(session.select("SELECT SLEEP(0.3)")[0])
 
 
-async def test_a_server_that_takes_no_more_connections_is_an_outage(
+async def test_d_11_a_server_that_takes_no_more_connections_is_an_outage(
     own_mariadb: MariaDB, server_location: MySQLServer, keyring: KeyRing
 ) -> None:
     async with await Storage.open(server_location, keyring, threads=4) as storage:
@@ -141,7 +141,7 @@ async def test_a_server_that_takes_no_more_connections_is_an_outage(
         assert await asyncio.gather(*(storage.version() for _ in range(8))) == [0] * 8
 
 
-async def test_a_server_that_only_reads_takes_no_change_and_still_answers(
+async def test_d_11_a_server_that_only_reads_takes_no_change_and_still_answers(
     storage: Storage, own_mariadb: MariaDB, noted: Callable[..., Any]
 ) -> None:
     own_mariadb.execute("SET GLOBAL read_only = 1")

@@ -80,7 +80,7 @@ def test_a_database_with_data_is_brought_up_to_date(
     assert sql("SELECT COUNT(*) FROM one") == [(0,)]
 
 
-def test_four_processes_that_start_together_migrate_once(
+def test_d_20_four_processes_that_start_together_migrate_once(
     location: DatabaseLocation, dialect: str, other_process: Any, sql: Callable[..., Any]
 ) -> None:
     ends = other_process.run_together(4, "migrate")
@@ -115,7 +115,7 @@ def test_a_process_waits_for_the_one_that_is_migrating(location: DatabaseLocatio
 
 @pytest.mark.parametrize("stage", ["begins", "ran"])
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_killed_migration_goes_on_where_it_was(
+def test_d_21_a_killed_migration_goes_on_where_it_was(
     location: DatabaseLocation, folder: Path, other_process: Any, sql: Callable[..., Any], number: int, stage: str
 ) -> None:
     migrate(location)
@@ -129,7 +129,9 @@ def test_a_killed_migration_goes_on_where_it_was(
     assert migrate(location, folder=folder) == 0
 
 
-def test_a_first_start_that_is_killed_is_repeated(location: DatabaseLocation, dialect: str, other_process: Any) -> None:
+def test_d_21_a_first_start_that_is_killed_is_repeated(
+    location: DatabaseLocation, dialect: str, other_process: Any
+) -> None:
     ((code, _),) = other_process.run_together(1, "migrate", die_at=[1, 4, "ran"])
     assert code == -signal.SIGKILL
     assert migrate(location) == (count(dialect) if dialect == "sqlite" else count(dialect) - 3)
@@ -174,7 +176,7 @@ def test_white_space_is_no_edit(location: DatabaseLocation, dialect: str, folder
     assert migrate(location, folder=folder) == 0
 
 
-def test_a_database_of_a_newer_gateway_is_refused_and_left_alone(
+def test_d_22_a_database_of_a_newer_gateway_is_refused_and_left_alone(
     location: DatabaseLocation, folder: Path, sql: Callable[..., Any]
 ) -> None:
     migrate(location, folder=folder)

@@ -238,7 +238,7 @@ async def test_a_unit_that_met_a_deadlock_is_repeated_as_a_whole(database: Datab
     assert (tries, await database.read(facts)) == (3, ["first", "second"])
 
 
-async def test_a_unit_that_is_never_let_through_ends_in_an_outage(database: Database) -> None:
+async def test_d_11_a_unit_that_is_never_let_through_ends_in_an_outage(database: Database) -> None:
     tries = 0
 
     def unit(session: Session) -> None:
@@ -253,7 +253,7 @@ async def test_a_unit_that_is_never_let_through_ends_in_an_outage(database: Data
 
 
 @pytest.mark.services
-async def test_two_units_that_block_each_other_both_get_done(mariadb_location: MySQLServer) -> None:
+async def test_d_11_two_units_that_block_each_other_both_get_done(mariadb_location: MySQLServer) -> None:
     """A real deadlock: each holds the row that the other wants. The server rolls one back; it is repeated."""
     migrate(mariadb_location)
     database = Database(mariadb_location, threads=2)
@@ -324,7 +324,7 @@ def cutter(mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cutter
 
 
 @pytest.mark.services
-async def test_a_connection_cut_between_two_statements_loses_neither(
+async def test_d_09_a_connection_cut_between_two_statements_loses_neither(
     mariadb_location: MySQLServer, mariadb: MariaDB
 ) -> None:
     """Pony alone reconnects here, runs the second statement, reports success and has lost the first."""
@@ -348,7 +348,7 @@ async def test_a_connection_cut_between_two_statements_loses_neither(
 
 
 @pytest.mark.services
-async def test_every_change_is_whole_or_absent_wherever_its_connection_is_cut(
+async def test_d_10_every_change_is_whole_or_absent_wherever_its_connection_is_cut(
     mariadb_location: MySQLServer, keyring: KeyRing, actor: Actor, cutter: Cutter, noted: Callable[..., Any]
 ) -> None:
     async with await Storage.open(mariadb_location, keyring, threads=1) as storage:

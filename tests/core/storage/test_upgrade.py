@@ -54,7 +54,7 @@ def fill(sql: Callable[..., Any], keyring: KeyRing) -> None:
         sql(f"INSERT INTO request_logs ({columns}) VALUES ({', '.join('?' * len(values))})", *values)
 
 
-async def test_a_database_of_the_first_version_upgrades_with_its_rows(
+async def test_d_22_a_database_of_the_first_version_upgrades_with_its_rows(
     location: DatabaseLocation, keyring: KeyRing, first: Path, sql: Callable[..., Any]
 ) -> None:
     migrate(location, folder=first)
