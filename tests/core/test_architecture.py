@@ -60,7 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "affinity": WORDS,
     "escalation": WORDS,
     "accounts": WORDS | {"escalation", "affinity", "routing", "snapshot", "state"},
-    "standings": {"errors", "state", "storage.rows"},
+    "standings": {"errors", "records", "state", "storage.rows"},
     "key_limits": WORDS | {"state"},
     "egress": WORDS | {"engine", "upstream", "snapshot"},
     "token_spool": {"disk", "vault"},

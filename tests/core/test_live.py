@@ -17,7 +17,7 @@ from aigateway_core.live import LiveSnapshot
 from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry
 from aigateway_core.state import Cooldown
 from aigateway_core.state.memory import MemoryState
-from aigateway_core.storage.rows import SnapshotRows, StoredAccount
+from aigateway_core.storage.rows import AccountRest, SnapshotRows, StoredAccount
 
 pytestmark = pytest.mark.anyio
 
@@ -68,6 +68,7 @@ class Store:
 
     def __init__(self, *rows: StoredAccount) -> None:
         self.rows = rows
+        self.rests: tuple[AccountRest, ...] = ()
         self.number = 1
         self.failure: Exception | None = None
         self.asked = 0
@@ -81,7 +82,7 @@ class Store:
     async def load_snapshot(self) -> SnapshotRows:
         if self.failure is not None:
             raise self.failure
-        return SnapshotRows(version=self.number, providers=(), accounts=self.rows, keys=())
+        return SnapshotRows(version=self.number, providers=(), accounts=self.rows, keys=(), rests=self.rests)
 
 
 class Watched:
@@ -162,6 +163,41 @@ async def test_an_account_that_did_not_change_stays_the_same_and_keeps_its_coold
     assert watched.current.value.accounts["acme"][0] is before
     assert watched.state.cooldown("a", "m") is not None
     assert watched.state.cooldown("b", "m") is None
+
+
+async def test_an_account_that_is_enabled_while_it_rests_is_given_a_new_chance(
+    entry: Callable[..., ProviderEntry],
+) -> None:
+    store = Store(row("a"), row("b"))
+    watched = Watched(store, entry)
+    await watched.live.reload()
+    before = watched.current.value.by_id["a"]
+    for name in "ab":
+        watched.state.cool(name, "m", Cooldown(4e9, "rate_limit"))
+    store.rows, store.number = (row("a", updated_at=row("a").updated_at.replace(year=2027)), row("b")), 2
+    await watched.live.reload()
+    assert watched.current.value.by_id["a"] is before
+    assert watched.state.cooldown("a", "m") is None
+    assert watched.state.cooldown("b", "m") is not None
+
+
+async def test_what_is_stored_of_rests_is_kept_to_and_shortens_none(entry: Callable[..., ProviderEntry]) -> None:
+    store = Store(row("a"), row("b"))
+    watched = Watched(store, entry)
+    watched.state.cool("b", "*", Cooldown(4e9 + 60, "known better here"))
+    store.rests = tuple(
+        AccountRest(
+            account_id=name,
+            reach="*",
+            reason="quota",
+            until=datetime.fromtimestamp(4e9, UTC),
+            revision=row(name).updated_at,
+        )
+        for name in "ab"
+    )
+    await watched.live.reload()
+    assert watched.state.cooldown("a", "m") == Cooldown(4e9, "quota")
+    assert watched.state.cooldown("b", "m") == Cooldown(4e9 + 60, "known better here")
 
 
 async def test_an_account_that_needs_a_login_is_not_asked(entry: Callable[..., ProviderEntry]) -> None:

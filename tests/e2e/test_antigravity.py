@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -44,12 +45,16 @@ MakeTalker = Callable[..., Talker]
 
 
 @pytest.fixture
-def talkers(
-    gateway: GatewayProcess, openai_client: openai.OpenAI, anthropic_client: anthropic.Anthropic
-) -> dict[str, MakeTalker]:
+def talkers(gateway: GatewayProcess) -> dict[str, MakeTalker]:
+    return _makers(gateway)
+
+
+def _makers(gateway: GatewayProcess) -> dict[str, MakeTalker]:
     """Who talks by which SDK, with tools, and thinking where it is wished for."""
     options = types.HttpOptions(base_url=gateway.url, api_version="v1beta", timeout=30_000)
     google = genai.Client(api_key=CLIENT_KEY, http_options=options)
+    openai_client = openai.OpenAI(api_key=CLIENT_KEY, base_url=f"{gateway.url}/v1", max_retries=0, timeout=30)
+    anthropic_client = anthropic.Anthropic(api_key=CLIENT_KEY, base_url=gateway.url, max_retries=0, timeout=30)
 
     def by_anthropic(model: str, mode: Mode, *, thinking: bool, **more: Any) -> Talker:
         wish = {"thinking": {"type": "enabled", "budget_tokens": 2048}} if thinking else {}
@@ -205,33 +210,57 @@ def house(
     assert cloud.violations == []
 
 
+@pytest.mark.parametrize(
+    ("who", "model", "group"),
+    [("anthropic", CLAUDE, "claude"), ("chat", FLASH, "gemini-flash"), ("google", FLASH, "gemini-flash")],
+)
 def test_a_long_conversation_loses_nothing_and_moves_once(
-    house: tuple[GatewayProcess, FakeCloudCode, dict[str, str]],
+    who: str, model: str, group: str, house: tuple[GatewayProcess, FakeCloudCode, dict[str, str]]
 ) -> None:
     gateway, cloud, accounts = house
     cloud.script(cloud_code_errors.banned(), key="banned@example.com")
-    with anthropic.Anthropic(api_key=CLIENT_KEY, base_url=gateway.url, max_retries=0, timeout=30) as client:
-        wish = {"thinking": {"type": "enabled", "budget_tokens": 2048}}
-        talker = AnthropicTalker(client, CLAUDE, "stream", tools=TOOLS, **wish)
-        first = _talk(talker, cloud, 1, 20)
-        assert len(set(first)) == 1, "the conversation left an account that was well"
-        [home] = set(first)
-        cloud.accounts.by_email[home].exhaust("claude", 3600)
-        reset = time.time() + 3600
-        second = _talk(talker, cloud, 21, ASKS)
+    talker = _makers(gateway)[who](model, "stream", thinking=True)
+    first = _talk(talker, cloud, 1, 20)
+    assert len(set(first)) == 1, "the conversation left an account that was well"
+    [home] = set(first)
+    cloud.accounts.by_email[home].exhaust(group, 3600)
+    reset = time.time() + 3600
+    second = _talk(talker, cloud, 21, ASKS)
     assert len(set(second)) == 1
     assert set(second) != {home}
     assert "banned@example.com" not in {*first, *second}
-    assert len(set(cloud.sessions(CLAUDE))) == 1
-    shown = {email: gateway.admin("GET", f"/accounts/{account}") for email, account in accounts.items()}
-    banned = shown["banned@example.com"]
-    assert (banned["status"], banned["status_until"]) == ("banned", None)
-    assert len(cloud.asked(key="banned@example.com", model=CLAUDE)) == 1
-    [rest] = shown[home]["resting"]
-    assert (shown[home]["status"], rest["name"], rest["reason"]) == ("active", "claude", "quota")
-    assert abs(datetime.fromisoformat(rest["until"]).timestamp() - reset) < 5
+    assert len(set(cloud.sessions(model))) == 1
     [well] = set(second)
-    assert (shown[well]["status"], shown[well]["resting"]) == ("active", [])
+    assert len(cloud.asked(key="banned@example.com", model=model)) == 1
+    expected = {home: f"resting for {group} (quota) until ", "banned@example.com": "banned", well: "active"}
+    shown = _shown(gateway, accounts, expected, reset)
+    gateway.stop()
+    gateway.start()
+    assert _shown(gateway, accounts, expected, reset) == shown
+
+
+def _shown(gateway: GatewayProcess, accounts: dict[str, str], expected: dict[str, str], reset: float) -> list[str]:
+    """What the command shows of the accounts at a terminal; it has to be so, with the end of what passes."""
+    lines = gateway.command("accounts", "list").splitlines()
+    rows = {email: next(line for line in lines if line.startswith(name)) for email, name in accounts.items()}
+    for email, status in expected.items():
+        said = rows[email].partition(email)[2].strip()
+        assert said.startswith(status), lines
+        if status.endswith(" until "):
+            until = datetime.fromisoformat(said.removeprefix(status).split()[0])
+            assert abs(until.timestamp() - reset) < 5
+    enabled = f"settle it with the vendor; then: aigateway-core accounts enable {accounts['banned@example.com']}"
+    assert lines[-1].endswith(enabled)
+    by_command = {account["id"]: account for account in json.loads(gateway.command("accounts", "list", "--json"))}
+    for name in accounts.values():
+        told = gateway.admin("GET", f"/accounts/{name}")
+        assert _in_seconds(told) == _in_seconds(by_command[name])
+    return lines
+
+
+def _in_seconds(account: dict[str, Any]) -> list[Any]:
+    rests = [(rest["name"], rest["reason"], rest["until"][:19]) for rest in account["resting"]]
+    return [*(account[f"status{more}"] for more in ("", "_reason", "_until", "_remedy")), *rests]
 
 
 def _talk(talker: Talker, cloud: FakeCloudCode, start: int, end: int) -> list[str]:

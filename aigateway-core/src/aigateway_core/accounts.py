@@ -52,14 +52,15 @@ class _Ready:
     until: float
 
 
-Note: TypeAlias = Callable[[str, datetime, Cooldown], None]
+Note: TypeAlias = Callable[[Account, datetime | None, str, Cooldown], None]
+"""Told of an account, when it was last changed (None: the configuration brings it), for what it rests, and how."""
 
 
 class AccountSelector:
     """The conversation's own account while it is healthy, else round-robin over those that are not cooling.
 
     There is one round-robin for each provider and model (or group of models that share a quota). ``note`` is told of
-    stored accounts that will not come back by themselves, and when they were last changed.
+    each rest that an account's own failure costs it.
     """
 
     def __init__(self, snapshot: CurrentSnapshot, state: State, note: Note = lambda *_: None) -> None:
@@ -192,9 +193,7 @@ class AccountSelector:
             seconds = self._escalation.seconds(account, reach, error)
         if (cooldown := cooldown_of(error, seconds)) is not None:
             self._state.cool(account.id, reach, cooldown)
-            revision = self._snapshot.value.revisions.get(account.id)
-            if revision is not None and not cooldown.passes:
-                self._note(account.id, revision, cooldown)
+            self._note(account, self._snapshot.value.revisions.get(account.id), reach, cooldown)
 
     def set_aside(self, account: Account, seconds: float | None) -> None:
         """Let an account rest that has no way out: no fault of its own, and over as soon as there is one."""

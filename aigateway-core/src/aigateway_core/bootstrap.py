@@ -152,6 +152,9 @@ class House:
             await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
             if late:
                 self._looked(await look(assembly, storage))
+            if not assembly.settings.redis.enabled:
+                # With Redis it is the state that outlives a restart, of accounts from the configuration too.
+                await storage.rests.forget_configured()
             renewals = self._credentials.renewals = _renewals(assembly.settings, storage, self._egress, self._state)
             await renewals.start()
             opened.push_async_callback(self._credentials.aclose)
@@ -166,7 +169,7 @@ class House:
             opened.push_async_callback(live.aclose)
             await live.start()
             self._pool.open(storage, live.notice)
-            self._standings.open(storage.accounts, live.notice)
+            self._standings.open(storage.accounts, storage.rests, live.notice)
             opened.push_async_callback(self._standings.aclose)
             upkeep = self._upkeep()
             upkeep.start()

@@ -15,7 +15,7 @@ from aigateway_core.credentials import Credentials
 from aigateway_core.errors import GatewayError
 from aigateway_core.records import Account, Caller
 from aigateway_core.snapshot import CurrentSnapshot, KeyEntry, OutboundProxy, OutOfUse, ProviderEntry, Snapshot
-from aigateway_core.state import EVERY_MODEL, NO_WAY_OUT, State
+from aigateway_core.state import EVERY_MODEL, NO_WAY_OUT, Cooldown, State
 from aigateway_core.storage.rows import SnapshotRows, StoredAccount, StoredKey, StoredProxy
 from aigateway_core.structuring import StructuringError, structure
 
@@ -86,6 +86,8 @@ class LiveSnapshot:
             self._current.value = after
             self._confirmed = time.monotonic()
             self._settle(before, after)
+            for rest in rows.rests:
+                self._state.cool(rest.account_id, rest.reach, Cooldown(rest.until.timestamp(), rest.reason))
 
     def _built(self, rows: SnapshotRows, before: Snapshot) -> Snapshot:
         return Snapshot(
@@ -189,11 +191,16 @@ class LiveSnapshot:
         )
 
     def _settle(self, before: Snapshot, after: Snapshot) -> None:
-        """An account that was changed, or whose way out was, is given a new chance; one that is gone is let go of."""
+        """An account that was changed, or whose way out was, is given a new chance; one that is gone is let go of.
+
+        Whoever enables an account that is in use changes nothing of it but the time of its last change.
+        """
         old, new = before.by_id, after.by_id
+        then, now = before.revisions, after.revisions
         proxies_changed = before.proxies != after.proxies
         for account_id, account in old.items():
-            if new.get(account_id) is not account or (proxies_changed and self._waits(account_id)):
+            is_same = new.get(account_id) is account and then.get(account_id) == now.get(account_id)
+            if not is_same or (proxies_changed and self._waits(account_id)):
                 self._state.clear(account_id)
         self._credentials.forget(old.keys() - new.keys())
 

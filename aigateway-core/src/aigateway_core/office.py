@@ -34,7 +34,14 @@ def office(
     pooled = [account.id for account in assembly.accounts if account.egress == "pool"]
     return Administration(
         accounts=AccountAdministration(
-            storage.accounts, storage.bindings, assembly.providers, assembly.accounts, destinations, changed, state
+            storage.accounts,
+            storage.bindings,
+            storage.rests,
+            assembly.providers,
+            assembly.accounts,
+            destinations,
+            changed,
+            state,
         ),
         providers=ProviderAdministration(storage.providers, assembly.providers, changed),
         proxies=ProxyAdministration(storage.proxies, storage.bindings, storage.accounts, pooled, destinations, changed),

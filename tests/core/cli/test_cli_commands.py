@@ -150,7 +150,7 @@ def test_an_account_is_added_listed_and_removed(process: Command, vendor: Path) 
     assert (account["provider_id"], account["label"], account["status"]) == ("vendor", "mine", "active")
     assert account["auth_data"] == {"api_key": {"set": True, "last4": "3456"}}
     header, row = process("accounts", "list").stdout.splitlines()
-    assert header.split() == ["ID", "PROVIDER", "LABEL", "STATUS", "EXPIRES", "SECRETS"]
+    assert header.split() == ["ID", "PROVIDER", "LABEL", "STATUS", "TOKEN", "ENDS", "SECRETS"]
     assert row.split() == [account["id"], "vendor", "mine", "active", "-", "api_key", "…3456"]
     removed = process("accounts", "remove", account["id"])
     assert removed.stdout == f"Removed the account {account['id']}.\n"

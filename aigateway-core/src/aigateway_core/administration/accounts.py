@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 import attrs
 
 from aigateway_core.addresses import Destinations, proxy_url_problems
+from aigateway_core.administration.rests import KnownRests, RestStore, told
 from aigateway_core.administration.views import iso, masked, masked_url, page, structured
 from aigateway_core.errors import ConflictError, InvalidEntityError, InvalidRequestError
 from aigateway_core.jsontext import loads_object
 from aigateway_core.records import Account
 from aigateway_core.snapshot import ProviderEntry
-from aigateway_core.state import EVERY_MODEL, State
+from aigateway_core.state import State
 from aigateway_core.storage.rows import AccountPatch, Actor, EgressKind, NewAccount, Page, StoredAccount
 from aigateway_core.structuring import StructuringError, structure
 
@@ -80,14 +81,15 @@ class AccountAdministration:
 
     ``configured`` are the accounts that the configuration file brings: they are shown, and only the file changes them.
     ``destinations`` are what an outbound proxy's address may be; a name is judged only when it is connected to.
-    ``changed`` lets running gateways see a change at once, and ``state`` knows which accounts rest: the command line
-    has it where there is a Redis to ask.
+    ``changed`` lets running gateways see a change at once. Which accounts rest ``state`` knows, to the second, and
+    ``rests`` of whatever takes a while: the command line has no state but where there is a Redis to ask.
     """
 
     def __init__(
         self,
         store: AccountStore,
         bindings: BindingStore,
+        rests: RestStore,
         providers: Sequence[ProviderEntry],
         configured: Sequence[Account],
         destinations: Destinations,
@@ -96,6 +98,7 @@ class AccountAdministration:
     ) -> None:
         self._store = store
         self._bindings = bindings
+        self._rests = rests
         self._providers = {entry.id: entry for entry in providers}
         self._configured = {account.id: account for account in configured}
         self._destinations = destinations
@@ -106,7 +109,8 @@ class AccountAdministration:
         """A page of accounts, those of the configuration first."""
         bound = await self._bindings.all() if self._configured else {}
         fitting = [account for account in self._configured.values() if _fits(account, query)]
-        configured = [self._configured_view(account, bound.get(account.id)) for account in fitting]
+        rests = await self._known()
+        configured = [self._configured_view(account, bound.get(account.id), rests) for account in fitting]
         here = configured[query.offset : query.offset + query.limit]
         found = await self._store.list(
             provider_id=query.provider_id,
@@ -114,15 +118,15 @@ class AccountAdministration:
             limit=query.limit - len(here),
             offset=max(0, query.offset - len(configured)),
         )
-        data = [*here, *(self._view(row) for row in found.rows)]
+        data = [*here, *(self._view(row, rests) for row in found.rows)]
         return page(data, found.total + len(configured), query.limit, query.offset)
 
     async def get(self, account_id: str) -> dict[str, Any]:
         """One account. Raises :class:`NotFoundError`."""
         if account_id in self._configured:
             bound = await self._bindings.all()
-            return self._configured_view(self._configured[account_id], bound.get(account_id))
-        return self._view(await self._store.get(account_id))
+            return self._configured_view(self._configured[account_id], bound.get(account_id), await self._known())
+        return self._view(await self._store.get(account_id), await self._known())
 
     async def create(self, body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
         """Add an account. Raises :class:`InvalidEntityError` with every problem."""
@@ -147,7 +151,7 @@ class AccountAdministration:
         if row.proxy_url is None and row.egress == "pool":
             row = attrs.evolve(row, proxy_id=await self._bindings.claim(row.id, actor))
         await self._changed()
-        return self._view(row)
+        return self._view(row, await self._known())
 
     async def update(
         self, account_id: str, body: Mapping[str, Any], actor: Actor, expected: datetime | None = None
@@ -172,13 +176,16 @@ class AccountAdministration:
             raise InvalidEntityError(problems)
         changed = await self._store.update(account_id, AccountPatch(**patch), actor, expected_updated_at=expected)
         await self._changed()
-        return self._view(changed)
+        return self._view(changed, await self._known())
 
     async def delete(self, account_id: str, actor: Actor) -> None:
         """Remove an account. Raises :class:`NotFoundError`."""
         self._refuse_configured(account_id)
         await self._store.delete(account_id, actor)
         await self._changed()
+
+    async def _known(self) -> KnownRests:
+        return KnownRests(await self._rests.standing(), self._state)
 
     async def _changed(self) -> None:
         if self._tell_of_change is not None:
@@ -195,7 +202,7 @@ class AccountAdministration:
             return "is missing"
         return f"no such provider; installed: {', '.join(sorted(self._providers)) or 'none'}"
 
-    def _view(self, row: StoredAccount) -> dict[str, Any]:
+    def _view(self, row: StoredAccount, rests: KnownRests) -> dict[str, Any]:
         return {
             "id": row.id,
             "provider_id": row.provider_id,
@@ -203,8 +210,8 @@ class AccountAdministration:
             "auth_data": masked(row.auth_data),
             "metadata": dict(row.metadata),
             "is_active": row.is_active,
-            **self._status(row),
-            "resting": self._resting(row.id),
+            **self._status(row, rests),
+            "resting": rests.resting(row.id),
             "proxy_url": masked_url(row.proxy_url),
             "proxy_id": row.proxy_id,
             "egress": row.egress,
@@ -216,15 +223,15 @@ class AccountAdministration:
             "source": "database",
         }
 
-    def _status(self, row: StoredAccount) -> dict[str, Any]:
+    def _status(self, row: StoredAccount, rests: KnownRests) -> dict[str, Any]:
         """Whether the request path takes this account now, and why not."""
         if (trouble := self._trouble(row)) is not None:
-            return _told("unusable", trouble)
+            return told("unusable", trouble)
         if not row.is_active:
-            return _told("disabled")
+            return told("disabled")
         if row.status != "active":
-            return _told(row.status, row.status_reason, row.status_until, row.status_remedy)
-        return self._rest(row.id)
+            return told(row.status, row.status_reason, row.status_until, row.status_remedy)
+        return rests.status(row.id)
 
     def _trouble(self, row: StoredAccount) -> str | None:
         """What makes an account unusable whatever is done with it."""
@@ -237,23 +244,7 @@ class AccountAdministration:
         _auth_data(entry, None if row.auth_data is None else dict(row.auth_data), problems)
         return "auth_data_does_not_fit" if problems else None
 
-    def _rest(self, account_id: str) -> dict[str, Any]:
-        cooldown = None if self._state is None else self._state.cooldown(account_id, EVERY_MODEL)
-        if cooldown is None:
-            return _told("active")
-        until = datetime.fromtimestamp(cooldown.until, UTC) if cooldown.passes else None
-        return _told(cooldown.status, cooldown.reason, until, cooldown.remedy)
-
-    def _resting(self, account_id: str) -> Sequence[dict[str, Any]]:
-        """The models and quota groups that the account is not asked for now, while it is for others."""
-        rests = {} if self._state is None else self._state.rests(account_id)
-        return [
-            {"name": name, "reason": found.reason, "until": iso(datetime.fromtimestamp(found.until, UTC))}
-            for name, found in sorted(rests.items())
-            if name != EVERY_MODEL and found.passes
-        ]
-
-    def _configured_view(self, account: Account, proxy_id: int | None) -> dict[str, Any]:
+    def _configured_view(self, account: Account, proxy_id: int | None, rests: KnownRests) -> dict[str, Any]:
         return {
             "id": account.id,
             "provider_id": account.provider_id,
@@ -261,8 +252,8 @@ class AccountAdministration:
             "auth_data": masked(attrs.asdict(account.credential, recurse=False) if account.credential else {}),
             "metadata": {},
             "is_active": True,
-            **self._rest(account.id),
-            "resting": self._resting(account.id),
+            **rests.status(account.id),
+            "resting": rests.resting(account.id),
             "proxy_url": None,
             "proxy_id": proxy_id,
             "egress": account.egress,
@@ -298,9 +289,3 @@ def _auth_data(entry: ProviderEntry, given: Any, problems: list[str]) -> dict[st
     except StructuringError as error:
         problems.extend(map(str, error.problems))
     return given
-
-
-def _told(
-    status: str, reason: str | None = None, until: datetime | None = None, remedy: str | None = None
-) -> dict[str, Any]:
-    return {"status": status, "status_reason": reason, "status_until": iso(until), "status_remedy": remedy}

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Any, get_args
 
 import attrs
@@ -88,12 +89,12 @@ def list_accounts(
             account["provider_id"],
             account["label"],
             _status(account),
-            account["expires_at"] or "-",
+            _second(account["expires_at"]) if account["expires_at"] else "-",
             _secrets(account, secret.get(account["provider_id"])),
         )
         for account in found
     ]
-    print_table(("ID", "PROVIDER", "LABEL", "STATUS", "EXPIRES", "SECRETS"), rows)
+    print_table(("ID", "PROVIDER", "LABEL", "STATUS", "TOKEN ENDS", "SECRETS"), rows)
     for account in found:
         for note in _notes(account):
             typer.echo(f"\n{note}")
@@ -277,16 +278,39 @@ def _asked(entry: ProviderEntry) -> dict[str, str]:
 
 def _status(account: dict[str, Any]) -> str:
     status, reason, until = (account[name] for name in ("status", "status_reason", "status_until"))
+    if status == "active" and (rests := account["resting"]):
+        return _rest(rests[0]) if len(rests) == 1 else f"resting for {len(rests)} models, see below"
     told = status if reason in {None, status} else f"{status} ({reason})"
-    return f"{told} until {until}" if until else str(told)
+    return f"{told} until {_second(until)}" if until else str(told)
+
+
+def _rest(rest: dict[str, Any]) -> str:
+    return f"resting for {rest['name']} ({rest['reason']}) until {_second(rest['until'])}"
+
+
+def _second(moment: str) -> str:
+    """A time without its fraction."""
+    return datetime.fromisoformat(moment).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _notes(account: dict[str, Any]) -> Iterator[str]:
     """What has no place in a row of a table."""
-    for rest in account["resting"]:
-        yield f"{account['id']} rests for {rest['name']} ({rest['reason']}) until {rest['until']}."
-    if remedy := account["status_remedy"]:
+    shown_in_row = account["status"] == "active" and len(account["resting"]) == 1
+    for rest in () if shown_in_row else account["resting"]:
+        yield f"{account['id']} is {_rest(rest)}."
+    if remedy := _remedy(account):
         yield f"{account['id']} is {account['status']}. What to do about it: {remedy}"
+
+
+def _remedy(account: dict[str, Any]) -> str | None:
+    """What its vendor said, or what is known without; nothing for one that an operator has switched off."""
+    status, said = account["status"], account["status_remedy"]
+    if status == "needs_login":
+        return said or f"aigateway-core login {account['provider_id']}"
+    if status not in {"banned", "disabled"} or (said is None and account["status_reason"] is None):
+        return None
+    known = "settle it with the vendor" if status == "banned" else "pay, or whatever else the vendor asks for"
+    return f"{said or known}; then: aigateway-core accounts enable {account['id']}"
 
 
 def _left(quota: dict[str, Any]) -> str:

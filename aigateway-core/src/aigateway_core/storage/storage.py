@@ -20,6 +20,7 @@ from aigateway_core.storage.migrations import migrate
 from aigateway_core.storage.outbound_proxies import OutboundProxies, all_proxies
 from aigateway_core.storage.providers import Providers, all_providers
 from aigateway_core.storage.resealing import Secrets
+from aigateway_core.storage.rests import Rests, standing_rests
 from aigateway_core.storage.rows import SnapshotRows
 from aigateway_core.storage.statistics import Statistics
 from aigateway_core.storage.tokens import Tokens
@@ -41,6 +42,7 @@ class Storage:
         self.providers = Providers(database, keyring)
         self.accounts = Accounts(database, keyring)
         self.tokens = Tokens(database, keyring)
+        self.rests = Rests(database)
         self.logins = Logins(database, keyring)
         self.proxies = OutboundProxies(database, keyring)
         self.bindings = Bindings(database)
@@ -101,6 +103,7 @@ class Storage:
                 bindings=current(session),
                 client_keys_exist=client_keys_exist(session),
                 mappings=active_mappings(session),
+                rests=standing_rests(session),
             )
 
         return await self._database.transaction(unit)

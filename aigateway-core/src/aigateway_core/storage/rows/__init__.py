@@ -11,6 +11,7 @@ import attrs
 from aigateway_core.storage.rows.mappings import MappingPatch as MappingPatch
 from aigateway_core.storage.rows.mappings import NewMapping as NewMapping
 from aigateway_core.storage.rows.mappings import StoredMapping as StoredMapping
+from aigateway_core.storage.rows.rests import AccountRest as AccountRest
 from aigateway_core.storage.rows.unset import UNSET as UNSET
 from aigateway_core.storage.rows.unset import Unset as Unset
 
@@ -324,7 +325,7 @@ class SnapshotRows:
 
     ``bindings`` say which outbound proxy an account goes out by, accounts of the configuration file included.
     ``client_keys_exist`` is true once there was a client key, be it that none is valid any more; ``mappings`` are those
-    that are switched on.
+    that are switched on, and ``rests`` those that hold.
     """
 
     version: int
@@ -335,3 +336,4 @@ class SnapshotRows:
     bindings: Mapping[str, int] = attrs.field(factory=dict)
     client_keys_exist: bool = False
     mappings: tuple[StoredMapping, ...] = ()
+    rests: tuple[AccountRest, ...] = ()
