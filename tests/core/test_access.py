@@ -18,7 +18,7 @@ CLIENT, ADMIN = "gwcli_client01_secretpart", "gwadm_admin001_secretpart"
 
 
 def digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def entry(key: str, role: Role) -> KeyEntry:
@@ -154,7 +154,7 @@ def test_an_admin_key_is_no_client_key_and_the_other_way_round() -> None:
             both.admit(role, [key])  # type: ignore[arg-type]
 
 
-def test_the_admin_always_has_to_show_a_key() -> None:
+def test_s_12_the_admin_always_has_to_show_a_key() -> None:
     with pytest.raises(UnauthorizedError):
         access(client_auth="open").admit("admin", [])
 

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bodies": {"dialects", "errors"},
     "faults": {"dialects", "errors"},
     "upstream": {"bodies", "faults", "dialects", "errors", "jsontext", "secret"},
-    "addresses": {"errors"},
+    "addresses": {"errors", "secret"},
     "engine": {"addresses", "faults", "errors"},
     # What plugins see, the plugins that come along, and the tests for plugins.
     "plugin": WORDS | {"upstream", "faults", "dialects"},

@@ -183,7 +183,7 @@ async def test_nothing_is_decompressed(transport: Transport, scripted_upstream: 
     assert await body_of(await transport.handle_async_request(request_to(scripted_upstream.url))) == packed
 
 
-async def test_redirects_are_not_followed(transport: Transport, scripted_upstream: ScriptedUpstream) -> None:
+async def test_s_18_redirects_are_not_followed(transport: Transport, scripted_upstream: ScriptedUpstream) -> None:
     scripted_upstream.play(whole(b"", 302, location=f"{scripted_upstream.url}/elsewhere"), whole())
     response = await transport.handle_async_request(request_to(scripted_upstream.url))
     await response.aclose()
@@ -452,7 +452,7 @@ async def test_fifteen_hundred_cancelled_calls_leave_the_engine_as_good_as_new(
         assert await asyncio.gather(*(call("good") for _ in range(50))) == [b"good"] * 50
 
 
-async def test_a_name_is_verified_and_an_unknown_authority_refused(kind: Engine, tmp_path: Path) -> None:
+async def test_s_24_a_name_is_verified_and_an_unknown_authority_refused(kind: Engine, tmp_path: Path) -> None:
     async with ScriptedUpstream(server_context(tmp_path)) as upstream:
         stranger = kind(trusted=True)
         friend = kind(trusted=True, ssl_context=client_context(tmp_path))
@@ -466,7 +466,7 @@ async def test_a_name_is_verified_and_an_unknown_authority_refused(kind: Engine,
         await friend.aclose()
 
 
-async def test_an_expired_certificate_is_refused(kind: Engine, tmp_path: Path) -> None:
+async def test_s_24_an_expired_certificate_is_refused(kind: Engine, tmp_path: Path) -> None:
     async with ScriptedUpstream(server_context(tmp_path, expired=True)) as upstream:
         transport = kind(trusted=True, ssl_context=client_context(tmp_path))
         with pytest.raises(httpx.ConnectError):
@@ -522,7 +522,7 @@ async def test_an_abandoned_tls_stream_waits_for_no_farewell(kind: Engine, tmp_p
         server.close()
 
 
-def test_the_default_context_verifies() -> None:
+def test_s_24_the_default_context_verifies() -> None:
     context = engine.default_ssl_context()
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2

@@ -198,7 +198,7 @@ ECHOED = b"data: " + json.dumps(ECHO).encode() + b"\n\n"
 
 @BOTH
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-async def test_a_key_that_an_answer_of_status_200_echoes_reaches_nobody(dialect: Dialect, stream: bool) -> None:
+async def test_s_15_a_key_that_an_answer_of_status_200_echoes_reaches_nobody(dialect: Dialect, stream: bool) -> None:
     it = house("a", a=[streamed(ECHOED) if stream else reply(ECHO)])
     with pytest.raises(UpstreamError) as caught:
         await it.ask({**MESSAGES, "stream": stream}, dialect)
@@ -208,7 +208,7 @@ async def test_a_key_that_an_answer_of_status_200_echoes_reaches_nobody(dialect:
 
 
 @BOTH
-async def test_a_key_that_an_error_amid_a_stream_echoes_reaches_nobody(dialect: Dialect) -> None:
+async def test_s_15_a_key_that_an_error_amid_a_stream_echoes_reaches_nobody(dialect: Dialect) -> None:
     it = house("a", a=[streamed(*STREAM[:3], ECHOED)])
     got = await it.stream(MESSAGES, dialect)
     assert b"error" in got

@@ -75,7 +75,7 @@ async def test_without_a_limit_every_key_is_looked_at() -> None:
     assert await wrong(Guesses(MemoryState(), {"client": 0, "admin": 0}), 100) == 100
 
 
-async def test_workers_count_together(clock: list[float]) -> None:
+async def test_s_08_workers_count_together(clock: list[float]) -> None:
     state = MemoryState()
     one, other = Guesses(state, MOST), Guesses(state, MOST)
     for _ in range(5):
@@ -113,7 +113,7 @@ def test_a_request_comes_from_where_trusted_proxies_say(
 
 
 @given(st.text())
-def test_nobody_changes_their_place_by_what_they_say(said: str) -> None:
+def test_s_08_nobody_changes_their_place_by_what_they_say(said: str) -> None:
     assert Guesses(MemoryState(), MOST).place("203.0.113.7", {"x-forwarded-for": said}.get) == "203.0.113.7"
     trusting = Guesses(MemoryState(), MOST, ["203.0.113.7"])
     headers = {"x-forwarded-for": f"{said}, 198.51.100.1"}

@@ -57,7 +57,7 @@ class Raises(Events):
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-async def test_a_cancellation_that_a_provider_lets_escape_is_its_mistake_and_no_client_that_left(
+async def test_x_07_a_cancellation_that_a_provider_lets_escape_is_its_mistake_and_no_client_that_left(
     stream: bool,
 ) -> None:
     it = house("a", provider=Raises(asyncio.CancelledError()), **ANY)
@@ -67,7 +67,7 @@ async def test_a_cancellation_that_a_provider_lets_escape_is_its_mistake_and_no_
     assert (record.outcome, record.status_code) == ("gateway_error", 500)
 
 
-async def test_a_cancellation_that_a_provider_lets_escape_amid_a_stream_is_told_in_band() -> None:
+async def test_x_07_a_cancellation_that_a_provider_lets_escape_amid_a_stream_is_told_in_band() -> None:
     it = house("a", provider=Events(START, TEXT, asyncio.CancelledError()), **ANY)
     assert b"internal error" in await it.stream(CHAT)
     record = await it.record()

@@ -110,7 +110,7 @@ def test_a_plugin_can_be_disabled_by_the_name_of_its_distribution(install: Insta
     assert not imported("acme")
 
 
-def test_only_what_is_allowed_is_imported(install: Install) -> None:
+def test_x_05_only_what_is_allowed_is_imported(install: Install) -> None:
     install("acme", "raise RuntimeError('imported')")
     install("other", GOOD)
     assert "other" in load("aigateway-other").providers
@@ -127,7 +127,7 @@ def test_only_what_is_allowed_is_imported(install: Install) -> None:
         ("raise ValueError('the key is sk-abcdefghijklmnop')", "ValueError: the key is ***"),
     ],
 )
-def test_a_plugin_that_cannot_be_imported_stops_the_start_with_one_line(
+def test_x_07_a_plugin_that_cannot_be_imported_stops_the_start_with_one_line(
     install: Install, source: str, reason: str
 ) -> None:
     install("acme", source, version="1.2")
@@ -145,7 +145,7 @@ def test_a_keyboard_interrupt_is_the_operators_and_goes_through(install: Install
         load("acme")
 
 
-def test_two_distributions_with_one_plugin_name_are_refused_before_either_is_imported(install: Install) -> None:
+def test_x_04_two_distributions_with_one_plugin_name_are_refused_before_either_is_imported(install: Install) -> None:
     install("acme", GOOD)
     install("acme", "raise RuntimeError('imported')", distribution="evil-acme", version="9.9")
     assert refusal("acme") == (
@@ -164,7 +164,7 @@ def test_two_distributions_with_one_plugin_name_are_refused_before_either_is_imp
         ("stats_sinks", "StatsSinkSpec(name='shared', config=Config, build=print)", "stats sink 'shared'"),
     ],
 )
-def test_a_name_that_two_plugins_offer_is_refused_naming_both(
+def test_x_04_a_name_that_two_plugins_offer_is_refused_naming_both(
     install: Install, hook: str, spec: str, words: str
 ) -> None:
     source = f"""
@@ -187,7 +187,7 @@ def aigateway_register_{hook}():
     )
 
 
-def test_the_names_of_the_builtin_plugins_are_taken(install: Install) -> None:
+def test_x_04_the_names_of_the_builtin_plugins_are_taken(install: Install) -> None:
     install("acme", GOOD.replace("{name}", "openai-compatible"))
     assert refusal("acme").startswith(
         f"the provider 'openai-compatible' is offered by plugin 'builtin-providers' (aigateway-core {__version__}) "
@@ -267,7 +267,7 @@ def test_a_plugin_may_be_an_object_in_its_module(install: Install) -> None:
     assert "acme" in load("acme").providers
 
 
-def test_a_wrapper_sees_nothing_of_other_plugins(install: Install) -> None:
+def test_x_06_a_wrapper_sees_nothing_of_other_plugins(install: Install) -> None:
     """A plugin that wraps the hook could otherwise swap the specs of everybody."""
     install(
         "acme",

@@ -295,7 +295,7 @@ def test_a_setting_error_ends_the_process_with_78() -> None:
     ],
 )
 @pytest.mark.parametrize("variable", ["AIGATEWAY_ADMIN_KEY", "AIGATEWAY_CLIENT_KEY"])
-def test_a_weak_key_is_refused_and_not_quoted(variable: str, key: str, reason: str) -> None:
+def test_s_13_a_weak_key_is_refused_and_not_quoted(variable: str, key: str, reason: str) -> None:
     (problem,) = problems(**{variable: key})
     assert problem.startswith(f"{variable}: {reason}")
     assert key.strip() not in problem

@@ -101,7 +101,7 @@ def request_to(host: str, port: int = 80) -> httpx.Request:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-async def test_it_is_refused_before_anything_is_sent(
+async def test_s_17_it_is_refused_before_anything_is_sent(
     host: str, guarded: httpx.AsyncBaseTransport, connections: list[Any]
 ) -> None:
     async with ScriptedUpstream() as upstream:
@@ -124,7 +124,7 @@ async def test_it_is_refused_before_anything_is_sent(
         "http://127.0.0.1\\.api.test/",
     ],
 )
-async def test_an_address_hidden_in_a_url_is_refused(
+async def test_s_17_an_address_hidden_in_a_url_is_refused(
     url: str, guarded: httpx.AsyncBaseTransport, connections: list[Any]
 ) -> None:
     try:
@@ -166,7 +166,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]
         ["::ffff:7f00:1"],
     ],
 )
-async def test_a_name_that_leads_inside_is_refused(
+async def test_s_18_a_name_that_leads_inside_is_refused(
     answer: list[str], guarded: httpx.AsyncBaseTransport, connections: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolving(monkeypatch, answer)
@@ -184,7 +184,7 @@ async def test_a_name_that_leads_inside_is_refused(
         partial(AiohttpTransport, proxy="socks5://rebound.test:80"),
     ],
 )
-async def test_what_was_judged_is_what_is_connected_to(
+async def test_s_18_what_was_judged_is_what_is_connected_to(
     make: Callable[[], httpx.AsyncBaseTransport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[Any] = []
@@ -238,7 +238,7 @@ async def test_what_the_operator_wrote_is_trusted(kind: Engine, scripted_upstrea
 
 @pytest.mark.parametrize("kind", [HttpProxy, Socks5Proxy])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_a_proxy_at_a_private_address_is_refused(
+async def test_s_17_a_proxy_at_a_private_address_is_refused(
     kind: type[HttpProxy | Socks5Proxy], host: str, connections: list[Any]
 ) -> None:
     async with kind() as proxy:
@@ -252,7 +252,7 @@ async def test_a_proxy_at_a_private_address_is_refused(
 
 @pytest.mark.parametrize("kind", [HttpProxy, Socks5Proxy])
 @pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "[::1]", "2130706433"])
-async def test_an_address_is_judged_even_when_a_proxy_would_go_there(
+async def test_s_17_an_address_is_judged_even_when_a_proxy_would_go_there(
     kind: type[HttpProxy | Socks5Proxy], host: str, connections: list[Any]
 ) -> None:
     async with kind() as proxy:

@@ -317,7 +317,7 @@ async def test_identity_by_name_is_no_encoding(
 
 
 @pytest.mark.parametrize("status", [400, 401, 500])
-async def test_a_secret_that_the_upstream_echoes_is_scrubbed(
+async def test_s_15_a_secret_that_the_upstream_echoes_is_scrubbed(
     calling: Callable[..., Upstream], scripted_upstream: ScriptedUpstream, status: int
 ) -> None:
     secret = "sesame-7f3a91"

@@ -193,7 +193,7 @@ def test_a_bad_key_is_refused_by_its_number_and_never_repeated(bad: str) -> None
 
 
 @pytest.mark.parametrize("empty", ["", " ", ",", "\n,\n"])
-def test_an_empty_setting_is_refused(empty: str) -> None:
+def test_s_12_an_empty_setting_is_refused(empty: str) -> None:
     with pytest.raises(ConfigurationError, match="is empty"):
         KeyRing.parse(empty)
 

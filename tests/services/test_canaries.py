@@ -124,7 +124,7 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_no_secret_shows_anywhere_after_a_gateway_has_done_everything(
+async def test_s_14_no_secret_shows_anywhere_after_a_gateway_has_done_everything(
     own_mariadb: MariaDB, own_redis: Redis, tmp_path: Path
 ) -> None:
     own_mariadb.execute(f"CREATE DATABASE {DATABASE}")

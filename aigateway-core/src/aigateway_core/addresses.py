@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from aigateway_core.secret import MASK
+
 _GLOBAL_UNICAST_V6 = ip_network("2000::/3")
 """All that is assigned for global use (RFC 4291 §2.4). Every way of writing an IPv4 address as IPv6 lies outside of it
 (mapped ``::ffff:0:0/96``, compatible ``::/96``, NAT64 ``64:ff9b::/96``) or is named below."""
@@ -147,6 +149,8 @@ def proxy_url_problems(url: str | None, path: str, destinations: Destinations) -
         proxy = ProxyAddress.parse(url)
     except ValueError as error:
         return [f"{path}: {error}"]
+    if proxy.password == MASK:
+        return [f"{path}: has {MASK} for a password, which is only shown in its place; leave {path} out to keep it"]
     if not destinations.permits_host(proxy.host, proxy.port):
         return [f"{path}: is not a public address; name it in security.allow_private_hosts to allow it"]
     return []

@@ -144,7 +144,7 @@ async def test_a_login_without_a_refresh_token_is_none_unless_that_is_meant(
 
 
 @pytest.mark.anyio
-async def test_a_code_is_good_once_and_for_its_own_verifier(
+async def test_s_21_a_code_is_good_once_and_for_its_own_verifier(
     made: Callable[..., OAuthStrategy], upstream: Callable[[OAuthStrategy], Upstream]
 ) -> None:
     with FakeIdentityProvider() as strict:
@@ -239,7 +239,7 @@ async def test_every_shape_of_refusal_is_told_apart(
 
 
 @pytest.mark.anyio
-async def test_the_providers_own_words_are_not_passed_on(
+async def test_s_15_the_providers_own_words_are_not_passed_on(
     renewed: Callable[..., Any], idp: FakeIdentityProvider
 ) -> None:
     before = idp.tokens()

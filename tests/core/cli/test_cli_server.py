@@ -92,7 +92,7 @@ def status(port: int, path: str, key: str | None = None) -> int:
     return found
 
 
-def test_a_start_without_a_terminal_keeps_the_admin_key_in_a_file_for_its_owner(configured: Path, port: int) -> None:
+def test_s_12_without_a_terminal_the_admin_key_is_in_a_file_for_its_owner(configured: Path, port: int) -> None:
     file = configured / "home-data" / "aigateway" / "admin-key"
     with running(port) as gateway:
         screen = gateway.read_until("Next: ")
@@ -152,7 +152,7 @@ def test_an_account_that_the_command_adds_is_used_by_the_running_gateway(
             time.sleep(0.1)
 
 
-def test_a_gateway_that_others_can_reach_needs_a_client_key(configured: Path, port: int, process: Command) -> None:
+def test_s_12_a_gateway_that_others_can_reach_needs_a_client_key(configured: Path, port: int, process: Command) -> None:
     result = process("server", "--host", "0.0.0.0", "--port", str(port))
     assert (result.returncode, result.stdout) == (78, "")
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("aigateway-core: ")]

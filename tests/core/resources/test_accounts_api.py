@@ -176,7 +176,7 @@ async def test_a_change_is_seen_by_the_request_path_at_once(admin: httpx.AsyncCl
     assert [model["id"] for model in (await admin.get("/v1/models")).json()["data"]] == ["m-2"]
 
 
-async def test_an_account_whose_row_was_tampered_with_is_shown_as_unusable_and_not_used(
+async def test_s_19_an_account_whose_row_was_tampered_with_is_shown_as_unusable_and_not_used(
     admin: httpx.AsyncClient, house: House, settings: Settings
 ) -> None:
     one, two = await create(admin, label="one"), await create(admin, label="two")

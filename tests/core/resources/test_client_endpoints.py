@@ -151,7 +151,7 @@ async def test_a_wrong_method_says_which_are_right(client: httpx.AsyncClient) ->
 
 @pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"host": "evil.example:8088"}])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
-async def test_where_no_key_is_asked_for_a_web_page_is_kept_out(
+async def test_s_20_where_no_key_is_asked_for_a_web_page_is_kept_out(
     client: httpx.AsyncClient, path: str, headers: dict[str, str]
 ) -> None:
     answer = await client.post(path, json={**CHAT, "max_tokens": 5}, headers=headers)

@@ -110,7 +110,7 @@ async def test_a_login_for_an_account_must_be_its_owners(
     assert same == first
 
 
-async def test_an_answer_is_good_once_and_only_for_a_login_that_was_begun(
+async def test_s_21_an_answer_is_good_once_and_only_for_a_login_that_was_begun(
     admin: httpx.AsyncClient, client: httpx.AsyncClient, idp: FakeIdentityProvider
 ) -> None:
     back = idp.consent((await begin(admin))["url"])
@@ -131,7 +131,7 @@ async def test_an_answer_is_good_once_and_only_for_a_login_that_was_begun(
     assert (await admin.get("/api/v1/accounts?provider_id=acme")).json()["total"] == 1
 
 
-async def test_a_refusal_is_told_without_what_it_was_told_in(
+async def test_s_21_a_refusal_is_told_without_what_it_was_told_in(
     admin: httpx.AsyncClient, client: httpx.AsyncClient, idp: FakeIdentityProvider
 ) -> None:
     page = await client.get(idp.refuse_consent((await begin(admin))["url"]))
@@ -144,7 +144,7 @@ async def test_a_refusal_is_told_without_what_it_was_told_in(
     assert idp.token_requests == []
 
 
-async def test_the_page_runs_nothing_and_tells_nobody(log_in: Callable[..., Any]) -> None:
+async def test_s_21_the_page_runs_nothing_and_tells_nobody(log_in: Callable[..., Any]) -> None:
     page, _ = await log_in()
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert page.headers["referrer-policy"] == "no-referrer"
@@ -182,7 +182,7 @@ async def test_what_answers_no_login_is_refused(admin: httpx.AsyncClient, body: 
     assert (await admin.post("/api/v1/oauth/acme/complete", json=body)).status_code == status
 
 
-async def test_an_answer_belongs_to_the_provider_it_was_begun_for(
+async def test_s_21_an_answer_belongs_to_the_provider_it_was_begun_for(
     admin: httpx.AsyncClient, idp: FakeIdentityProvider
 ) -> None:
     back = idp.consent((await begin(admin, "other"))["url"])
@@ -267,7 +267,7 @@ async def test_it_is_written_down_who_logged_in(log_in: Callable[..., Any], hous
     assert (entry.action, entry.actor, entry.entity_id) == ("account.create", "environment", account["id"])
 
 
-async def test_a_login_that_came_to_nothing_is_written_down(
+async def test_s_21_a_login_that_came_to_nothing_is_written_down(
     admin: httpx.AsyncClient, client: httpx.AsyncClient, house: House, idp: FakeIdentityProvider
 ) -> None:
     await client.get(idp.refuse_consent((await begin(admin))["url"]))
@@ -279,7 +279,7 @@ async def test_a_login_that_came_to_nothing_is_written_down(
     assert not any(entry.action == "login.refuse" for entry in rest)
 
 
-async def test_an_answer_that_names_another_issuer_is_refused(
+async def test_s_21_an_answer_that_names_another_issuer_is_refused(
     admin: httpx.AsyncClient, client: httpx.AsyncClient, house: House, idp: FakeIdentityProvider
 ) -> None:
     logins = house.administration().logins

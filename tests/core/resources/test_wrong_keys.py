@@ -44,7 +44,7 @@ def shows(key: str, **more: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}", **more}
 
 
-async def test_wrong_admin_keys_are_refused_after_five_whatever_the_sender_claims(house: House) -> None:
+async def test_s_08_wrong_admin_keys_are_refused_after_five_whatever_the_sender_claims(house: House) -> None:
     async with at(house, "203.0.113.7") as guesser:
         statuses = []
         for number in range(30):
@@ -72,7 +72,7 @@ async def test_a_key_that_works_goes_on_working_beside_one_that_does_not(house: 
         assert (await office.post("/v1/messages", json={})).status_code == 401
 
 
-async def test_behind_a_trusted_proxy_each_client_has_its_own_address(house: House) -> None:
+async def test_s_08_behind_a_trusted_proxy_each_client_has_its_own_address(house: House) -> None:
     async with at(house, PROXY) as proxy:
         for _ in range(8):
             guess = await proxy.get("/api/v1/accounts", headers=shows("wrong", **{"x-forwarded-for": "203.0.113.7"}))

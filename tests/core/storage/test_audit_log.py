@@ -75,7 +75,7 @@ async def test_pages_are_newest_first(storage: Storage, add: Callable[..., Any])
     assert ([entry.id for entry in page.rows], page.total) == ([6, 5], 7)
 
 
-async def test_a_change_whose_audit_row_cannot_be_written_does_not_happen(
+async def test_s_23_a_change_whose_audit_row_cannot_be_written_does_not_happen(
     storage: Storage, add: Callable[..., Any], actor: Actor, sql: Callable[..., Any], location: Any
 ) -> None:
     made = await add(label="before")

@@ -96,7 +96,7 @@ async def test_done_again_it_changes_nothing_and_leaves_no_trace(location: Datab
         assert await storage.load_snapshot() == snapshot
 
 
-async def test_it_goes_by_slices_and_one_that_was_stopped_is_run_again(
+async def test_s_25_it_goes_by_slices_and_one_that_was_stopped_is_run_again(
     location: DatabaseLocation, actor: Actor, sealed: Callable[[], set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await filled(location, actor, 25)

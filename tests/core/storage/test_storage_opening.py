@@ -40,7 +40,7 @@ def dump(sql: Callable[..., Any]) -> dict[str, Any]:
 # The master key
 
 
-async def test_a_wrong_master_key_is_refused_and_nothing_is_touched(
+async def test_s_19_a_wrong_master_key_is_refused_and_nothing_is_touched(
     location: DatabaseLocation, sql: Callable[..., Any]
 ) -> None:
     async with await Storage.open(location, KeyRing([OLD])) as storage:

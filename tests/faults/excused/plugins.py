@@ -4,9 +4,11 @@ MISSING = {
     "X-01": "not yet looked at",
     "X-02": "not yet looked at",
     "X-03": "not yet looked at",
-    "X-04": "not yet looked at",
-    "X-05": "not yet looked at",
-    "X-06": "not yet looked at",
-    "X-07": "not yet looked at",
     "X-08": "not yet looked at",
+}
+
+PARTLY = {
+    "X-04": "what two plugins offer by one name stops the start as two entry points of one name do",
+    "X-06": "hooks are asked at the start alone and get no token: their order decides nothing",
+    "X-07": "a plugin that cannot be imported stops the start, in one line: nothing runs by halves",
 }

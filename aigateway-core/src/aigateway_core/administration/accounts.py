@@ -14,6 +14,7 @@ from aigateway_core.administration.views import iso, masked, masked_url, page, s
 from aigateway_core.errors import ConflictError, InvalidEntityError, InvalidRequestError
 from aigateway_core.jsontext import loads_object
 from aigateway_core.records import Account
+from aigateway_core.secret import MASK
 from aigateway_core.snapshot import ProviderEntry
 from aigateway_core.state import State
 from aigateway_core.storage.rows import AccountPatch, Actor, EgressKind, NewAccount, Page, StoredAccount
@@ -288,4 +289,8 @@ def _auth_data(entry: ProviderEntry, given: Any, problems: list[str]) -> dict[st
         structure(given, entry.strategy.credential, "auth_data")
     except StructuringError as error:
         problems.extend(map(str, error.problems))
+    problems += [f"auth_data.{name}: {_A_MASK}" for name, value in given.items() if value == MASK]
     return given
+
+
+_A_MASK = f"{MASK} is what is shown in the place of secrets; leave auth_data out to keep what is stored"

@@ -53,9 +53,10 @@ class AccountResource(Resource):
     async def on_post_test(self, req: Request, resp: Response, account_id: str) -> None:
         """See whether it works: ``{"model": …}``, or nothing."""
         said = await req.stream.read()
-        model = (loads_object(said) if said.strip() else {}).get("model")
-        if model is not None and not isinstance(model, str):
-            raise InvalidRequestError("expected a model's name", path="model")
+        body = loads_object(said) if said.strip() else {}
+        model = body.get("model")
+        if not body.keys() <= {"model"} or not isinstance(model, str | None):
+            raise InvalidRequestError("expected a model's name, and nothing else", path="model")
         answer(resp, await self._administration().checkup.test(account_id, model))
 
     async def on_get_quota(self, req: Request, resp: Response, account_id: str) -> None:
