@@ -97,7 +97,7 @@ async def until(condition: Callable[[], bool]) -> None:
 # -- once
 
 
-async def test_two_hundred_requests_of_two_processes_share_one_renewal(
+async def test_c_10_c_12_two_hundred_requests_of_two_processes_share_one_renewal(
     process: Opener, idp: FakeIdentityProvider
 ) -> None:
     one, two = await process(), await process()
@@ -225,7 +225,7 @@ def die(
 
 
 @pytest.mark.parametrize("step", [*BEFORE, *LOST, *AFTER])
-async def test_an_account_outlives_a_kill_at_any_step_where_the_provider_has_a_grace(
+async def test_p_07_an_account_outlives_a_kill_at_any_step_where_the_provider_has_a_grace(
     step: str, process: Opener, location: DatabaseLocation, idp: FakeIdentityProvider, tmp_path: Path
 ) -> None:
     idp.grace = 60
@@ -242,7 +242,7 @@ async def test_an_account_outlives_a_kill_at_any_step_where_the_provider_has_a_g
 
 
 @pytest.mark.parametrize("step", [*BEFORE[-2:], *AFTER[:2]])
-async def test_without_a_grace_only_an_answer_that_nobody_heard_can_cost_the_account(
+async def test_p_08_without_a_grace_only_an_answer_that_nobody_heard_can_cost_the_account(
     step: str, process: Opener, location: DatabaseLocation, idp: FakeIdentityProvider, tmp_path: Path
 ) -> None:
     house = await process()
@@ -253,7 +253,7 @@ async def test_without_a_grace_only_an_answer_that_nobody_heard_can_cost_the_acc
 
 
 @pytest.mark.parametrize("step", LOST)
-async def test_an_answer_that_nobody_heard_ends_in_a_status_that_says_so(
+async def test_p_08_an_answer_that_nobody_heard_ends_in_a_status_that_says_so(
     step: str, location: DatabaseLocation, tmp_path: Path
 ) -> None:
     with FakeIdentityProvider() as strict:
@@ -270,7 +270,7 @@ async def test_an_answer_that_nobody_heard_ends_in_a_status_that_says_so(
             )
 
 
-async def test_a_token_that_the_database_does_not_take_outlives_a_kill(
+async def test_p_09_a_token_that_the_database_does_not_take_outlives_a_kill(
     process: Opener, location: DatabaseLocation, idp: FakeIdentityProvider, tmp_path: Path
 ) -> None:
     spool = tmp_path / "tokens"
@@ -288,7 +288,7 @@ async def test_a_token_that_the_database_does_not_take_outlives_a_kill(
     assert list(spool.iterdir()) == []
 
 
-async def test_a_start_stores_what_an_earlier_process_could_not(
+async def test_p_09_a_start_stores_what_an_earlier_process_could_not(
     process: Opener, location: DatabaseLocation, idp: FakeIdentityProvider, tmp_path: Path
 ) -> None:
     account = await stored(await process(), ended(idp))
@@ -399,7 +399,7 @@ async def test_nothing_is_spent_while_there_is_no_database(process: Opener, idp:
     assert idp.token_requests == []
 
 
-async def test_a_process_that_slept_past_its_claim_does_not_overwrite_a_newer_token(
+async def test_c_13_a_process_that_slept_past_its_claim_does_not_overwrite_a_newer_token(
     process: Opener, idp: FakeIdentityProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renewal, "_CLAIM_SECONDS", 0.2)
@@ -483,7 +483,7 @@ async def _other(process: Opener, account: str) -> TokenHouse:
     return house
 
 
-async def test_a_provider_that_is_away_leaves_a_token_that_still_lives_in_use(
+async def test_c_11_a_provider_that_is_away_leaves_a_token_that_still_lives_in_use(
     process: Opener, idp: FakeIdentityProvider
 ) -> None:
     house = await process()

@@ -224,7 +224,7 @@ def test_a_reference_to_nothing_says_so() -> None:
     ]
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_p_13_all_problems_are_told_at_once() -> None:
     found = problems(
         """
 server: {port: 99999, prot: 1}
@@ -273,7 +273,7 @@ def test_a_provider_needs_a_name_that_fits_into_a_model_name() -> None:
     assert problem.startswith("config.yaml: providers.a/b: a provider's name ")
 
 
-def test_a_setting_error_ends_the_process_with_78() -> None:
+def test_p_13_a_setting_error_ends_the_process_with_78() -> None:
     assert issubclass(SettingsError, ConfigurationError)
     assert SettingsError.exit_code == 78
 

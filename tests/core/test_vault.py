@@ -245,7 +245,7 @@ def test_a_key_file_may_hold_a_ring(database: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
-def test_a_key_file_that_others_can_read_is_refused_with_the_way_out(database: Path, mode: int) -> None:
+def test_p_13_a_key_file_that_others_can_read_is_refused_with_the_way_out(database: Path, mode: int) -> None:
     load_key_ring(None, database)
     key_file(database).chmod(mode)
     with pytest.raises(ConfigurationError, match=r"can be read by others: chmod 600 .*gateway\.db\.key"):

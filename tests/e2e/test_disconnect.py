@@ -75,7 +75,7 @@ async def begun(vendors: Vendors, visit: Visit, seen: int) -> Exchange:
 
 
 @pytest.mark.parametrize("visit", VISITS, ids=lambda visit: f"{visit.path}-{visit.model}")
-async def test_case_101_the_upstream_call_ends_when_its_client_leaves(
+async def test_case_101_c_01_c_02_c_03_the_upstream_call_ends_when_its_client_leaves(
     visit: Visit, gateway: GatewayProcess, vendors: Vendors
 ) -> None:
     seen = len(vendors.openai.asked(model=visit.model)) + len(vendors.acme.asked(model=visit.model))
@@ -94,7 +94,9 @@ async def test_case_101_the_upstream_call_ends_when_its_client_leaves(
 
 
 @pytest.mark.timeout(240)
-async def test_fifteen_hundred_clients_that_leave_change_nothing(gateway: GatewayProcess, vendors: Vendors) -> None:
+async def test_c_05_fifteen_hundred_clients_that_leave_change_nothing(
+    gateway: GatewayProcess, vendors: Vendors
+) -> None:
     before = await fifty_ordinary_requests(gateway)
     mark, gate = gateway.mark(), asyncio.Semaphore(AT_ONCE)
     first = len(vendors.openai.exchanges), len(vendors.acme.exchanges)

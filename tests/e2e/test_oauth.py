@@ -127,7 +127,7 @@ async def known(gateway: GatewayProcess, http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("shared", SHARED, indirect=True)
-async def test_two_hundred_requests_with_an_ended_token_cost_one_renewal(
+async def test_c_10_two_hundred_requests_with_an_ended_token_cost_one_renewal(
     two: tuple[GatewayProcess, GatewayProcess], idp: FakeIdentityProvider, http: httpx.AsyncClient
 ) -> None:
     add(two[0], ended(idp))
@@ -175,7 +175,7 @@ async def test_a_dead_login_is_shown_and_the_other_account_serves(
 
 
 @pytest.mark.parametrize("shared", SHARED[:1], indirect=True)
-async def test_a_provider_that_fails_once_costs_a_pause_and_not_the_account(
+async def test_c_11_a_provider_that_fails_once_costs_a_pause_and_not_the_account(
     two: tuple[GatewayProcess, GatewayProcess], idp: FakeIdentityProvider, http: httpx.AsyncClient
 ) -> None:
     account = add(two[0], ended(idp))

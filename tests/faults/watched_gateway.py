@@ -163,6 +163,11 @@ class WatchedGateway(GatewayProcess):
         await self._soon(self._is_as_before, f"V5: more than before, which was {self._before}")
         self.assert_said_nothing()
 
+    async def settled(self) -> list[dict[str, Any]]:
+        """The rows of all that was asked since the test began, once nothing is under way any more."""
+        await self._soon(self._is_at_rest, "calls are still under way")
+        return await asyncio.to_thread(self.rows_so_far, self._mark)
+
     def gauges(self, *names: str) -> list[float]:
         """What the gateway tells of itself."""
         request = urllib.request.Request(f"{self.url}/metrics", headers={"authorization": f"Bearer {ADMIN_KEY}"})

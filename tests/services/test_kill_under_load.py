@@ -53,7 +53,7 @@ def written(server: MariaDB) -> tuple[int, int]:
     return int(rows[0][0]), int(rows[0][1])
 
 
-async def test_what_was_on_disk_when_it_was_killed_is_written_once(
+async def test_p_05_what_was_on_disk_when_it_was_killed_is_written_once(
     gateway: GatewayProcess, own_mariadb: MariaDB, vendor: QuickVendor, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(gateway.start)

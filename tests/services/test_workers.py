@@ -88,7 +88,7 @@ async def under_load(gateway: GatewayProcess) -> AsyncIterator[Load]:
         await load.answered(50)
 
 
-async def test_four_workers_share_three_accounts_evenly(start: Start, vendor: QuickVendor) -> None:
+async def test_c_16_four_workers_share_three_accounts_evenly(start: Start, vendor: QuickVendor) -> None:
     gateway = start()
     outcome = await Load(gateway.url, HEADERS).ask(3000)
     assert outcome.failed == 0, outcome
@@ -96,7 +96,7 @@ async def test_four_workers_share_three_accounts_evenly(start: Start, vendor: Qu
     assert all(950 <= vendor.counts[key] <= 1050 for key in KEYS), vendor.counts
 
 
-async def test_an_account_that_comes_and_one_that_has_to_rest_cost_no_request(
+async def test_c_17_an_account_that_comes_and_one_that_has_to_rest_cost_no_request(
     start: Start, vendor: QuickVendor
 ) -> None:
     gateway = start(workers=2, accounts=2)
@@ -112,7 +112,7 @@ async def test_an_account_that_comes_and_one_that_has_to_rest_cost_no_request(
     assert abs(vendor.counts[KEYS[1]] - vendor.counts[KEYS[2]]) <= 0.1 * vendor.counts.total(), vendor.counts
 
 
-async def test_a_worker_that_is_killed_takes_its_own_requests_along_and_is_replaced(
+async def test_p_06_a_worker_that_is_killed_takes_its_own_requests_along_and_is_replaced(
     start: Start, vendor: QuickVendor
 ) -> None:
     gateway = start(workers=2)
@@ -131,7 +131,7 @@ async def test_a_worker_that_is_killed_takes_its_own_requests_along_and_is_repla
     assert "worker 2 was killed by signal 9; another one takes its place" in gateway.output
 
 
-async def test_a_rolling_restart_costs_no_request(start: Start, vendor: QuickVendor) -> None:
+async def test_p_14_a_rolling_restart_costs_no_request(start: Start, vendor: QuickVendor) -> None:
     gateway = start(workers=2)
     vendor.delay = 0.01
     before = gateway.workers()

@@ -178,7 +178,9 @@ def test_a_client_key_from_the_environment_is_asked_for(configured: Path, port: 
         assert status(port, "/v1/models", CLIENT_KEY) == 200
 
 
-def test_a_port_that_is_taken_is_one_line_and_no_key_is_lost(configured: Path, port: int, process: Command) -> None:
+def test_p_13_a_port_that_is_taken_is_one_line_and_no_key_is_lost(
+    configured: Path, port: int, process: Command
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()

@@ -111,7 +111,7 @@ async def test_an_idle_server_stops_at_once_and_in_order(start: Start, how: sign
     idle[1].close()
 
 
-async def test_streams_that_end_in_time_are_not_touched(start: Start) -> None:
+async def test_p_01_streams_that_end_in_time_are_not_touched(start: Start) -> None:
     server = await start(10)
     await server.word("listening")
     clients = [await server.begin(GET % b"?events=12") for _ in range(20)]
@@ -143,7 +143,7 @@ async def test_that_it_stops_is_told_when_the_drain_begins(start: Start) -> None
     assert server.words == ["started", "listening", "stopping", "closed", "stopped"]
 
 
-async def test_endless_streams_are_ended_in_their_own_words(start: Start) -> None:
+async def test_p_02_endless_streams_are_ended_in_their_own_words(start: Start) -> None:
     server = await start(0.5)
     await server.word("listening")
     clients = [await server.begin(GET % b"") for _ in range(50)]
@@ -174,7 +174,7 @@ async def test_a_request_without_an_answer_gets_a_503(start: Start) -> None:
     writer.close()
 
 
-async def test_new_connections_are_refused_while_it_drains(start: Start) -> None:
+async def test_p_02_new_connections_are_refused_while_it_drains(start: Start) -> None:
     server = await start(5)
     await server.word("listening")
     reader, writer = await server.begin(GET % b"?events=20")
@@ -189,7 +189,7 @@ async def test_new_connections_are_refused_while_it_drains(start: Start) -> None
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-async def test_a_second_signal_ends_it_at_once_and_still_in_order(start: Start, second: signal.Signals) -> None:
+async def test_p_04_a_second_signal_ends_it_at_once_and_still_in_order(start: Start, second: signal.Signals) -> None:
     server = await start(30)
     await server.word("listening")
     reader, writer = await server.begin(GET % b"")
@@ -220,7 +220,7 @@ async def test_clients_that_leave_while_it_drains_are_no_reason_to_wait(start: S
     assert await server.complaints == b""
 
 
-async def test_a_port_in_use_is_one_clear_line(start: Start) -> None:
+async def test_p_13_a_port_in_use_is_one_clear_line(start: Start) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

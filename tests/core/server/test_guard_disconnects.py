@@ -194,7 +194,7 @@ async def test_i_11_a_client_that_leaves_within_its_body_runs_nothing(serving: S
     assert diary.entries == ["exits closed"]
 
 
-async def test_a_client_that_only_closed_its_side_is_gone(serving: Serving, app: Any, diary: Diary) -> None:
+async def test_c_04_a_client_that_only_closed_its_side_is_gone(serving: Serving, app: Any, diary: Diary) -> None:
     # Nobody can tell it from one that left altogether, until something is written: as nginx does, it counts as gone.
     served = await serving(app)
     client = await served.connect()

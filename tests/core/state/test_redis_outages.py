@@ -264,7 +264,7 @@ async def test_d_14_when_all_is_lost_turns_and_cooldowns_go_on(state: RedisState
     assert all(type(turn) is int for turn in turns)
 
 
-async def test_commands_that_are_given_up_mix_up_no_answers(state: RedisState) -> None:
+async def test_c_15_commands_that_are_given_up_mix_up_no_answers(state: RedisState) -> None:
     for number in range(20):
         await state.put_token("p", f"{number}", f"{number}".encode(), 60)
 

@@ -180,7 +180,7 @@ async def test_recalculating_moves_those_whose_proxy_is_down_and_nobody_else(sto
     assert await storage.bindings.all() == {"a": second.id, "b": first.id, "c": second.id}
 
 
-async def test_a_hundred_accounts_that_claim_at_once_fill_fifty_places(
+async def test_c_20_a_hundred_accounts_that_claim_at_once_fill_fifty_places(
     storage: Storage, actor: Actor, other_process: Any, sql: Callable[..., Any]
 ) -> None:
     for count in range(5):
