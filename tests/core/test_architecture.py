@@ -26,13 +26,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Wire formats: no I/O.
     "dialects": {"model", "events", "errors", "jsontext", "secret"},
     # The wire.
-    "bodies": {"dialects", "errors"},
+    "replies": set(),
+    "bodies": {"dialects", "errors", "replies"},
     "faults": {"dialects", "errors"},
-    "upstream": {"bodies", "faults", "dialects", "errors", "jsontext", "secret"},
+    "signing": {"secret"},
+    "outgoing": {"bodies", "errors", "faults", "jsontext", "replies", "signing"},
+    "upstream": {"bodies", "faults", "dialects", "errors", "outgoing", "replies", "secret"},
     "addresses": {"errors", "secret"},
     "engine": {"addresses", "faults", "errors"},
     # What plugins see, the plugins that come along, and the tests for plugins.
-    "plugin": WORDS | {"upstream", "faults", "dialects"},
+    "plugin": WORDS | {"upstream", "signing", "faults", "dialects"},
     "builtin": {"plugin"},
     "testing": {"plugin"},
     "_pytest_plugin": {"plugin", "testing"},
@@ -67,7 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "token_keeping": {"errors", "token_spool"},
     "renewal": WORDS
     | {"snapshot", "storage.rows", "structuring", "plugin", "token_keeping", "token_spool", "upstream"},
-    "credentials": WORDS | {"renewal", "snapshot", "plugin"},
+    "credentials": WORDS | {"renewal", "signing", "snapshot", "plugin"},
     "recording": WORDS | {"routing", "plugin"},
     "headers": set(),
     "patience": set(),
@@ -147,6 +150,9 @@ ONLY_IN: dict[str, set[str]] = {
         "engine",
         "egress",
         "upstream",
+        "outgoing",
+        "replies",
+        "signing",
         "bodies",
         "faults",
         "credentials",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 
 import httpx
 
 from aigateway_core.dialects.sse import MAX_EVENT_BYTES
 from aigateway_core.errors import ErrorKind, UpstreamError
+from aigateway_core.replies import Reply, header
 
 MAX_ERROR_BYTES = 64 << 10
 """How much of a refusal's body is read."""
@@ -19,28 +20,16 @@ ERROR_BODY_SECONDS = 5.0
 """How long a refusal's body is waited for. The status alone says enough to go on."""
 
 
-async def raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The bytes as they come in, undecoded; or what an auth flow has read of them already."""
-    if response.is_stream_consumed:
-        yield response.content
-        return
-    stream = response.stream
-    if not isinstance(stream, httpx.AsyncByteStream):
-        raise TypeError("the transport gave a response without an asynchronous body")
-    async for chunk in stream:
-        yield chunk
-
-
-async def collect(chunks: AsyncIterator[bytes], cap: int) -> bytes:
-    """All of it. Raises :class:`UpstreamError` beyond ``cap`` bytes."""
+async def collect(reply: Reply, until: float, cap: int) -> bytes:
+    """The whole body; errors as of :meth:`Reply.received`, and :class:`UpstreamError` beyond ``cap`` bytes."""
     parts: list[bytes] = []
     size = 0
-    async for chunk in chunks:
+    while chunk := await reply.received(until):
         parts.append(chunk)
         size += len(chunk)
         if size > cap:
             raise UpstreamError(ErrorKind.PROTOCOL, f"the upstream's answer is larger than {cap} bytes")
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def split_lines(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
@@ -61,22 +50,18 @@ async def split_lines(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[byt
     yield b"".join(held)
 
 
-async def refusal(response: httpx.Response) -> bytes:
+async def refusal(reply: Reply) -> bytes:
     """As much of a refusal's body as comes in time; what breaks off or lingers loses the rest.
 
     Front ends compress their errors whatever they were asked for: that is undone, up to the same size. What is
     compressed in another way says nothing, since its bytes must not stand in a message.
     """
     body = bytearray()
-    try:
-        async with asyncio.timeout(ERROR_BODY_SECONDS), aclosing(raw(response)) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) >= MAX_ERROR_BYTES:
-                    break
-    except (httpx.HTTPError, TimeoutError):
-        pass
-    return _unpacked(bytes(body[:MAX_ERROR_BYTES]), _encoding(response))
+    until = asyncio.get_running_loop().time() + ERROR_BODY_SECONDS
+    with suppress(httpx.HTTPError, TimeoutError):
+        while len(body) < MAX_ERROR_BYTES and (chunk := await reply.received(until)):
+            body += chunk
+    return _unpacked(bytes(body[:MAX_ERROR_BYTES]), _encoding(reply))
 
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
@@ -93,12 +78,12 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
         return b""
 
 
-def _encoding(response: httpx.Response) -> str:
-    return (response.headers.get("content-encoding") or "identity").strip().lower()
+def _encoding(reply: Reply) -> str:
+    return header(reply.headers, b"content-encoding").strip().lower() or "identity"
 
 
-def refuse_encoding(response: httpx.Response) -> None:
+def refuse_encoding(reply: Reply) -> None:
     """Identity was asked for. Decoding what came instead would let a kilobyte fill the memory."""
-    if _encoding(response) != "identity":
+    if _encoding(reply) != "identity":
         message = "the upstream compressed its answer although it was asked not to"
-        raise UpstreamError(ErrorKind.PROTOCOL, message, status=response.status_code)
+        raise UpstreamError(ErrorKind.PROTOCOL, message, status=reply.status)

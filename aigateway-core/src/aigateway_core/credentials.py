@@ -25,6 +25,7 @@ from aigateway_core.plugin import RenewsTokens
 from aigateway_core.records import Account
 from aigateway_core.renewal import Renewals, Renewed, secrets_of
 from aigateway_core.secret import Secret
+from aigateway_core.signing import HeaderAuth, PlainAuth
 from aigateway_core.snapshot import ProviderEntry
 
 __all__ = ["Credential", "Credentials", "secrets_of"]
@@ -222,7 +223,7 @@ class _Living:
         )
 
 
-class _LivingAuth(httpx.Auth):
+class _LivingAuth(PlainAuth):
     """Signs with the token of now, and once more with another one when that is refused."""
 
     def __init__(self, living: _Living) -> None:
@@ -233,6 +234,20 @@ class _LivingAuth(httpx.Auth):
     def requires_response_body(self) -> bool:  # type: ignore[override]
         """As the strategy's own flow has it."""
         return self._living.auth().requires_response_body
+
+    @override
+    def plain(self) -> HeaderAuth | None:
+        """The header with the token of now, if the strategy's own flow is no more than that."""
+        auth = self._living.auth()
+        return auth if isinstance(auth, HeaderAuth) else None
+
+    @override
+    async def replacement(self, refused: HeaderAuth) -> HeaderAuth | None:
+        """The header with another token, if there is one."""
+        living = self._living
+        if living.auth() is refused and not await living.replace(living.account):
+            return None
+        return self.plain()
 
     @override
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:

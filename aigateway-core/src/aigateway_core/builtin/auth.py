@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any
 
 import attrs
 import httpx
-from typing_extensions import override
 
 from aigateway_core.builtin.oauth import OAuthOptions, OAuthStrategy
 from aigateway_core.plugin import Account, AuthStrategySpec, Secret, hookimpl
+from aigateway_core.plugin.auth import HeaderAuth
 
 
 def _fit_for_a_header(_: Any, attribute: attrs.Attribute[Secret], secret: Secret) -> None:
@@ -52,20 +51,6 @@ class NoOptions:
     """The strategy has nothing to choose."""
 
 
-class _HeaderAuth(httpx.Auth):
-    """Puts one header on every request. It is the same for all, so that many requests may use it at a time."""
-
-    def __init__(self, header: str, prefix: str, secret: Secret) -> None:
-        self._header = header
-        self._prefix = prefix
-        self._secret = secret
-
-    @override
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers[self._header] = self._prefix + self._secret.reveal()
-        yield request
-
-
 class ApiKeyStrategy:
     """An API key in a header."""
 
@@ -77,7 +62,7 @@ class ApiKeyStrategy:
     def auth(self, account: Account) -> httpx.Auth:
         """The key of this account, in the vendor's header."""
         credential: ApiKeyCredential = account.credential
-        return _HeaderAuth(self._options.header, self._options.prefix, credential.api_key)
+        return HeaderAuth(self._options.header, self._options.prefix, credential.api_key)
 
 
 class BearerStrategy:
@@ -91,7 +76,7 @@ class BearerStrategy:
     def auth(self, account: Account) -> httpx.Auth:
         """The token of this account."""
         credential: BearerCredential = account.credential
-        return _HeaderAuth("authorization", "Bearer ", credential.token)
+        return HeaderAuth("authorization", "Bearer ", credential.token)
 
 
 class NoAuthStrategy:

@@ -128,6 +128,7 @@ class _Tunnelled(ResponseHandler):
 def default_ssl_context() -> ssl.SSLContext:
     """Trusts what the machine trusts, and certifi's list besides, since small containers bring none of their own."""
     context = httpx.create_ssl_context(trust_env=False)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # some builds of Python leave it to a file of the system's
     context.load_default_certs()
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -8,8 +8,9 @@ silent upstream.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from math import inf
 from typing import cast
 
 import httptools
@@ -37,7 +38,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._deadline = 0.0
+        self._timer_at = inf
+        self._deadline = inf
         self._reset(complete=True)
         self.closed = False
         self.idle_since = 0.0
@@ -59,23 +61,30 @@ class Connection(asyncio.Protocol):
 
     # -- for who has the connection
 
-    async def exchange(self, head: bytes, body: bytes, seconds: float | None) -> None:
-        """Send a request and wait for the head of its answer, silence of ``seconds`` being too long.
+    async def exchange(self, request: Sequence[bytes], until: float) -> None:
+        """Send a request and wait for the head of its answer, ``until`` a time of the loop's clock.
 
-        Raises one of httpx's transport errors. Who is cancelled here has to :meth:`abort` the connection.
+        Raises one of httpx's transport errors. Whoever ends the waiting in another way has closed the connection.
         """
         self._reset(complete=False)
         transport = self._transport
         if transport is None or self.closed:
             raise httpx.RemoteProtocolError("the connection was closed")
-        transport.write(head + body if body else head)
-        while not self._headed and self.error is None:
-            await self._wait(seconds)
+        try:
+            transport.writelines(request)
+            while not self._headed and self.error is None:
+                await self._wait(until)
+        except BaseException:
+            self.abort()
+            raise
         if not self._headed and self.error is not None:
             raise self.error
 
-    async def received(self, seconds: float | None) -> bytes:
-        """All of the body that has come since the last call; empty at its end. Errors as for :meth:`exchange`."""
+    async def received(self, idle: float, until: float) -> bytes:
+        """All of the body that has come since the last call; empty at its end. Errors as for :meth:`exchange`.
+
+        Silence may last ``idle`` seconds, and no longer than ``until`` a time of the loop's clock.
+        """
         while True:
             if self._chunks:
                 data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
@@ -88,7 +97,7 @@ class Connection(asyncio.Protocol):
                 raise self.error
             if self.complete:
                 return b""
-            await self._wait(seconds)
+            await self._wait(min(self._loop.time() + idle, until))
 
     def is_reusable(self) -> bool:
         """Whether another exchange may follow: the answer was taken whole, and nothing came after it."""
@@ -197,15 +206,12 @@ class Connection(asyncio.Protocol):
 
     # -- waiting
 
-    async def _wait(self, seconds: float | None) -> None:
+    async def _wait(self, until: float) -> None:
         self._waiter = waiter = self._loop.create_future()
-        if seconds is not None:
-            self._deadline = self._loop.time() + seconds
-            # A timer that goes off too early looks at the deadline again: most exchanges need none of their own.
-            if self._timer is None or self._timer.when() > self._deadline:
-                self._arm(self._deadline)
-        else:
-            self._deadline = float("inf")
+        self._deadline = until
+        # A timer that goes off too early looks at the deadline again: most exchanges need none of their own.
+        if self._timer_at > until:
+            self._arm(until)
         try:
             await waiter
         finally:
@@ -218,14 +224,15 @@ class Connection(asyncio.Protocol):
     def _arm(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._timer_at = when
         self._timer = self._loop.call_at(when, self._look_at_the_clock)
 
     def _look_at_the_clock(self) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, inf
         if self._waiter is None or self.closed:
             return
         if self._loop.time() < self._deadline:
-            if self._deadline != float("inf"):
+            if self._deadline < inf:
                 self._arm(self._deadline)
         elif not self._waiter.done():
             self._fail(httpx.ReadTimeout("the upstream fell silent"))
@@ -246,7 +253,7 @@ class Connection(asyncio.Protocol):
     def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._timer_at = None, inf
         if not self.closed:
             self.closed = True
             if self._transport is not None:

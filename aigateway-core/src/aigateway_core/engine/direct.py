@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any, TypeAlias
+from math import inf
+from typing import Any, NamedTuple, TypeAlias
 
 import aiohappyeyeballs
 import httpx
@@ -27,6 +29,7 @@ KEEPALIVE_SECONDS = 15.0
 """How long an idle connection is kept. Servers keep it longer (60 s is usual), so that they rarely close one we use."""
 
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
+_WITH_A_BODY = ("POST", "PUT", "PATCH")
 _CLOSING_SECONDS = 1.0
 """A kept connection that is closed within this time of a request, without a word, was closed before it came."""
 
@@ -61,17 +64,39 @@ class DirectTransport(httpx.AsyncBaseTransport):
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         timeout = request.extensions.get("timeout", {})
-        origin = _origin(request.url)
+        place = _place(request.url)
         body = await request.aread()
-        head = _head(request, len(body))
-        idle = timeout.get("read")
-        first_byte = timeout.get("first_byte", idle)
-        connection = self._kept(origin)
-        if connection is None or not await self._is_alive(connection, head, body, first_byte):
-            connection = await self._connected(origin, timeout.get("connect"))
-            await _exchange(connection, head, body, first_byte)
-        stream = _Body(self, connection, idle)
-        return httpx.Response(connection.status, headers=connection.headers, stream=stream, request=request)
+        head = _head(request.method, place, request.headers.raw, len(body))
+        connect, idle = (inf if timeout.get(name) is None else timeout[name] for name in ("connect", "read"))
+        connection = await self._exchange(place.origin, (head, body), connect, timeout.get("first_byte", idle), inf)
+        answer = _Answer(self, connection, idle)
+        return httpx.Response(answer.status, headers=connection.headers, stream=answer, request=request)
+
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        *,
+        connect: float,
+        first_byte: float,
+        idle: float,
+        until: float,
+    ) -> _Answer:
+        """A request in plain words, without httpx's objects, which would cost more than all the rest.
+
+        Deadlines in seconds; all of it ends at the latest at ``until``, a time of the loop's clock. What frames the
+        body is written here. Errors as for a request of httpx's, :class:`httpx.ReadTimeout` for a head that is late.
+        """
+        place, body = _known(url), content or b""
+        try:
+            raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+        except UnicodeEncodeError:
+            raise httpx.LocalProtocolError("a header holds characters that none can carry") from None
+        head = _head(method, place, raw, len(body))
+        connection = await self._exchange(place.origin, (head, body), connect, first_byte, until)
+        return _Answer(self, connection, idle)
 
     @override
     async def aclose(self) -> None:
@@ -83,20 +108,25 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     # -- connections that are there
 
-    async def _is_alive(self, connection: Connection, head: bytes, body: bytes, seconds: float | None) -> bool:
-        """Exchange on a kept connection; False when the server was just closing it, and never saw the request.
+    async def _exchange(
+        self, origin: Origin, request: Sequence[bytes], connect: float, first_byte: float, until: float
+    ) -> Connection:
+        """Exchange on a kept connection; on a new one when the server was just closing it, and never saw the request.
 
         Without a word and at once, that is: who closes after some thought may have worked on it, and an error says so.
         """
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        try:
-            await _exchange(connection, head, body, seconds)
-        except (httpx.RemoteProtocolError, httpx.ReadError):
-            if self._closed or not connection.unanswered or loop.time() - began > _CLOSING_SECONDS:
-                raise
-            return False
-        return True
+        time = asyncio.get_running_loop().time
+        connection, began = self._kept(origin), time()
+        if connection is not None:
+            try:
+                await connection.exchange(request, min(began + first_byte, until))
+                return connection
+            except (httpx.RemoteProtocolError, httpx.ReadError):
+                if self._closed or not connection.unanswered or time() - began > _CLOSING_SECONDS:
+                    raise
+        connection = await self._connected(origin, min(time() + connect, until))
+        await connection.exchange(request, min(time() + first_byte, until))
+        return connection
 
     def _kept(self, origin: Origin) -> Connection | None:
         """The connection that was used last: the others grow old, and go."""
@@ -136,12 +166,12 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     # -- connections to be made
 
-    async def _connected(self, origin: Origin, seconds: float | None) -> Connection:
+    async def _connected(self, origin: Origin, until: float) -> Connection:
         """A new connection. Raises what says that nothing was sent."""
         if self._closed:
             raise httpx.PoolTimeout("the transport has been closed")
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout_at(until if until < inf else None):
                 connection = await self._connect(origin)
         except httpx.TransportError:
             raise
@@ -186,17 +216,26 @@ class DirectTransport(httpx.AsyncBaseTransport):
         return [_address(answer["family"], answer["host"], port) for answer in answers]
 
 
-class _Body(httpx.AsyncByteStream):
-    """The body as it comes in. Closing it before its end closes the connection, at once."""
+class _Answer(httpx.AsyncByteStream):
+    """The head of an answer, and its body as it comes in.
 
-    def __init__(self, transport: DirectTransport, connection: Connection, idle: float | None) -> None:
+    Closing it before its end closes the connection, at once.
+    """
+
+    def __init__(self, transport: DirectTransport, connection: Connection, idle: float) -> None:
+        self.status = connection.status
+        self.headers = connection.headers
         self._transport = transport
         self._connection: Connection | None = connection
         self._idle = idle
 
+    async def received(self, until: float) -> bytes:
+        """All of the body that has come since the last call; empty at its end."""
+        return b"" if self._connection is None else await self._connection.received(self._idle, until)
+
     @override
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while self._connection is not None and (data := await self._connection.received(self._idle)):
+        while data := await self.received(inf):
             yield data
 
     @override
@@ -206,35 +245,48 @@ class _Body(httpx.AsyncByteStream):
             self._transport.release(connection)
 
 
-async def _exchange(connection: Connection, head: bytes, body: bytes, seconds: float | None) -> None:
-    try:
-        await connection.exchange(head, body, seconds)
-    except BaseException:
-        connection.abort()
-        raise
-
-
 def _address(family: int, host: str, port: int) -> aiohappyeyeballs.AddrInfoType:
     # With the protocol's number, without which the loop leaves Nagle's algorithm on.
     place: Any = (host, port, 0, 0) if family == socket.AF_INET6 else (host, port)
     return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place
 
 
-def _origin(url: httpx.URL) -> Origin:
+class _Place(NamedTuple):
+    """Where a URL leads."""
+
+    origin: Origin
+    host: bytes
+    target: bytes
+
+
+def _place(url: httpx.URL) -> _Place:
     """Raises what httpx raises for an address that cannot be asked."""
     scheme, host = url.raw_scheme, url.raw_host
     if scheme not in _DEFAULT_PORTS or not host:
         raise httpx.UnsupportedProtocol("not an http or https URL")
     if url.userinfo:
         raise httpx.LocalProtocolError("credentials in the URL")
-    return scheme, host, url.port or _DEFAULT_PORTS[scheme]
+    return _Place((scheme, host, url.port or _DEFAULT_PORTS[scheme]), url.netloc, url.raw_path)
 
 
-def _head(request: httpx.Request, length: int) -> bytes:
+@lru_cache(maxsize=1024)
+def _known(url: str) -> _Place:
+    """Taken apart once: vendors are asked at few addresses, and over and over again."""
+    return _place(httpx.URL(url))
+
+
+def _head(method: str, place: _Place, headers: Iterable[tuple[bytes, bytes]], length: int) -> bytes:
     """The request's head. Raises :class:`httpx.LocalProtocolError` for what would end a line of it."""
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [name + b": " + value for name, value in request.headers.raw if name.lower() != b"transfer-encoding"]
-    if "content-length" not in request.headers and request.headers.get("transfer-encoding"):
+    lines = [b"%s %s HTTP/1.1" % (method.encode("ascii"), place.target)]
+    seen = set()
+    for name, value in headers:
+        known = name.lower()
+        if known != b"transfer-encoding":
+            seen.add(known)
+            lines.append(name + b": " + value)
+    if b"host" not in seen:
+        lines.insert(1, b"Host: " + place.host)
+    if b"content-length" not in seen and (length or method in _WITH_A_BODY):
         lines.append(b"Content-Length: %d" % length)
     lines.append(b"\r\n")
     head = b"\r\n".join(lines)

@@ -12,6 +12,7 @@ import httpx
 from aigateway_core.model import JsonObject
 from aigateway_core.records import Account
 from aigateway_core.secret import Secret
+from aigateway_core.signing import HeaderAuth as HeaderAuth
 from aigateway_core.upstream import Upstream
 
 ConfigT = TypeVar("ConfigT")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote_plus, urlencode, urlsplit, urlunsplit
 
 import attrs
 import httpx
-from typing_extensions import override
 
 from aigateway_core.builtin.oauth.answers import Tokens, claims, read_tokens, refusal
 from aigateway_core.builtin.oauth.credential import OAuthCredential, end_of
@@ -31,19 +30,9 @@ from aigateway_core.plugin import (
     UpstreamFailure,
     loads_upstream,
 )
+from aigateway_core.plugin.auth import HeaderAuth
 
 _ENDED = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class _TokenAuth(httpx.Auth):
-    def __init__(self, scheme: str, token: Secret) -> None:
-        self._scheme = scheme
-        self._token = token
-
-    @override
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["authorization"] = f"{self._scheme} {self._token.reveal()}"
-        yield request
 
 
 class OAuthStrategy:
@@ -198,7 +187,7 @@ class OAuthStrategy:
 
 def _token_auth(token_type: str, token: Secret) -> httpx.Auth:
     # RFC 6750 spells the scheme so; providers spell the type as they like.
-    return _TokenAuth("Bearer" if token_type.lower() == "bearer" else token_type, token)
+    return HeaderAuth("authorization", "Bearer " if token_type.lower() == "bearer" else f"{token_type} ", token)
 
 
 def _basic(client_id: str, secret: Secret) -> str:
