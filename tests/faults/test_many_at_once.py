@@ -125,7 +125,7 @@ async def test_c_06_c_07_of_many_streams_each_hears_every_event_of_its_own(
         with capsys.disabled():
             print(  # noqa: T201 - figures for whoever measures
                 f"\n{CROWD} streams: {grown / CROWD:.0f} KiB and {opened / CROWD:.2f} files each; "
-                f"delay of an event p50 {1000 * quantile(delays, 0.5):.0f} ms, p99 {1000 * quantile(delays, 0.99):.0f} ms"
+                f"delay of an event p50 {quantile(delays, 0.5):.3f} s, p99 {quantile(delays, 0.99):.3f} s"
             )
 
 
