@@ -129,13 +129,18 @@ async def test_an_account_that_was_added_takes_its_part(pool: Pool) -> None:
     assert Counter([await pool.pick() for _ in range(400)]) == dict.fromkeys("abcd", 100)
 
 
-async def test_an_account_is_back_when_its_time_is_over(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1_000_000.0
-    monkeypatch.setattr("aigateway_core.accounts.time.time", lambda: now)
+async def test_t_04_an_account_is_back_when_its_time_is_over(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, moved = 1_000_000.0, 0.0
+    monkeypatch.setattr("time.time", lambda: now + moved)
+    monkeypatch.setattr("time.monotonic", lambda: now)
     pool.fails("a", BUSY)
     assert {await pool.pick() for _ in range(6)} == {"b", "c"}
     now += 60.1
     assert {await pool.pick() for _ in range(6)} == {"a", "b", "c"}
+    pool.fails("a", BUSY)
+    assert {await pool.pick() for _ in range(6)} == {"b", "c"}
+    now, moved = now + 300.1, -7200.0
+    assert {await pool.pick() for _ in range(6)} == {"a", "b", "c"}, "the clock was set back meanwhile"
 
 
 # -- what a key may use

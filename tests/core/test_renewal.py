@@ -10,10 +10,12 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -22,7 +24,10 @@ from core.token_house import PROVIDER, TokenHouse
 from services.private_servers import MariaDB
 
 from aigateway_core import credentials, renewal
+from aigateway_core.builtin.oauth.answers import read_tokens
+from aigateway_core.builtin.oauth.credential import OAuthCredential
 from aigateway_core.errors import ErrorKind, LoginNeededError, UnavailableError, UpstreamError
+from aigateway_core.renewal import Renewed
 from aigateway_core.secret import Secret
 from aigateway_core.state.memory import MemoryState
 from aigateway_core.storage import SYSTEM, AccountPatch, DatabaseLocation, MySQLServer, NewAccount, SQLiteFile, tokens
@@ -387,7 +392,7 @@ async def test_a_token_that_cannot_be_stored_serves_until_it_can(
     assert row.auth_data["access_token"] == token
 
 
-async def test_nothing_is_spent_while_there_is_no_database(process: Opener, idp: FakeIdentityProvider) -> None:
+async def test_d_24_nothing_is_spent_while_there_is_no_database(process: Opener, idp: FakeIdentityProvider) -> None:
     house = await process()
     good, dead = await stored(house, ending(idp, 4.0)), await stored(house, ended(idp))
     await house.token(good)
@@ -519,3 +524,108 @@ async def test_nothing_secret_is_logged_or_shown(
     shown = f"{caplog.text} {caught.value!r} {house.credentials._living} {await house.storage.accounts.get(account)!r}"
     assert not any(secret in shown for secret in idp.secrets)
     assert credentials.Credential(None, [Secret("canary-canary")]).__repr__().count("canary") == 0  # type: ignore[arg-type]
+
+
+# -- what an identity provider may answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(TokenAnswer(status=500, body=b"<h1>Oops</h1>"), id="an error"),
+        pytest.param(TokenAnswer(body=b"<!doctype html><title>Log in</title>"), id="a web page"),
+        pytest.param(TokenAnswer(body=b'{"access_token": "' + b"x" * 10_000_000), id="ten megabytes"),
+        pytest.param(TokenAnswer(delay=2.0), id="too late"),
+        pytest.param(None, id="nothing, it is away"),
+    ],
+)
+async def test_d_23_whatever_a_provider_answers_a_token_serves_to_its_end_and_the_account_stays(
+    answer: TokenAnswer | None, process: Opener, idp: FakeIdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "LIMITS", attrs.evolve(renewal.LIMITS, first_byte=0.3, idle=0.3, total=1.0))
+    house = await process()
+    before = ending(idp, 1.5)
+    account = await stored(house, before)
+    living = await due(house, account)
+    if answer is None:
+        monkeypatch.setattr(house.strategy, "_options", attrs.evolve(idp_options(house), token_url=NOWHERE))
+    else:
+        idp.answer(*[answer] * 10)
+    for _ in range(5):
+        assert await house.token(account) == before["access_token"]
+        await living.settled()
+    monkeypatch.setattr(living, "_ends", time.monotonic())
+    with pytest.raises(UpstreamError) as caught:
+        await house.token(account)
+    assert not isinstance(caught.value, LoginNeededError)
+    assert (caught.value.scope, caught.value.retryable) == ("account", True)
+    assert (await house.storage.accounts.get(account)).status == "active"
+
+
+NOWHERE = "http://127.0.0.1:9/token"
+
+
+def idp_options(house: TokenHouse) -> Any:
+    return house.strategy._options
+
+
+async def due(house: TokenHouse, account: str) -> Any:
+    """What holds the account's token, which is to be renewed from now on."""
+    await house.credentials.get(house.entry, house._held[account])
+    living = house.credentials._living[account]
+    living._due = time.monotonic()
+    return living
+
+
+@pytest.mark.parametrize("told", [None, -5, 0, "0", "soon", [], 1e12, 30], ids=repr)
+async def test_d_23_t_05_however_long_a_token_is_said_to_live_nobody_is_asked_all_the_time(
+    told: Any, process: Opener, idp: FakeIdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten calls a second for two minutes of a clock that a test moves."""
+    now = time.monotonic()
+    monkeypatch.setattr(credentials, "time", SimpleNamespace(monotonic=lambda: now))
+    house = await process()
+    account = await stored(house, ended(idp))
+    renewals = 0
+
+    async def renew(*_: object) -> Renewed:
+        nonlocal renewals
+        renewals += 1
+        body = json.dumps({"access_token": f"token-{renewals}", "expires_in": told}).encode()
+        ends = read_tokens(body, datetime.now(UTC)).expires_at
+        held = attrs.evolve(house._held[account], credential=OAuthCredential(access_token=Secret(f"token-{renewals}")))
+        return Renewed(account=held, expires_at=ends, generation=renewals)
+
+    monkeypatch.setattr(house.renewals, "renew", renew)
+    for _ in range(1200):
+        await house.token(account)
+        await house.credentials._living[account].settled()
+        now += 0.1
+    assert 1 <= renewals <= 120 / 15 + 1
+
+
+@pytest.mark.services
+async def test_d_24_nothing_is_spent_while_the_database_takes_no_change(
+    own_mariadb: MariaDB, idp: FakeIdentityProvider
+) -> None:
+    with own_mariadb.database() as name:
+        location = MySQLServer(
+            host=own_mariadb.host,
+            port=own_mariadb.port,
+            user=own_mariadb.user,
+            password=Secret(own_mariadb.password),
+            database=name,
+        )
+        async with TokenHouse(location, idp.auth_options) as house:
+            before = ending(idp, 60.0)
+            account = await stored(house, before)
+            living = await due(house, account)
+            own_mariadb.execute("SET GLOBAL read_only = 1")
+            for _ in range(3):
+                assert await house.token(account) == before["access_token"]
+                await living.settled()
+            assert idp.token_requests == []
+            own_mariadb.execute("SET GLOBAL read_only = 0")
+            await house.renew(account)
+            assert await house.token(account) != before["access_token"]
+            assert idp.refreshes == 1

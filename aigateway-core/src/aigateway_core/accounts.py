@@ -136,13 +136,15 @@ class AccountSelector:
         pool = self._pool(route)
         key = (route.provider.id, route.quota_group, route.model, allowed)
         kept, state = self._lists.get(key), self._state
-        if kept is not None and kept.pool is pool and kept.changes == state.changes and time.time() < kept.until:
+        if kept is not None and kept.pool is pool and kept.changes == state.changes and time.monotonic() < kept.until:
             return kept.accounts
         changes, resting = state.changes, self._resting(route)
         accounts = pool if allowed is None else [each for each in pool if each.id in allowed]
         if resting:
             accounts = [each for each in accounts if each.id not in resting]
-        until = min((cooldown.until for cooldown in resting.values()), default=math.inf)
+        # By the clock that nobody sets: a list that was made before the other was set back would stand too long.
+        soonest = min((cooldown.until for cooldown in resting.values()), default=math.inf)
+        until = time.monotonic() + soonest - time.time()
         if len(self._lists) >= _MOST_LISTS:
             self._lists.clear()
         self._lists[key] = _Ready(accounts, pool, changes, until)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aigateway_core.assembly import Assembly
@@ -30,8 +31,13 @@ class DailyCounts:
         self._state = state
 
     async def write(self, records: Sequence[CallRecord]) -> None:
-        """Count every attempt that went by a proxy; that a client left is nobody's failure."""
-        for attempt in (attempt for record in records for attempt in record.attempts):
+        """Count every attempt of today's calls that went by a proxy; that a client left is nobody's failure.
+
+        A call belongs to the day (UTC) on which it began, as in the database.
+        """
+        today = datetime.now(UTC).date()
+        of_today = (record for record in records if record.created_at.astimezone(UTC).date() == today)
+        for attempt in (attempt for record in of_today for attempt in record.attempts):
             if attempt.proxy_id is not None:
                 self._state.count(attempt.proxy_id, failed=attempt.error_kind not in {None, "client_gone"})
 

@@ -36,7 +36,8 @@ _AHEAD = 300.0
 """Seconds before its end that a token is renewed; half its life if that is less."""
 
 _YOUNG = 15.0
-"""Seconds after a renewal within which a 401 is not the token's fault: another renewal would not help."""
+"""Seconds after a renewal within which another one would not help: a 401 is not the token's fault then, and a provider
+that gives out tokens without any life (or whose clock is wrong) shall not be asked at every call."""
 
 _LONGEST_PAUSE = 60.0
 """Seconds between two tries to renew, once many have failed."""
@@ -183,6 +184,7 @@ class _Living:
         # Those before stay for one more round: calls are under way that were signed with them.
         self.secrets[:] = dict.fromkeys((*fresh, *secrets_of(self.account.credential)))
         self._hold(renewed.account, renewed.expires_at, auth)
+        self._ends, self._due = max(self._ends, self._born + _YOUNG), max(self._due, self._born + _YOUNG)
         self._changed()
 
     def _hold(self, account: Account, expires_at: datetime | None, auth: httpx.Auth | None = None) -> None:

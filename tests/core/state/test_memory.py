@@ -5,7 +5,7 @@ import time
 import pytest
 from core.state.state_contract import StateContract, ahead
 
-from aigateway_core.state import DailyCount
+from aigateway_core.state import Cooldown, DailyCount
 from aigateway_core.state.memory import MemoryState
 from aigateway_core.state.recent import Recent
 
@@ -79,6 +79,46 @@ async def test_t_01_the_days_counters_begin_anew_at_midnight_utc(monkeypatch: py
     assert await state.today(7) == DailyCount(0, 0)
     state.count(7, failed=False)
     assert await state.today(7) == DailyCount(1, 0)
+
+
+@pytest.mark.anyio
+async def test_t_04_who_rests_is_back_in_time_though_the_clock_was_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By two hours, once, while two accounts rest and a third one begins to."""
+    now, moved, monotonic = time.time(), 0.0, 100.0
+    monkeypatch.setattr("aigateway_core.state.memory.time.time", lambda: now + monotonic + moved)
+    monkeypatch.setattr("aigateway_core.state.memory.time.monotonic", lambda: monotonic)
+    state = MemoryState()
+    state.cool("a", "m", Cooldown(now + 100 + 30, "quota"))
+    state.cool("banned", "m", Cooldown.for_good("banned", "banned"))
+    changes = state.changes
+    monotonic += 10
+    moved = -7200
+    assert set(state.resting("m")) == {"a", "banned"}
+    assert state.changes > changes, "whoever keeps a list looks again"
+    assert state.rests("a")["m"].until == pytest.approx(now + 100 + 30 - 7200)
+    state.cool("b", "m", Cooldown(now + monotonic + moved + 60, "quota"))
+    monotonic += 21
+    assert set(state.resting("m")) == {"b", "banned"}
+    monotonic += 60
+    assert set(state.resting("m")) == {"banned"}
+
+
+@pytest.mark.anyio
+async def test_t_04_a_clock_that_was_set_forward_costs_at_most_a_question_too_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = MemoryState()
+    state.cool("a", "m", ahead(60))
+    state.bind("c", "p", "m", "a")
+    await state.put_token("p", "a", b"sealed", 60)
+    lease = await state.acquire("l", 60)
+    assert lease is not None
+    moved = time.time() + 7200
+    monkeypatch.setattr("aigateway_core.state.memory.time.time", lambda: moved)
+    assert state.resting("m") == {}
+    assert await state.bound("c", "p", "m") == "a"
+    assert await state.token("p", "a") == b"sealed"
+    assert await state.acquire("l", 60) is None
 
 
 def test_what_was_put_first_is_forgotten_first() -> None:

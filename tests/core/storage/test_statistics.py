@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, timezone
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
 
 import attrs
 import pytest
 
-from aigateway_core.records import Attempt, CallRecord
-from aigateway_core.storage import Actor, NewProxy, Storage
+from aigateway_core.bookkeeping import DailyCounts
+from aigateway_core.ledger import CallLedger
+from aigateway_core.recording import Call, Recorder, RecorderLimits
+from aigateway_core.records import Account, Attempt, CallRecord
+from aigateway_core.state import DailyCount
+from aigateway_core.state.memory import MemoryState
+from aigateway_core.storage import Actor, CallQuery, NewProxy, SQLiteFile, Storage
 from aigateway_core.storage.tallies import BUCKETS
 
 pytestmark = pytest.mark.anyio
@@ -118,3 +125,98 @@ async def test_whole_days_and_the_hours_around_them_are_added_up_once(storage: S
         parts = [storage.statistics.by_day, storage.statistics.by_hour]
         counts = [sum(sums.requests for _, sums in await part("all", "", since, until)) for part in parts]
         assert counts == [last - first, last - first]
+
+
+MIDNIGHT = datetime(2026, 5, 5, tzinfo=UTC)
+
+
+async def test_t_01_five_calls_a_second_over_midnight_are_counted_on_their_own_sides(
+    storage: Storage, noted: Noted
+) -> None:
+    times = [MIDNIGHT + timedelta(milliseconds=200 * n) for n in range(-50, 100)]
+    calls = [noted(f"c{n}", created_at=when, attempts=(attempt(9),)) for n, when in enumerate(times)]
+    for begin in range(0, len(calls), 40):  # one batch has both days
+        await storage.calls.insert_many(calls[begin : begin + 40])
+    rows = await storage.statistics.of_proxy(9, DAY)
+    assert [(row.date.day, row.request_count) for row in rows] == [(5, 100), (4, 50)]
+    days = await storage.statistics.by_day("all", "", BEGIN, END)
+    assert [(when.day, sums.requests) for when, sums in days] == [(4, 50), (5, 100)]
+
+
+async def test_t_03_a_call_that_ends_after_midnight_belongs_to_the_day_on_which_it_began(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenth of a second before midnight it begins, five seconds later it ends, the next day it is written."""
+    now = MIDNIGHT - timedelta(seconds=0.1)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return now
+
+    monkeypatch.setattr("aigateway_core.recording.datetime", Clock)
+    monkeypatch.setattr("aigateway_core.bookkeeping.datetime", Clock)
+    state, ledger = MemoryState(), CallLedger()
+    monkeypatch.setattr("aigateway_core.state.memory.time.time", lambda: now.timestamp())
+    ledger.open(storage)
+    recorder = Recorder([_Into(ledger), DailyCounts(state)], RecorderLimits(flush_interval=60))
+    call = Call(recorder, request_id="r", dialect="d", client_key_id="-")
+    tried = call.attempt(Account(id="a", provider_id="acme"), 9)
+    now = MIDNIGHT + timedelta(seconds=5)
+    tried.succeeded()
+    call.end()
+    now = MIDNIGHT + timedelta(hours=20)
+    await recorder.aclose()
+    assert [row.date for row in await storage.statistics.of_proxy(9, DAY)] == [DAY]
+    (day,) = await storage.statistics.by_day("all", "", BEGIN, END)
+    assert (day[0].day, day[1].requests) == (4, 1)
+    assert await state.today(9) == DailyCount(0, 0), "it is no part of today's"
+
+
+class _Into:
+    """The ledger as a sink."""
+
+    def __init__(self, ledger: CallLedger) -> None:
+        self._ledger = ledger
+
+    async def write(self, records: Sequence[CallRecord]) -> None:
+        await self._ledger.insert_many(records)
+
+    async def aclose(self) -> None:
+        await self._ledger.aclose()
+
+
+@pytest.fixture
+def local_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine lives in this time zone."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("local_zone", ["Pacific/Kiritimati", "Asia/Jakarta", "America/New_York", "UTC"], indirect=True)
+async def test_t_02_wherever_the_machine_is_the_sums_are_those_of_utc(
+    local_zone: None, storage: Storage, noted: Noted, sql: Callable[..., object]
+) -> None:
+    """Each hour around a change to summer time, told in zones of all kinds; the server's own zone is another one."""
+    first = datetime(2026, 3, 7, tzinfo=UTC)
+    zones = [UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-9, minutes=-30)), ZoneInfo("Europe/Paris")]
+    times = [(first + timedelta(hours=n)).astimezone(zones[n % 4]) for n in range(24 * 24)]
+    if not isinstance(storage._database._location, SQLiteFile):
+        sql("SET GLOBAL time_zone = '-11:00'")
+    try:
+        batch = [noted(f"z{n}", created_at=when, attempts=(attempt(9),)) for n, when in enumerate(times)]
+        await storage.calls.insert_many(batch)
+        days = await storage.statistics.by_day("all", "", first, first + timedelta(days=30))
+        assert [(when, sums.requests) for when, sums in days] == [(first + timedelta(days=n), 24) for n in range(24)]
+        hours = await storage.statistics.by_hour("all", "", first, first + timedelta(days=30))
+        assert [when for when, _ in hours] == [first + timedelta(hours=n) for n in range(24 * 24)]
+        rows = await storage.statistics.of_proxy(9, first.date())
+        assert [row.request_count for row in rows] == [24] * 24
+        read = await storage.calls.list(CallQuery(limit=1000))
+        assert [record.created_at for record in read] == list(reversed(times))
+    finally:
+        if not isinstance(storage._database._location, SQLiteFile):
+            sql("SET GLOBAL time_zone = 'SYSTEM'")

@@ -156,3 +156,18 @@ async def test_a_login_expires_and_is_cleared_away(storage: Storage, sql: Callab
     await storage.logins.put("older", "acme", {}, -timedelta(hours=1).total_seconds())
     await storage.logins.put("new", "acme", {}, 60)
     assert sql("SELECT COUNT(*) FROM oauth_logins") == [(1,)]
+
+
+async def test_t_04_a_claim_that_a_clock_has_made_endless_is_none(
+    storage: Storage, add: Callable[..., Any], sql: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "_GRACE_SECONDS", 0.3)
+    account = await add(auth_data=OLD)
+    assert await storage.tokens.claim(account.id, 0, "killed", 20)
+    # It was made two hours ago by a clock that has been set back by as much since.
+    ends = (datetime.now(UTC) + timedelta(hours=2)).strftime("%Y-%m-%d %H:%M:%S.000000")
+    sql(f"UPDATE accounts SET refresh_until = '{ends}'")
+    assert not await storage.tokens.claim(account.id, 0, "next", 20), "who made it may be about to store"
+    await asyncio.sleep(0.4)
+    assert await storage.tokens.claim(account.id, 0, "next", 20)
+    assert not await storage.tokens.claim(account.id, 0, "late", 20)

@@ -22,6 +22,10 @@ _MOST_COOLDOWNS = 1000
 """Models to remember of one account. Callers make up the names of models and conversations, so there are bounds."""
 
 
+_SET_BACK = 1.0
+"""Seconds between two looks by which a clock is set back by hand: what keeps it right moves it by less."""
+
+
 @attrs.frozen
 class _Token:
     sealed: bytes
@@ -34,6 +38,7 @@ class MemoryState:
     def __init__(self) -> None:
         self._turns: Recent[tuple[str, str], int] = Recent(_MOST_TURNS)
         self._cooldowns: dict[str, dict[str, Cooldown]] = {}
+        self._clock = time.time() - time.monotonic()
         self._changes = 0
         self._bindings: Recent[tuple[str, str, str], tuple[str, float]] = Recent(_MOST_CONVERSATIONS)
         self._tokens: Recent[tuple[str, str], _Token] = Recent(_MOST_TOKENS)
@@ -60,6 +65,7 @@ class MemoryState:
 
     def resting(self, model: str) -> Mapping[str, Cooldown]:
         """Which accounts rest for this model now."""
+        self._follow_the_clock()
         found = ((account_id, self.cooldown(account_id, model)) for account_id in tuple(self._cooldowns))
         return {account_id: cooldown for account_id, cooldown in found if cooldown is not None}
 
@@ -67,6 +73,7 @@ class MemoryState:
         """The longest cooldown that covers this account and model, if any still stands."""
         if not self._cooldowns:
             return None
+        self._follow_the_clock()
         models = self._cooldowns.get(account_id)
         if models is None:
             return None
@@ -86,11 +93,13 @@ class MemoryState:
 
     def rests(self, account_id: str) -> Mapping[str, Cooldown]:
         """This account's cooldowns that still stand, by model."""
+        self._follow_the_clock()
         now = time.time()
         return {model: found for model, found in self.cooldowns_of(account_id).items() if found.until > now}
 
     def cool(self, account_id: str, model: str, cooldown: Cooldown) -> None:
         """Keep the longer of this cooldown and the one that stands."""
+        self._follow_the_clock()
         models = self._cooldowns.setdefault(account_id, {})
         standing = models.get(model)
         if standing is None or standing.until < cooldown.until:
@@ -108,6 +117,20 @@ class MemoryState:
     def cooldowns_of(self, account_id: str) -> Mapping[str, Cooldown]:
         """This account's cooldowns by model, those that are over included."""
         return self._cooldowns.get(account_id, {})
+
+    def _follow_the_clock(self) -> None:
+        """Let rests end when they would have, after somebody has set the clock of the machine back.
+
+        One that was set forward ends them early. That may also be a machine that has slept, where they are over; and an
+        account that is asked too early says so.
+        """
+        clock = time.time() - time.monotonic()
+        back, self._clock = self._clock - clock, clock
+        if back > _SET_BACK:
+            for models in self._cooldowns.values():
+                for name, cooldown in models.items():
+                    models[name] = attrs.evolve(cooldown, until=cooldown.until - back)
+            self._changes += 1
 
     # -- affinity
 

@@ -41,7 +41,7 @@ class Tokens:
         def unit(session: Session) -> bool:
             row = _of_generation(session, account_id, generation)
             moment = _clock(session)
-            if row is None or (row.refresh_until is not None and row.refresh_until > moment):
+            if row is None or _is_claimed(row, moment, seconds):
                 return False
             is_ours = row.refresh_attempt in {None, attempt}
             row.set(
@@ -120,6 +120,15 @@ def _of_generation(session: Session, account_id: str, generation: int) -> Any:
     """The account's row, locked, if its tokens are still of this generation."""
     row = session.entities.account.get_for_update(id=account_id)
     return row if row is not None and row.auth_generation == generation else None
+
+
+def _is_claimed(row: Any, moment: datetime, seconds: float) -> bool:
+    """Whether somebody may be spending the token now.
+
+    A claim for longer than any is made is of a clock that was set back since: it would stand as long as that.
+    """
+    ends = row.refresh_until
+    return ends is not None and moment < ends <= moment + timedelta(seconds=2 * max(seconds, _GRACE_SECONDS))
 
 
 def _clock(session: Session) -> datetime:
