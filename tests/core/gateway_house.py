@@ -38,6 +38,7 @@ from aigateway_core.plugin import (
 from aigateway_core.proxy_pool import ProxyPool
 from aigateway_core.recording import Recorder, RecorderLimits
 from aigateway_core.records import Account, Caller, CallRecord
+from aigateway_core.restraint import Restraint
 from aigateway_core.routing import Router
 from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry, Snapshot
 from aigateway_core.state.memory import MemoryState
@@ -194,6 +195,7 @@ class House:
         egress: Egress | None = None,
         max_attempts: int = 3,
         patience: float = 0.0,
+        restraint: Restraint | None = None,
     ) -> None:
         self.entry = ProviderEntry(
             id="acme",
@@ -220,6 +222,7 @@ class House:
             limits=Limits(),
             max_attempts=max_attempts,
             patience=patience,
+            restraint=restraint or Restraint(),
         )
 
     async def ask(

@@ -74,13 +74,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recording": WORDS | {"routing", "plugin"},
     "headers": set(),
     "patience": set(),
+    "restraint": {"errors", "routing"},
     "exchange": WORDS | {"dialects", "upstream", "plugin", "headers"},
     "translation": WORDS | {"dialects", "upstream", "plugin", "exchange", "headers"},
     "counting": WORDS | {"dialects", "upstream", "plugin", "exchange", "headers"},
     "operations": WORDS | {"dialects", "routing", "exchange", "translation", "counting"},
     "answers": WORDS | {"dialects", "exchange", "recording"},
     "gateway": WORDS
-    | {"answers", "patience"}
+    | {"answers", "patience", "restraint"}
     | {"dialects", "routing", "affinity", "accounts", "egress", "credentials", "upstream", "recording", "exchange"}
     | {"operations", "snapshot", "key_limits"},
     # Beside the path.

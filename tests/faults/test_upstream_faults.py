@@ -91,6 +91,8 @@ async def gateway(
         "messages": {"kind": "anthropic-compatible", "base_url": upstream.url, "models": ["messages-*"]},
     }
     limits = {"first_byte_timeout": 0.6, "idle_timeout": 0.6, "total_timeout": 2.0, "max_response_bytes": 1 << 20}
+    # Each case by itself: what many failures in a row come to is tried in test_outages_of_vendors.py.
+    limits |= {"retry_budget": 3, "breaker_failures": 0}
     config = {"providers": providers, "upstream": {**limits, "patience": 0}}
     async with WatchedGateway(upstream, config, tmp_path_factory.mktemp("faults"), secrets=("sk-fault-",)) as made:
         for provider in providers:

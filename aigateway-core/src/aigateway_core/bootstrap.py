@@ -40,6 +40,7 @@ from aigateway_core.office import office
 from aigateway_core.proxy_pool import ProxyPool
 from aigateway_core.readiness import Readiness
 from aigateway_core.renewal import Renewals
+from aigateway_core.restraint import Restraint
 from aigateway_core.routing import Router
 from aigateway_core.secret import Secret
 from aigateway_core.settings import Settings, UpstreamSettings
@@ -69,6 +70,11 @@ def limits(settings: UpstreamSettings) -> Limits:
         total=settings.total_timeout,
         max_response_bytes=settings.max_response_bytes,
     )
+
+
+def restraint(settings: UpstreamSettings) -> Restraint:
+    """How much is asked of a vendor in trouble."""
+    return Restraint(settings.retry_budget, settings.breaker_failures, ambiguous=settings.retry_ambiguous)
 
 
 _SHARE_OF_INTERVAL = 0.75
@@ -115,6 +121,7 @@ class House:
             limits=limits(settings.upstream),
             max_attempts=settings.upstream.max_attempts,
             patience=settings.upstream.patience,
+            restraint=restraint(settings.upstream),
         )
         self.app = create_app(
             gateway,

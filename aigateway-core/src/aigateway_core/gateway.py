@@ -42,6 +42,7 @@ from aigateway_core.operations import Asked, exchange_for
 from aigateway_core.patience import Patience
 from aigateway_core.recording import Call, Recorder
 from aigateway_core.records import Account, Caller, Operation
+from aigateway_core.restraint import Restraint
 from aigateway_core.routing import Route, Router, permitted
 from aigateway_core.upstream import Limits, Upstream
 
@@ -86,6 +87,7 @@ class Gateway:
         limits: Limits,
         max_attempts: int,
         patience: float,
+        restraint: Restraint,
     ) -> None:
         self.router = router
         self._selector = selector
@@ -96,6 +98,7 @@ class Gateway:
         self._limits = limits
         self._max_attempts = max_attempts
         self._patience = patience
+        self._restraint = restraint
 
     async def answer(self, incoming: Incoming) -> Answer:
         """Answer a request. Raises :class:`GatewayError`; whatever happens, one record of it is kept."""
@@ -149,11 +152,17 @@ class Gateway:
                 exchange = exchange_for(asked, route)
                 if (known := exchange.unasked()) is not None:
                     return known
-                return await self._ask(route, terms, exchange, call, exits)
+                if terms.named is None:
+                    self._restraint.enter(route, probes=not exchange.is_helper)
+                answer = await self._ask(route, terms, exchange, call, exits)
             except _ONE_ROUTES_OWN as failure:
                 failures.append(failure)
-                if isinstance(failure, UpstreamError) and not failure.retryable:
+                if isinstance(failure, UpstreamError) and self._is_final(failure):
                     break
+            else:
+                if self._restraint.breakers:
+                    self._restraint.answered(route)
+                return answer
         error = _most_telling(failures)
         known = exchange.unasked(error) if exchange and isinstance(error, UpstreamError | NoAccountError) else None
         if known is not None:
@@ -193,12 +202,17 @@ class Gateway:
             except UpstreamError as error:
                 if not exchange.is_helper:
                     self._selector.punish(route, account, error)
-                if not error.retryable:
+                if self._is_final(error):
+                    self._restraint.failed(route, error)
                     raise
                 if _is_worth_waiting(error, terms) and await patience.wait(error.retry_after or 0.0):
                     tried.discard(account.id)
                 # That one account's credential is bad tells a client less than what the others said.
                 failure = error if failure is None or error.kind not in _ONE_ACCOUNTS_OWN else failure
+                if attempts < self._max_attempts and not await self._restraint.again(route, error, attempts):
+                    break
+        if not exchange.is_helper:
+            self._restraint.failed(route, failure)
         if failure.scope in {"model", "quota_group", "account", "outbound_proxy"}:
             # The client waits for the first account that is free again, not for the one that happened to be the last.
             failure.retry_after = self._selector.rest(route, terms) or None
@@ -212,8 +226,12 @@ class Gateway:
             try:
                 return await self._attempt(route, account, way_out, exchange, call, exits)
             except UpstreamError as error:
-                if not exchange.mend(error):
+                if self._restraint.forbids(error) or not exchange.mend(error):
                     raise
+
+    def _is_final(self, error: UpstreamError) -> bool:
+        """Whether nobody else is to be asked after this."""
+        return not error.retryable or self._restraint.forbids(error)
 
     async def _attempt(
         self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: AsyncExitStack

@@ -94,7 +94,9 @@ class RedisSettings:
 class UpstreamSettings:
     """Deadlines of a call in seconds, the size of a whole answer in bytes, and how often a request is tried.
 
-    ``patience`` is how many seconds a request waits at most for an account that is about to be ready.
+    ``patience`` is how many seconds a request waits at most for an account that is about to be ready. Of a vendor in
+    trouble, ``retry_budget`` is the share of the requests that may be tried again, ``breaker_failures`` how many in a
+    row may fail before it is left alone for a while (0: any number); ``retry_ambiguous`` is for lost answers.
     """
 
     connect_timeout: Seconds = 10.0
@@ -104,6 +106,9 @@ class UpstreamSettings:
     max_response_bytes: Count = 64 << 20
     max_attempts: Count = 3
     patience: Annotated[float, Range(at_least=0)] = 2.0
+    retry_budget: Annotated[float, Range(at_least=0)] = 0.2
+    retry_ambiguous: bool = True
+    breaker_failures: Annotated[int, Range(at_least=0)] = 5
 
 
 @attrs.frozen(kw_only=True)

@@ -10,7 +10,6 @@ ELSEWHERE = {
 
 MISSING = {
     "U-02": "an unknown name is tested; a resolver that is slow, or fails for a moment, is not",
-    "U-25": "no retry budget over all requests and no breaker: each request is tried up to max_attempts times",
     "U-26": "not tested that no chain of aliases can be written",
     "U-27": "what cannot be translated is refused unsent, but no malformed tool argument is tested through a gateway",
     "U-31": "a base URL that leads back to the gateway is not recognised",
