@@ -29,8 +29,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "replies": set(),
     "bodies": {"dialects", "errors", "replies"},
     "faults": {"dialects", "errors"},
+    "relaying": set(),
     "signing": {"secret"},
-    "outgoing": {"bodies", "errors", "faults", "jsontext", "replies", "signing"},
+    "outgoing": {"relaying", "bodies", "errors", "faults", "jsontext", "replies", "signing"},
     "upstream": {"bodies", "faults", "dialects", "errors", "outgoing", "replies", "secret"},
     "addresses": {"errors", "secret"},
     "engine": {"addresses", "faults", "errors"},
@@ -129,7 +130,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "first_look": {"access", "assembly", "stores", "settings", "secret", "storage", "errors"},
     "provisioning": {"assembly", "stores", "settings", "storage", "errors"},
     # The outermost ring.
-    "server": {"bootstrap", "settings", "errors", "jsontext", "logs"},
+    "server": {"relaying", "bootstrap", "settings", "errors", "jsontext", "logs"},
     # The command shows what bootstrap hands it: the administration, the plugins, the snapshot's values.
     "__main__": {"cli"},
     "cli": WORDS

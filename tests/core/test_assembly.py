@@ -9,10 +9,11 @@ import attrs
 import pytest
 
 from aigateway_core import assembly
-from aigateway_core.errors import PluginError
+from aigateway_core.errors import PluginError, SettingsError
 from aigateway_core.model import ModelInfo
 from aigateway_core.plugin import AuthStrategySpec, ProviderSpec, Secret
 from aigateway_core.plugin_settings import ConfiguredProvider
+from aigateway_core.settings import PluginsSettings, ProviderSettings, ServerSettings, Settings
 
 
 class Odd:
@@ -67,6 +68,33 @@ GOOD = SimpleNamespace(credential=Token)
 def test_a_plugin_that_builds_nonsense_is_named(built: object, strategy: object) -> None:
     with pytest.raises(PluginError, match="'acme'"):
         assembly._provider(configured(built, strategy))
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8088/v1"),
+        ("127.0.0.1", "http://localhost:8088/v1"),
+        ("127.0.0.1", "http://LOCALHOST.:8088"),
+        ("0.0.0.0", "http://127.0.0.9:8088/v1"),
+        ("::", "http://[::1]:8088/v1"),
+        ("gateway.internal", "https://gateway.internal:8088/"),
+    ],
+)
+def test_u_31_a_base_url_that_leads_back_to_the_gateway_is_refused_at_start(host: str, url: str) -> None:
+    section = ProviderSettings(kind="openai-compatible", options={"base_url": url})
+    server = ServerSettings(host=host)
+    alone = PluginsSettings(allowed=frozenset())
+    with pytest.raises(SettingsError, match=r"^providers\.mine\.base_url: .* go round in a circle$"):
+        assembly.assemble(Settings(server=server, plugins=alone, providers={"mine": section}))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8089/v1", "http://127.0.0.2:8088", "http://gateway.internal:8088", "http://localhost"]
+)
+def test_another_server_on_this_machine_is_none_of_that(url: str) -> None:
+    section = ProviderSettings(kind="openai-compatible", options={"base_url": url})
+    assembly.assemble(Settings(plugins=PluginsSettings(allowed=frozenset()), providers={"mine": section}))
 
 
 def test_a_plugin_that_builds_what_it_should_is_taken() -> None:

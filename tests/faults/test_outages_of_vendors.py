@@ -1,4 +1,4 @@
-"""A vendor that is away, under load: what it is asked, what clients are told, and how soon all is well again."""
+"""A vendor that is away, under load, and one that is the gateway itself: what is asked, and what clients are told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -29,7 +30,7 @@ REQUESTS = 400
 
 
 @pytest.fixture
-async def gateway(scripted_upstream: ScriptedUpstream, tmp_path: Any) -> AsyncIterator[GatewayProcess]:
+async def gateway(scripted_upstream: ScriptedUpstream, tmp_path: Path) -> AsyncIterator[GatewayProcess]:
     """A gateway with three accounts at a vendor, and one at another vendor of the same kind on the same server."""
     kind = {"kind": "openai-compatible", "base_url": f"{scripted_upstream.url}/v1"}
     providers = {"acme": {**kind, "models": ["m-*"]}, "other": {**kind, "models": ["o-*"]}}
@@ -98,3 +99,31 @@ async def test_u_25_when_the_vendor_is_back_one_probe_opens_the_door_for_all(
             answer = await ask(client)
     assert [answer.status_code for answer in await asyncio.gather(*(ask(client) for _ in range(20)))] == [200] * 20
     assert "answers again" in gateway.output
+
+
+async def test_u_31_a_request_that_goes_round_in_a_circle_is_stopped(tmp_path: Path) -> None:
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection("127.0.0.1", process.port)
+
+        async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError):
+                while data := await source.read(65536):
+                    target.write(data)
+            target.close()
+
+        await asyncio.gather(copy(reader, forth), copy(back, writer))
+
+    async with await asyncio.start_server(pass_on, "127.0.0.1", 0) as door:
+        address = f"http://127.0.0.1:{door.sockets[0].getsockname()[1]}/v1"
+        section = {"kind": "openai-compatible", "base_url": address, "models": ["m-*"], "api_key": CLIENT_KEY}
+        process = GatewayProcess({"plugins": {"allowed": []}, "providers": {"circle": section}}, tmp_path)
+        await asyncio.to_thread(process.start)
+        headers = {"authorization": f"Bearer {CLIENT_KEY}"}
+        async with httpx.AsyncClient(base_url=process.url, headers=headers, trust_env=False, timeout=30) as client:
+            answer = await ask(client)
+        rows = await asyncio.to_thread(process.rows, 0, 2)
+        assert await asyncio.to_thread(process.stop) == 0
+        assert answer.status_code == 500
+        assert "go round in a circle" in answer.json()["error"]["message"]
+        assert [len(row["attempts"]) for row in rows] == [1, 1]
+        assert rows[0]["attempts"][0]["status_code"] == 508

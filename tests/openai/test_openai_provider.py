@@ -55,6 +55,13 @@ def test_it_registers_one_provider_with_an_api_key() -> None:
     assert spec.config().base_url == "https://api.openai.com/v1"
 
 
+@pytest.mark.parametrize(("dialect", "model"), [("openai-chat", "gpt-4o"), ("openai-responses", "gpt-5")])
+def test_u_29_the_clients_own_key_of_idempotency_is_passed_on(dialect: str, model: str) -> None:
+    endpoint = OpenAIProvider(OpenAIConfig()).endpoint(dialect, "chat", model)
+    assert endpoint is not None
+    assert endpoint.forwarded == ("idempotency-key",)
+
+
 async def test_it_calls_the_configured_place_with_the_configured_headers(answering: FakeUpstream) -> None:
     config = OpenAIConfig(base_url="https://eu.api.openai.com/v1/", headers={"OpenAI-Project": "proj_1"})
     await OpenAIProvider(config).complete(HELLO, answering)

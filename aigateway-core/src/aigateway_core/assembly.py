@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
 from aigateway_core.builtin.stats import DatabaseSinkPlugin
-from aigateway_core.errors import ConfigurationError, PluginError
+from aigateway_core.errors import ConfigurationError, PluginError, SettingsError
 from aigateway_core.ledger import CallLedger
 from aigateway_core.plugin import AuthStrategy, Provider, StatsSink
 from aigateway_core.plugin_settings import Configured, ConfiguredProvider, configure
 from aigateway_core.plugins import LoadedPlugins, PluginLoader
 from aigateway_core.records import Account
 from aigateway_core.secret import Secret, scrub
-from aigateway_core.settings import Settings
+from aigateway_core.settings import ServerSettings, Settings
 from aigateway_core.snapshot import ProviderEntry
 from aigateway_core.structuring import StructuringError, structure
 
@@ -43,6 +45,8 @@ def assemble(settings: Settings) -> Assembly:
     loader.register(DatabaseSinkPlugin(ledger), "builtin-database")
     plugins = loader.load()
     configured = configure(settings, plugins)
+    if circles := [problem for each in configured.providers for problem in _circles(settings.server, each)]:
+        raise SettingsError(circles)
     providers = tuple(_provider(each) for each in configured.providers)
     accounts = (_account(each, entry) for each, entry in zip(configured.providers, providers, strict=True))
     return Assembly(
@@ -75,6 +79,31 @@ def _provider(configured: ConfiguredProvider) -> ProviderEntry:
         risk=spec.risk,
         advice=_built(who, spec.advice, configured.config) if spec.advice else None,
     )
+
+
+def _circles(server: ServerSettings, configured: ConfiguredProvider) -> Iterator[str]:
+    """The provider's addresses at which this gateway itself listens, as far as they say so in plain words."""
+    single = {"base_url": getattr(configured.config, "base_url", None)}
+    several = getattr(configured.config, "base_urls", None) or ()
+    listed = {f"base_urls[{number}]": url for number, url in enumerate(several)}
+    for name, url in (single | listed).items():
+        if isinstance(url, str) and _is_ours(server, url):
+            message = f"{url} is where this gateway listens itself: its requests would go round in a circle"
+            yield f"providers.{configured.id}.{name}: {scrub(message)}"
+
+
+def _is_ours(server: ServerSettings, url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").rstrip("."), parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return False
+    if port != server.port:
+        return False
+    ours = server.host.strip("[]").lower()
+    everywhere = ours in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+    here = host == "localhost" or host.startswith("127.") or host in {"::1", "0.0.0.0", "::"}  # noqa: S104
+    return host == ours or (here and everywhere) or (host == "localhost" and server.is_loopback)
 
 
 def _look_over(provider: Provider, strategy: AuthStrategy) -> None:

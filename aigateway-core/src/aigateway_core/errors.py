@@ -85,6 +85,8 @@ BY_STATUS: Mapping[int, Verdict] = {
     429: (ErrorKind.RATE_LIMIT, "model"),
     503: (ErrorKind.OVERLOADED, "request"),
     504: (ErrorKind.TIMEOUT, "request"),
+    # It goes round in a circle: asking again only makes more of it.
+    508: (ErrorKind.INTERNAL, "request"),
     529: (ErrorKind.OVERLOADED, "request"),
 }
 """What an upstream's HTTP status says by itself, where neither its vendor nor its dialect knows better."""

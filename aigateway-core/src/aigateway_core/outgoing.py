@@ -22,6 +22,7 @@ from aigateway_core.bodies import collect, refuse_encoding
 from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.faults import NOT_SENT
 from aigateway_core.jsontext import dumps
+from aigateway_core.relaying import agent
 from aigateway_core.replies import Ask, HttpxReply, Reply
 from aigateway_core.signing import HeaderAuth, PlainAuth
 
@@ -53,7 +54,7 @@ class Outgoing:
         self.method = method
         self.url = url
         self.content = dumps(json) if content is None and json is not None else content
-        self.headers = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "aigateway"}
+        self.headers = {"accept": "*/*", "accept-encoding": "identity", "user-agent": agent.get()}
         if self.content is not None:
             self.headers["content-type"] = "application/json"
         if headers:

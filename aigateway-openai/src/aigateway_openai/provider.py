@@ -46,6 +46,8 @@ class OpenAIProvider(OpenAICompatibleProvider):
     """
 
     dialect = OpenAIChat(OpenAIChatProfile(refuses_thinking=True))
+    # The client's, for a request that it sends again itself: https://platform.openai.com/docs/api-reference
+    forwarded_headers = ("idempotency-key",)
     known_models = MODELS
     known_patterns = PATTERNS
 

@@ -245,7 +245,7 @@ class OpenAICompatibleProvider(_Compatible):
 
     def __init__(self, config: OpenAICompatibleConfig) -> None:
         super().__init__(config)
-        spoken = {"chat": self._wire, "responses": Wire(self.responses, "/responses")}
+        spoken = {"chat": self._wire, "responses": Wire(self.responses, "/responses", self.forwarded_headers)}
         self._wires = tuple(spoken[name] for name in dict.fromkeys(config.wires))
         self._embeddings = Wire(OpenAIEmbeddings(), "/embeddings")
 

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import attrs
 
+from aigateway_core.relaying import FIRST, RELAYED, agent
+
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _ONCE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"authorization"}
@@ -28,6 +30,12 @@ _NOT_JSON = (
 )
 """What a web page may send to any server unasked is of another type, or of none (Fetch, "CORS-safelisted
 request-header"): a gateway that asks for no key on this machine would answer every page that is open here."""
+
+_FIRST, _RELAYED = FIRST.encode(), RELAYED.encode()
+_GOES_ROUND = (
+    "this request has passed through two gateways already, and seems to go round in a circle: "
+    "look where the base_url of its provider leads"
+)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -71,12 +79,16 @@ class Inspector:
                 if name in found:
                     return Refusal(400, f"the header {name.decode()} may be given only once")
                 found[name] = value
-            elif name == b"x-request-id":
+            elif name == b"x-request-id" or name == b"user-agent":
                 found[name] = value
         if len(scope["headers"]) > MAX_HEADERS or size > MAX_HEADER_BYTES:
             return Refusal(431, "the headers are too large")
         if _ODD_PATH.search(scope["path"]):
             return Refusal(404, "there is nothing at this address")
+        if (sent_by := found.get(b"user-agent", b"")).startswith(_FIRST):
+            if sent_by == _RELAYED:
+                return Refusal(508, _GOES_ROUND)
+            agent.set(RELAYED)
         return self._named(found) or self._framed(found, scope["http_version"])
 
     def _named(self, found: dict[bytes, bytes]) -> Refusal | None:

@@ -10,7 +10,11 @@ from aigateway_core.server.inspection import Refusal
 STATUS = {ErrorKind.TOO_LARGE: 413, ErrorKind.REQUEST_TIMEOUT: 408, ErrorKind.UNAVAILABLE: 503}
 """The errors that are answered here; any other one is a 500."""
 
-_CODES = {status: kind for kind, status in STATUS.items()} | {404: ErrorKind.NOT_FOUND, 500: ErrorKind.INTERNAL}
+_CODES = {status: kind for kind, status in STATUS.items()} | {
+    404: ErrorKind.NOT_FOUND,
+    500: ErrorKind.INTERNAL,
+    508: ErrorKind.INTERNAL,
+}
 
 
 async def refuse(send: Send, refusal: Refusal, number: bytes) -> None:
