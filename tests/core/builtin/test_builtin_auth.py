@@ -68,7 +68,7 @@ def test_a_secret_that_no_header_can_carry_is_refused_and_not_quoted(value: str)
             structure({field: value}, credential, "auth_data")
         (problem,) = caught.value.problems
         assert str(problem) == (
-            f"auth_data.{field}: is empty, or has spaces or characters that no HTTP header can carry"
+            f"auth_data.{field}: is empty, longer than 8192, or has spaces or characters that no HTTP header can carry"
         )
 
 

@@ -221,7 +221,7 @@ def test_api_key_and_token_both_mean_the_one_secret_that_the_strategy_asks_for(c
             '{"api_key": "k", "apikey": "k"}',
             "auth_data.apikey: unknown key; did you mean 'api_key'?",
         ),
-        (("vendor", "--api-key", "-"), "", "auth_data.api_key: is empty, or has spaces or characters that no HTTP"),
+        (("vendor", "--api-key", "-"), "", "auth_data.api_key: is empty, longer than 8192, or has spaces or"),
         (
             ("vendor", "--api-key", "-", "--token", "-"),
             "",

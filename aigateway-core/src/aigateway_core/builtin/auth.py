@@ -12,10 +12,14 @@ from aigateway_core.plugin import Account, AuthStrategySpec, Secret, hookimpl
 from aigateway_core.plugin.auth import HeaderAuth
 
 
+_LONGEST = 8192
+"""Characters: most servers take no longer header, and signed tokens stay well below."""
+
+
 def _fit_for_a_header(_: Any, attribute: attrs.Attribute[Secret], secret: Secret) -> None:
     value = secret.reveal()
-    if not value or not value.isascii() or not value.isprintable() or " " in value:
-        message = "is empty, or has spaces or characters that no HTTP header can carry"
+    if not 0 < len(value) <= _LONGEST or not value.isascii() or not value.isprintable() or " " in value:
+        message = f"is empty, longer than {_LONGEST}, or has spaces or characters that no HTTP header can carry"
         raise ValueError(message, attribute)
 
 
