@@ -1,6 +1,6 @@
 """What servers do to a kept or a fresh connection, on both event loops, against the direct engine.
 
-The ids (``U_..``) are those of the catalogue of faults, which ``tests/faults/test_every_upstream_fault.py`` counts.
+The ids (``U_..``) are those of the catalogue of faults, which ``tests/faults/catalogue.py`` counts.
 """
 
 from __future__ import annotations

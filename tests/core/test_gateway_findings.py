@@ -48,6 +48,29 @@ def wellformed(stream: bytes) -> bool:
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        *((broken, {"INVALID_JSON": broken}) for broken in ('{"a":', "{'a': 1}", '{"a": NaN}', "{" * 100)),
+        *((odd, {}) for odd in ("[1]", '"text"', "5", "")),
+    ],
+)
+async def test_u_27_broken_arguments_of_a_tool_are_told_as_they_are_and_asked_once(
+    arguments: str, told: dict[str, str]
+) -> None:
+    it = house("abc", anthropic_like(), a=[reply(ANTHROPIC_WHOLE)])
+    called = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": arguments}}
+    turns = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": None, "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "42"},
+    ]
+    await it.ask({"model": "m", "messages": turns})
+    [(_, body)] = it.script.seen
+    [used] = [part for turn in body["messages"] for part in turn["content"] if "input" in part]  # type: ignore[attr-defined]
+    assert used["input"] == told
+
+
 # -- after the last word
 
 

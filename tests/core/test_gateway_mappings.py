@@ -38,6 +38,17 @@ FAST = (Target(provider="acme", model="m"), Target(provider="beta", model="b-1")
 ANYBODY = Caller(id="-", role="client")
 
 
+async def test_u_26_names_that_lead_to_each_other_lead_no_further() -> None:
+    it = house({"acme": "a"}, a=[reply(WHOLE)])
+    circle = {"one": (Target(provider="acme", model="two"),), "two": (Target(provider="acme", model="one"),)}
+    circle["self"] = (Target(provider="acme", model="self"),)
+    it.snapshot.value = attrs.evolve(it.snapshot.value, mappings=circle)
+    for name, asked in (("one", "two"), ("two", "one"), ("self", "self")):
+        it.script.seen.clear()
+        await it.ask({**CHAT, "model": name})
+        assert [body["model"] for _, body in it.script.seen] == [asked], "the vendor's own name, whatever it means here"
+
+
 def entry(house: House, name: str) -> ProviderEntry:
     return attrs.evolve(house.entry, id=name)
 

@@ -11,7 +11,6 @@ from aigateway_core.builtin.oauth import OAuthOptions, OAuthStrategy
 from aigateway_core.plugin import Account, AuthStrategySpec, Secret, hookimpl
 from aigateway_core.plugin.auth import HeaderAuth
 
-
 _LONGEST = 8192
 """Characters: most servers take no longer header, and signed tokens stay well below."""
 

@@ -35,14 +35,29 @@ class GuardedResolver(AbstractResolver):
         self._destinations = destinations
         self._refusal = refusal
         self._system = aiohttp.ThreadedResolver()
+        self._under_way: dict[tuple[str, int, AddressFamily], asyncio.Task[list[ResolveResult]]] = {}
 
     @override
     async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC) -> list[ResolveResult]:
-        answers = await self._system.resolve(host, port, family)
+        answers = await asyncio.shield(self._lookup(host, port, family))
         judge = self._destinations
         if judge is not None and not all(judge.permits(host, port, answer["host"]) for answer in answers):
             raise self._refusal("the name leads to an address that is not public")
         return answers
+
+    def _lookup(self, host: str, port: int, family: AddressFamily) -> asyncio.Task[list[ResolveResult]]:
+        """One at a time for each name: there are few threads for lookups, and a name whose server is slow takes one."""
+        key = host, port, family
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = asyncio.create_task(self._system.resolve(host, port, family))
+            task.add_done_callback(lambda done: self._found(key, done))
+        return task
+
+    def _found(self, key: tuple[str, int, AddressFamily], task: asyncio.Task[list[ResolveResult]]) -> None:
+        del self._under_way[key]
+        if not task.cancelled():
+            task.exception()  # those who asked may all have left by now
 
     @override
     async def close(self) -> None:
