@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -38,7 +39,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aigateway_antigravity.claude import MUST_CALL
-from aigateway_antigravity.envelope import enclosed
+from aigateway_antigravity.envelope import Kind, enclosed, with_another_id
 from aigateway_antigravity.losses import losses
 from aigateway_antigravity.searching import kind_of
 from aigateway_antigravity.session import native_session, session_id, session_of
@@ -54,6 +55,7 @@ from aigateway_core.plugin import (
     OpenAIResponses,
     TextPart,
     ToolChoice,
+    dumps,
 )
 
 HELLO = "-3238736544897475342"
@@ -94,6 +96,27 @@ def test_E6_a_search_has_neither_session_nor_id() -> None:
     assert inner["requestType"] == "web_search"
     assert "requestId" not in inner
     assert "sessionId" not in inner["request"]
+
+
+@pytest.mark.parametrize(("kind", "model"), [("agent", FLASH), ("image_gen", PAINTER)])
+def test_E1_a_second_attempt_is_the_first_one_with_another_id(kind: Kind, model: str) -> None:
+    first = envelope(kind=kind, model=model)
+    second = json.loads(with_another_id(dumps(first)))
+    assert second["requestId"] != first["requestId"]
+    assert second["requestId"].startswith(first["requestId"][:6])
+    assert {**second, "requestId": first["requestId"]} == first
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"refresh_token=x", b"[]", b'{"requestId": "agent-1"}', b'{"requestType": "agent"}']
+)
+def test_what_is_no_envelope_is_sent_again_as_it_was(body: bytes) -> None:
+    assert with_another_id(body) == body
+
+
+def test_E6_a_search_is_sent_again_as_it_was() -> None:
+    body = dumps(envelope(model=LITE, kind="web_search"))
+    assert with_another_id(body) == body
 
 
 # -- the session

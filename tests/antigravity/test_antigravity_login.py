@@ -367,6 +367,7 @@ async def test_O16_a_401_costs_one_renewal_and_one_more_try(house: LoginHouse, t
     assert answer.status_code == 200, answer.text
     assert there.idp.refreshes == 1
     assert len(there.questions) == 2
+    assert len({question.json["requestId"] for question in there.questions}) == 2
 
 
 async def test_O16_a_second_401_moves_on_and_ends(house: LoginHouse, there: Google) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from aigateway_antigravity.config import AntigravityConfig
+from aigateway_antigravity.envelope import with_another_id
 from aigateway_antigravity.project import Projects
 from aigateway_core.plugin import ErrorKind, Login, Upstream, UpstreamError
 
@@ -48,6 +49,7 @@ def options(config: AntigravityConfig, projects: Projects | None = None) -> Mapp
         "redirect_path": "/oauth-callback",
         "redirect_ports": PORTS,
         "after_login": AfterLogin(projects or Projects(config)),
+        "sends_again": with_another_id,
     }
 
 

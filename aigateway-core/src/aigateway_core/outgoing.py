@@ -113,6 +113,7 @@ class Sender:
         if other is None:
             return reply
         await reply.aclose()
+        asked.content = other.again(asked.content)
         return await self._plainly(ask, asked, {**asked.headers, other.name: other.value()}, deadline)
 
     async def _plainly(self, ask: Ask, asked: Outgoing, headers: Mapping[str, str], deadline: float) -> Reply:

@@ -367,3 +367,29 @@ async def test_the_token_type_is_the_scheme(made: Callable[..., OAuthStrategy]) 
 def test_wrong_options_are_refused_with_their_names(options: dict[str, Any], idp: FakeIdentityProvider) -> None:
     with pytest.raises(StructuringError, match=next(iter(options))):
         structure({**idp.auth_options, **options}, OAuthOptions)
+
+
+# -- signing
+
+
+def test_a_request_that_is_signed_again_has_the_body_that_is_made_for_it(made: Callable[..., OAuthStrategy]) -> None:
+    strategy = made(sends_again=lambda body: body + b", again")
+    accounts = [
+        Account(id="a", provider_id="p", credential=OAuthCredential(access_token=Secret(token)))
+        for token in ("old-0123456789", "new-0123456789")
+    ]
+    request = httpx.Request("POST", "https://vendor.test/", content=b"once", headers={"x-mine": "1"})
+    [first] = strategy.auth(accounts[0]).auth_flow(request)
+    assert (first.content, first.headers["authorization"]) == (b"once", "Bearer old-0123456789")
+    [second] = strategy.auth(accounts[1]).auth_flow(request)
+    assert (second.content, second.headers["authorization"]) == (b"once, again", "Bearer new-0123456789")
+    assert (second.method, second.url, second.headers["x-mine"]) == ("POST", request.url, "1")
+    assert second.headers["content-length"] == str(len(b"once, again"))
+
+
+def test_a_request_that_is_signed_again_is_the_same_where_nobody_asks_for_more(
+    made: Callable[..., OAuthStrategy],
+) -> None:
+    auth = made().auth(Account(id="a", provider_id="p", credential=OAuthCredential(access_token=Secret("t" * 12))))
+    request = httpx.Request("POST", "https://vendor.test/", content=b"once")
+    assert [*auth.auth_flow(request), *auth.auth_flow(request)] == [request, request]

@@ -37,6 +37,8 @@ class OAuthOptions:
     in a header. ``identity_claim`` is looked for in the ``id_token``, then at ``userinfo_url``. ``issuer``, when given,
     must be what the provider says of itself. ``after_login`` may look up what else an account needs: it gets the login
     and the account's way out, signed with the new token, and returns the login, with more ``metadata`` for example.
+    ``sends_again`` makes the body of a request that goes out once more, with a new token, since the old one was
+    refused; without it, it is the same body.
     """
 
     authorize_url: str = attrs.field(validator=_an_address)
@@ -56,3 +58,4 @@ class OAuthOptions:
     redirect_path: str = attrs.field(default="/callback", validator=_a_path)
     redirect_ports: tuple[int, ...] = ()
     after_login: Callable[[Login, Upstream], Awaitable[Login]] | None = None
+    sends_again: Callable[[bytes], bytes] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote_plus, urlencode, urlsplit, urlunsplit
 
@@ -51,7 +51,7 @@ class OAuthStrategy:
         credential: OAuthCredential = account.credential
         if credential.access_token is None:
             raise ValueError("the account has no access token")
-        return _token_auth(credential.token_type, credential.access_token)
+        return _token_auth(credential.token_type, credential.access_token, self._options.sends_again)
 
     def classify_error(self, failure: UpstreamFailure) -> UpstreamError:
         """What a refusal of the token endpoint means."""
@@ -185,9 +185,10 @@ class OAuthStrategy:
         return {name: value for name, value in data.items() if value is not None}
 
 
-def _token_auth(token_type: str, token: Secret) -> httpx.Auth:
+def _token_auth(token_type: str, token: Secret, sends_again: Callable[[bytes], bytes] | None = None) -> httpx.Auth:
     # RFC 6750 spells the scheme so; providers spell the type as they like.
-    return HeaderAuth("authorization", "Bearer " if token_type.lower() == "bearer" else f"{token_type} ", token)
+    prefix = "Bearer " if token_type.lower() == "bearer" else f"{token_type} "
+    return HeaderAuth("authorization", prefix, token, sends_again)
 
 
 def _basic(client_id: str, secret: Secret) -> str:
