@@ -72,7 +72,7 @@ class Guard:
         if isinstance(found, Inspected):
             found = self._admit(scope) or found
         if isinstance(found, Refusal):
-            await refuse(send, found, fitting_id(dict(scope["headers"]).get(b"x-request-id", b"")))
+            await refuse(send, found, fitting_id(dict(scope["headers"]).get(b"x-request-id")))
             return
         request = LiveRequest(scope, receive, send, found, self._limits)
         self._requests.add(request)

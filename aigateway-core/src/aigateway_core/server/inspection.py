@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, count
 from typing import Any, NamedTuple
 
 import attrs
@@ -64,6 +66,8 @@ class Inspector:
 
     def __init__(self, allowed_hosts: Iterable[str] = ()) -> None:
         self._hosts = frozenset(host.lower().encode() for host in allowed_hosts)
+        self._good_host: bytes | None = None
+        """What the last request was addressed to: mostly the next one as well."""
 
     def inspect(self, scope: Mapping[str, Any]) -> Inspected | Refusal:
         """Whether the request may go on."""
@@ -71,18 +75,12 @@ class Inspector:
             return Refusal(505, "this server speaks HTTP/1.1")
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET_BYTES:
             return Refusal(414, "the address is too long")
-        found: dict[bytes, bytes] = {}
-        size = 0
-        for name, value in scope["headers"]:
-            size += len(name) + len(value)
-            if name in _ONCE:
-                if name in found:
-                    return Refusal(400, f"the header {name.decode()} may be given only once")
-                found[name] = value
-            elif name == b"x-request-id" or name == b"user-agent":
-                found[name] = value
-        if len(scope["headers"]) > MAX_HEADERS or size > MAX_HEADER_BYTES:
+        headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        if len(headers) > MAX_HEADERS or sum(map(len, chain.from_iterable(headers))) > MAX_HEADER_BYTES:
             return Refusal(431, "the headers are too large")
+        found = dict(headers)
+        if len(found) < len(headers) and (name := _twice(headers)) is not None:
+            return Refusal(400, f"the header {name.decode()} may be given only once")
         if _ODD_PATH.search(scope["path"]):
             return Refusal(404, "there is nothing at this address")
         if (sent_by := found.get(b"user-agent", b"")).startswith(_FIRST):
@@ -93,10 +91,13 @@ class Inspector:
 
     def _named(self, found: dict[bytes, bytes]) -> Refusal | None:
         host = found.get(b"host", b"")
+        if host == self._good_host:
+            return None
         if not _HOST.fullmatch(host):
             return Refusal(400, "the header host is missing or malformed")
         if self._hosts and host.lower() not in self._hosts and host.lower().rpartition(b":")[0] not in self._hosts:
             return Refusal(400, "this server does not go by that name (server.allowed_hosts)")
+        self._good_host = host
         return None
 
     @staticmethod
@@ -106,15 +107,27 @@ class Inspector:
             return Refusal(400, "the length of the body is given in two ways, or in an unknown one")
         if length is not None and not length.isdigit():
             return Refusal(400, "the header content-length is no length")
-        if found.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        if b"content-encoding" in found and found[b"content-encoding"].strip().lower() != b"identity":
             return Refusal(415, "the body must come as it is, without content-encoding")
-        if (coding is not None or (length or b"0").strip(b"0")) and not _JSON.fullmatch(
-            found.get(b"content-type", b"")
-        ):
+        has_body = coding is not None or (length is not None and length.strip(b"0"))
+        if has_body and not _JSON.fullmatch(found.get(b"content-type", b"")):
             return Refusal(415, _NOT_JSON)
-        return Inspected(None if coding is not None else int(length or 0), fitting_id(found.get(b"x-request-id", b"")))
+        return Inspected(None if coding is not None else int(length or 0), fitting_id(found.get(b"x-request-id")))
 
 
-def fitting_id(given: bytes) -> bytes:
-    """The client's own id for its request when that is a fitting one, else a fresh one."""
-    return given if _REQUEST_ID.fullmatch(given) else b"req_" + os.urandom(12).hex().encode()
+def _twice(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+    """A header that is there more often than once and must not be."""
+    names = Counter(name for name, _ in headers)
+    return next((name for name, times in names.items() if times > 1 and name in _ONCE), None)
+
+
+_MARK = os.urandom(8).hex().encode()
+_numbers = count()
+
+
+def fitting_id(given: bytes | None) -> bytes:
+    """The client's own id for its request when that is a fitting one, else one that no other request has."""
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    # Nobody has to be kept from guessing it, so that it is random in each process and counted within.
+    return b"req_%b%08x" % (_MARK, next(_numbers) & 0xFFFFFFFF)

@@ -1,7 +1,7 @@
 """One request under way, from its headers to its last byte or to the moment its client leaves.
 
-It costs the request at most one task, the one that waits for the client to leave, and one timer at a time; nothing is
-done for a single chunk but noting the time.
+It costs a request no task and no timer unless it has to be waited for: its body one timer, its stream another; nothing
+is done for a single chunk but noting the time.
 """
 
 from __future__ import annotations
@@ -21,14 +21,12 @@ from aigateway_core.errors import (
     RequestTooLargeError,
     UnavailableError,
 )
-from aigateway_core.server.asgi import ABORT, App, Message, Receive, Scope, Send
+from aigateway_core.server.asgi import LINE, App, Line, Message, Receive, Scope, Send
 from aigateway_core.server.inspection import Inspected, Refusal
 from aigateway_core.server.refusal import STATUS, refuse
 
 log = logging.getLogger(__name__)
 
-_WATCH_AFTER = 0.05
-"""Seconds before anybody waits for the client to leave: most answers that need no upstream are out by then."""
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 64 << 20
 _LAST_WORDS_SECONDS = 2.0
@@ -86,14 +84,17 @@ class LiveRequest:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
+        self._began = self._loop.time()
+        self._line: Line | None = scope.get("extensions", {}).get(LINE)
+        if self._line is not None:
+            self._line.on_leave = self._leave
         self._reason: _Reason | None = None
         self._body_is_in = self._declared == 0
-        self._asked = self._looked = self._reading = self._late = False
+        self._asked = self._reading = self._late = False
         self._started = self._complete = self._sending = self._over = False
         self._read = 0
         self._last_sent = 0.0
-        self._timer = self._loop.call_later(_WATCH_AFTER, self._look)
-        self._watcher: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._pulse: asyncio.TimerHandle | None = None
         self._ping: asyncio.Task[None] | None = None
 
@@ -131,33 +132,31 @@ class LiveRequest:
             self._asked = True
             return {"type": "http.request", "body": b"", "more_body": not self._body_is_in}
         if self._body_is_in:
-            self._watch()
-            await asyncio.Event().wait()  # nothing can come now but the client's leaving, and that is a cancellation
-        return await self._next_part()
-
-    async def _next_part(self) -> Message:
+            # Nothing can come now but the client's leaving, and that is a cancellation.
+            await self._loop.create_future()
         cap = self._limits.max_body_bytes
         if self._declared is not None and self._declared > cap:
             raise RequestTooLargeError(f"the body has {self._declared} bytes; at most {cap} are taken")
-        if self._late:
-            raise self._too_slow()
-        message = await self._in_time()
+        has_news = self._line is not None and self._line.has_news
+        message = await (self._receive() if has_news else self._in_time())
         if message["type"] == "http.disconnect":
             # Falcon would take half a body for a whole one.
-            self._end(_Reason.GONE)
+            self._leave()
             await asyncio.sleep(0)
         self._read += len(message.get("body", b""))
         if self._read > cap:
             raise RequestTooLargeError(f"the body is too large; at most {cap} bytes are taken")
         if not message.get("more_body", False):
             self._body_is_in = True
-            if self._looked:
+            if self._timer is not None:
                 self._timer.cancel()
-                self._watch()
         return message
 
     async def _in_time(self) -> Message:
         """What comes next of the body. An ``asyncio.timeout`` would cost as much as the rest of the guard."""
+        if self._timer is None:
+            left = self._began + self._limits.body_timeout - self._loop.time()
+            self._timer = self._loop.call_later(max(left, 0), self._give_up)
         self._reading = True
         try:
             return await self._receive()
@@ -165,33 +164,17 @@ class LiveRequest:
             if not self._late or self._reason is not None or self._task is None:
                 raise
             self._task.uncancel()
-            raise self._too_slow() from None
+            raise RequestTimeoutError(f"the body did not arrive within {self._limits.body_timeout:g} s") from None
         finally:
             self._reading = False
-
-    def _too_slow(self) -> RequestTimeoutError:
-        return RequestTimeoutError(f"the body did not arrive within {self._limits.body_timeout:g} s")
-
-    def _look(self) -> None:
-        """A moment after the start: from now on a client that leaves is noticed, or one that does not send its body."""
-        self._looked = True
-        if self._body_is_in:
-            self._watch()
-        else:
-            self._timer = self._loop.call_later(max(self._limits.body_timeout - _WATCH_AFTER, 0), self._give_up)
 
     def _give_up(self) -> None:
         self._late = True
         if self._reading and self._task is not None:
             self._task.cancel()
 
-    def _watch(self) -> None:
-        if self._watcher is None:
-            self._watcher = self._loop.create_task(self._wait_for_leave())
-
-    async def _wait_for_leave(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+    def _leave(self) -> None:
+        """The client is gone."""
         self._end(_Reason.GONE)
 
     def _end(self, reason: _Reason) -> None:
@@ -205,18 +188,25 @@ class LiveRequest:
         """The app's next message to the client."""
         if self._ping is not None:
             await asyncio.wait({self._ping})
+        is_last = False
         if message["type"] == "http.response.start":
-            self._started = True
-            if "stream" in self._scope["state"]:
-                self._keep_watch()
-            await self._say(self._with_our_headers(message))
+            message = self._begun(message)
         elif message.get("more_body", False):
             self._keep_watch()
-            await self._say(message)
         else:
-            await self._say_last(message)
+            is_last = True
+            if not self._body_is_in:
+                message = await self._too_early(message)
+        self._sending, self._last_sent = True, self._loop.time()
+        await self._send(message)
+        self._sending, self._last_sent = False, self._loop.time()
+        self._complete = is_last
 
-    def _with_our_headers(self, message: Message) -> Message:
+    def _begun(self, message: Message) -> Message:
+        """The head of the answer, with what the guard has to say in it."""
+        self._started = True
+        if "stream" in self._scope["state"]:
+            self._keep_watch()
         headers = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
         headers.append((b"x-request-id", self._number))
         if not self._body_is_in:
@@ -224,18 +214,11 @@ class LiveRequest:
             headers.append((b"connection", b"close"))
         return {**message, "headers": headers}
 
-    async def _say(self, message: Message) -> None:
-        self._sending, self._last_sent = True, self._loop.time()
-        await self._send(message)
-        self._sending, self._last_sent = False, self._loop.time()
-
-    async def _say_last(self, message: Message) -> None:
-        if not self._body_is_in:
-            await self._say({**message, "more_body": True})
-            await self._linger()
-            message = {"type": "http.response.body", "body": b"", "more_body": False}
-        await self._say(message)
-        self._complete = True
+    async def _too_early(self, message: Message) -> Message:
+        """All of the answer is known before the body has come: it is sent, and its end kept for a while."""
+        await self._send({**message, "more_body": True})
+        await self._linger()
+        return {"type": "http.response.body", "body": b"", "more_body": False}
 
     async def _linger(self) -> None:
         """Read on for a while: closing on a client that still sends would take the answer away from it."""
@@ -272,15 +255,18 @@ class LiveRequest:
         return stream.keepalive if stream is not None else b""
 
     async def _keep_alive(self, words: bytes) -> None:
-        await self._say({"type": "http.response.body", "body": words, "more_body": True})
+        self._sending, self._last_sent = True, self._loop.time()
+        await self._send({"type": "http.response.body", "body": words, "more_body": True})
+        self._sending, self._last_sent = False, self._loop.time()
         self._ping = None
 
     # -- the end
 
     def _stop_watching(self) -> None:
         self._over = True
-        self._timer.cancel()
-        for handle in (self._watcher, self._pulse, self._ping):
+        if self._line is not None:
+            self._line.on_leave = None
+        for handle in (self._timer, self._pulse, self._ping):
             if handle is not None:
                 handle.cancel()
 
@@ -314,8 +300,7 @@ class LiveRequest:
 
     async def _abort(self) -> None:
         """Break the connection, so that nobody takes half an answer for a whole one; then the server knows as well."""
-        extension = self._scope.get("extensions", {}).get(ABORT)
-        if extension is not None:
-            extension["now"]()
+        if self._line is not None:
+            self._line.abort()
             while (await self._receive())["type"] != "http.disconnect":
                 pass

@@ -18,7 +18,7 @@ from aigateway_core.server.asgi import App
 from aigateway_core.server.guard import Guard, GuardLimits
 from aigateway_core.server.link import WorkerEnd
 from aigateway_core.server.listening import listen, raise_file_limit
-from aigateway_core.server.protocol import DeadlineProtocol, with_header_timeout
+from aigateway_core.server.protocol import Connection, with_header_timeout
 from aigateway_core.server.stalls import StallWatch
 from aigateway_core.settings import ServerSettings
 
@@ -134,7 +134,7 @@ class _Server(uvicorn.Server):
         self.config.encoded_headers.append(last)
         self.server_state.default_headers = [*self.server_state.default_headers, last]
         for connection in self.server_state.connections:
-            if isinstance(connection, DeadlineProtocol):
+            if isinstance(connection, Connection):
                 connection.end_after_this_answer()
         await asyncio.sleep(_LINGER_SECONDS)
         for connection in list(self.server_state.connections):

@@ -1,0 +1,151 @@
+"""A connection without a socket: what is written when, and what is never written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from aigateway_core.server.asgi import LINE, Message
+from aigateway_core.server.protocol import Connection
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+class Wire(asyncio.Transport):
+    """Keeps each write by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.writes.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+
+class Connected:
+    """An app behind a connection, whose other end is here."""
+
+    def __init__(self, app: Callable[..., Any], keep_alive: int = 75) -> None:
+        config = uvicorn.Config(app, log_config=None, timeout_keep_alive=keep_alive, lifespan="off")
+        config.load()
+        self.state = ServerState()
+        self.wire = Wire()
+        self.connection = Connection(config, self.state, {})
+        self.connection.connection_made(self.wire)
+
+    async def says(self, request: bytes = REQUEST) -> list[bytes]:
+        """What is written upon this, write by write."""
+        before = len(self.wire.writes)
+        self.connection.data_received(request)
+        async with asyncio.timeout(2):
+            await asyncio.gather(*self.state.tasks)
+        return self.wire.writes[before:]
+
+
+def saying(*messages: Message, headers: list[tuple[bytes, bytes]]) -> Callable[..., Any]:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for message in messages:
+            await send({"type": "http.response.body", **message})
+
+    return app
+
+
+async def test_a_whole_answer_is_one_write() -> None:
+    app = saying({"body": b"ok"}, headers=[(b"content-length", b"2")])
+    assert await Connected(app).says() == [b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"]
+
+
+async def test_each_chunk_is_one_write_and_the_head_goes_with_the_first() -> None:
+    app = saying({"body": b"one", "more_body": True}, {"body": b"more", "more_body": True}, {"body": b""}, headers=[])
+    said = await Connected(app).says()
+    assert said == [
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n",
+        b"4\r\nmore\r\n",
+        b"0\r\n\r\n",
+    ]
+
+
+@pytest.mark.parametrize("name", [b"x-a\r\nx-b", b"x a", b"", b"x:"])
+@pytest.mark.parametrize("value", [b"fine", b"a\r\nset-cookie: b", b"a\n", b"\x00", b"\x7f"])
+async def test_no_header_can_become_two(name: bytes, value: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    app = saying({"body": b"ok"}, headers=[(b"content-length", b"2"), (name, value)])
+    connected = Connected(app)
+    assert await connected.says() == []
+    assert connected.wire.closed
+    assert "without its guard" in caplog.text
+
+
+@pytest.mark.parametrize("length", [b"1", b"3"])
+async def test_a_body_is_as_long_as_its_head_says_or_the_connection_ends(
+    length: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    connected = Connected(saying({"body": b"ok"}, headers=[(b"content-length", length)]))
+    assert await connected.says() == []
+    assert connected.wire.closed
+    assert "as long as its head says" in caplog.text
+
+
+async def test_a_line_tells_of_the_leave_once_and_only_while_there_is_no_whole_answer() -> None:
+    heard: list[str] = []
+    answering = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["extensions"][LINE].on_leave = lambda: heard.append("left")
+        await answering.wait()
+        await saying({"body": b"ok"}, headers=[(b"content-length", b"2")])(scope, receive, send)
+
+    one = Connected(app)
+    one.connection.data_received(REQUEST)
+    await asyncio.sleep(0)
+    one.connection.connection_lost(None)
+    answering.set()
+    await asyncio.gather(*one.state.tasks)
+    assert heard == ["left"]
+    assert one.wire.writes == []
+    other = Connected(app)
+    await other.says()
+    other.connection.connection_lost(None)
+    assert heard == ["left"]
+
+
+async def test_a_connection_that_is_idle_too_long_is_closed_and_no_earlier() -> None:
+    connected = Connected(saying({"body": b"ok"}, headers=[(b"content-length", b"2")]), keep_alive=1)
+    for _ in range(3):
+        await connected.says()
+        await asyncio.sleep(0.6)
+    assert not connected.wire.closed
+    await asyncio.sleep(0.8)
+    assert connected.wire.closed
+
+
+async def test_a_broken_body_does_not_write_into_the_answer_before_it() -> None:
+    begun = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        begun.set()
+        await asyncio.sleep(0.01)
+
+    connected = Connected(app)
+    connected.connection.data_received(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await begun.wait()
+    assert b"400" not in b"".join(await connected.says(b"no length\r\n"))
+    assert connected.wire.closed
