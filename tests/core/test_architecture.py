@@ -54,7 +54,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "environment_keys": {"secret"},
     "settings": {"environment_keys", "converter", "structuring", "sources", "errors", "secret", "addresses"},
     "logs": {"secret", "settings"},
-    "plugins": {"builtin", "plugin", "settings", "structuring", "errors", "secret"},
+    "startup_files": set(),
+    "plugins": {"builtin", "plugin", "settings", "startup_files", "structuring", "errors", "secret"},
     "plugin_settings": {"plugin", "plugins", "settings", "structuring", "errors", "secret"},
     "assembly": WORDS
     | {"builtin", "ledger", "plugin", "plugin_settings", "plugins", "settings", "snapshot", "structuring"},

@@ -23,6 +23,7 @@ from aigateway_core.errors import PluginError
 from aigateway_core.plugin import AuthStrategySpec, ProviderSpec, StatsSinkSpec, hookspecs
 from aigateway_core.secret import scrub
 from aigateway_core.settings import CORE_KEYS, PluginsSettings
+from aigateway_core.startup_files import unknown
 from aigateway_core.structuring import near
 
 GROUP = hookspecs.PROJECT
@@ -85,6 +86,7 @@ class PluginLoader:
 
     def load(self) -> LoadedPlugins:
         """Import what is installed and ask every plugin. Raises :class:`PluginError` for the first that fails."""
+        self._refuse_startup_files()
         for entry in self._wanted():
             info = _info(entry)
             with _blaming(info, "cannot be imported"):
@@ -95,6 +97,15 @@ class PluginLoader:
             for hook, kind in _HOOKS.items():
                 offers.add(info, kind, self._ask(plugin, info, hook))
         return offers.loaded([info for _, info in self._loaded])
+
+    def _refuse_startup_files(self) -> None:
+        if self._settings.startup_files is None:
+            return
+        if found := unknown(self._settings.startup_files):
+            raise PluginError(
+                f"{', '.join(map(str, found))}: runs code whenever Python starts, and plugins.startup_files does not "
+                "name it; find out who brought it, then take it away or name it there"
+            )
 
     def _wanted(self) -> list[EntryPoint]:
         entries = sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, _info(entry).distribution))

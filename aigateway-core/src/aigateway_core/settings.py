@@ -126,10 +126,14 @@ class ProxySettings:
 
 @attrs.frozen(kw_only=True)
 class PluginsSettings:
-    """Which plugins are loaded, by the name of their entry point or of their distribution."""
+    """Which plugins are loaded, by the name of their entry point or of their distribution.
+
+    ``startup_files`` names the files that may run code whenever Python starts; None leaves them alone.
+    """
 
     disabled: frozenset[str] = frozenset()
     allowed: frozenset[str] | None = None
+    startup_files: frozenset[str] | None = None
 
 
 @attrs.frozen(kw_only=True)
