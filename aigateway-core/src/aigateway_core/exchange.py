@@ -98,7 +98,10 @@ class Exchange(ABC):
 
 
 class NativeExchange(Exchange):
-    """The client's body goes out as it is, but for model and stream options, and the answer comes back as it is."""
+    """The client's body goes out as it is, but for model and stream options, and the answer comes back as it is.
+
+    ``content`` is what spells ``body``: where nothing is changed it is what goes out, to the byte.
+    """
 
     is_native = True
 
@@ -110,6 +113,7 @@ class NativeExchange(Exchange):
         model: str,
         client_model: str,
         classify: Classify | None,
+        content: bytes | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._client = client
@@ -117,6 +121,7 @@ class NativeExchange(Exchange):
         self._client_model = client_model
         self._classify = classify
         self._model = model
+        self._as_it_came = content, body
         self._mended = False
         self._send(self._prepared())
 
@@ -126,8 +131,13 @@ class NativeExchange(Exchange):
 
     def _send(self, sent: JsonObject) -> None:
         self._sent = sent
-        # What depends on the account is written for each of them.
-        self._content = b"" if self._endpoint.enclose else dumps(sent)
+        content, body = self._as_it_came
+        if self._endpoint.enclose:
+            self._content = b""  # what depends on the account is written for each of them
+        elif content is not None and self._endpoint.prepare is None and _is_unchanged(sent, body):
+            self._content = content
+        else:
+            self._content = dumps(sent)
 
     async def _written(self, upstream: Upstream) -> bytes:
         """What goes out to this account."""
@@ -207,6 +217,13 @@ class NativeExchange(Exchange):
         encoder = self._client.stream_encoder(request)
         content = b"".join(map(encoder.encode, unfold(response))) + encoder.end()
         return Stream(_once(content), outcome, encoder.fail, self.headers)
+
+
+def _is_unchanged(sent: JsonObject, body: JsonObject) -> bool:
+    """Whether it is the client's own body, its values the very same objects; but a model may have the same name."""
+    if len(sent) != len(body) or sent.get("model") != body.get("model"):
+        return False
+    return all(value is body.get(name, sent) or name == "model" for name, value in sent.items())
 
 
 async def _relay(

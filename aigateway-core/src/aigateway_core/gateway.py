@@ -115,7 +115,8 @@ class Gateway:
             call.route = routes[0]
             terms = _terms(incoming, body)
             talk = terms.conversation.key if terms.conversation else incoming.caller.id
-            question = Asked(incoming.operation, incoming.dialect, body, asked.model, incoming.header, talk)
+            spelling = None if incoming.said_by_url else content
+            question = Asked(incoming.operation, incoming.dialect, body, asked.model, incoming.header, talk, spelling)
             answer = await self._answer(routes, terms, question, call, incoming.exits)
         except GatewayError as error:
             call.end(error, status=incoming.dialect.encode_error(error, call.request_id).status)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -23,6 +24,9 @@ MAX_KEYS = 50_000
 MAX_OBJECTS_IN_A_LIST = 5_000
 """How long a client's list may be that holds objects: messages, tools. Lists of texts and numbers are free of it."""
 
+_SHORTEST_PAIR = 4
+"""Bytes that a key and its value take at least, with what stands between and after them."""
+
 _NAMED_UP_TO = 1 << 20
 """Bytes of a body in which a key that is there twice is named: to find its name takes far longer than to miss it."""
 
@@ -34,30 +38,34 @@ def loads_object(body: bytes) -> JsonObject:
     :data:`MAX_DEPTH`, more of it than :data:`MAX_KEYS` and its like allow, or a key that an object has twice, of which
     whoever stood before us may have read the other one.
     """
-    value = loads_arguments(body)
-    colons = body.count(b":")
-    # No key is without a colon, no object without its brace: an ordinary body is not walked through.
-    if colons > MAX_KEYS or body.count(b"{") > MAX_OBJECTS_IN_A_LIST:
+    value = _parsed(body)
+    # No key is without a colon, and no ordinary body has so many outside of objects: it is not walked through.
+    if _is_crowded(body) or (len(body) > _SHORTEST_PAIR * MAX_KEYS and body.count(b":") > MAX_KEYS):
         _refuse_masses(value)
-    if _repeats_a_key(body, colons, value):
+    if _repeats_a_key(body, value):
         raise InvalidRequestError(f"the request body gives {_repeated(body)} twice in one object; give it once")
     return value
 
 
 def loads_arguments(body: bytes) -> JsonObject:
     """As :func:`loads_object`, for what a model wrote: of two equal keys the last one counts, and none are too many."""
-    if not body.strip():
-        raise InvalidRequestError("the request body is empty; send a JSON object")
+    value = _parsed(body)
+    if _too_deep(body, value):
+        raise _nested_too_deep()
+    return value
+
+
+def _parsed(body: bytes) -> JsonObject:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if not body.strip():
+            raise InvalidRequestError("the request body is empty; send a JSON object") from None
         raise InvalidRequestError(
             f"the request body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})"
         ) from None
-    if not isinstance(value, dict):
+    if type(value) is not dict:
         raise InvalidRequestError(f"the request body must be a JSON object, not {_TYPES.get(type(value), 'a scalar')}")
-    if _too_deep(body, value):
-        raise InvalidRequestError(f"the request body is nested too deep: at most {MAX_DEPTH} levels")
     return value
 
 
@@ -92,35 +100,48 @@ _TYPES: dict[type, str] = {
 }
 
 
+def _nested_too_deep() -> InvalidRequestError:
+    return InvalidRequestError(f"the request body is nested too deep: at most {MAX_DEPTH} levels")
+
+
 def _refuse_masses(value: JsonObject) -> None:
     keys = 0
-    level: list[Any] = [value]
-    while level:
-        objects = [node for node in level if type(node) is dict]
+    objects: list[JsonObject] = [value]
+    lists: list[list[Any]] = []
+    for _ in range(MAX_DEPTH):
         keys += sum(map(len, objects))
         if keys > MAX_KEYS:
             raise InvalidRequestError(f"the request body has too many keys: at most {MAX_KEYS} in all its objects")
-        if any(type(node) is list and _holds_too_many(node) for node in level):
+        if any(len(items) > MAX_OBJECTS_IN_A_LIST and _holds_too_many(items) for items in lists):
             most = MAX_OBJECTS_IN_A_LIST
             raise InvalidRequestError(
                 f"the request body has a list that is too long: at most {most} objects in one list"
             )
-        level = _below(level)
+        below = [*_below(map(dict.values, objects)), *_below(lists)]
+        if not below:
+            return
+        objects = [node for node in below if type(node) is dict]
+        lists = [node for node in below if type(node) is list]
+    raise _nested_too_deep()
 
 
 def _holds_too_many(items: list[Any]) -> bool:
-    return len(items) > MAX_OBJECTS_IN_A_LIST and sum(type(item) is dict for item in items) > MAX_OBJECTS_IN_A_LIST
+    return sum(type(item) is dict for item in items) > MAX_OBJECTS_IN_A_LIST
 
 
 _ESCAPED_COLON = re.compile(rb"(?<!\\)(?:\\\\)*\\u003[aA]")
 
 
-def _repeats_a_key(body: bytes, colons: int, value: JsonObject) -> bool:
+def _repeats_a_key(body: bytes, value: JsonObject) -> bool:
+    written = dumps(value)
+    if written == body:
+        return False
     # Written again, ``value`` has all the colons of ``body`` but those of what was overwritten: each key has one, and
     # the colons of texts stay. Both are counted at the speed of memory; to parse with a hook takes four times as long.
+    colons = body.count(b":")
     if b"\\u003" in body:
         colons += len(_ESCAPED_COLON.findall(body))
-    return colons != dumps(value).count(b":")
+    return colons != written.count(b":")
 
 
 def _repeated(body: bytes) -> str:
@@ -140,23 +161,32 @@ def _repeated(body: bytes) -> str:
 
 
 def _too_deep(body: bytes, value: Any) -> bool:
-    # Each level needs an opening bracket, so few brackets mean little depth and the walk can be spared.
-    return body.count(b"{") + body.count(b"[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH)
+    return _is_crowded(body) and _deeper_than(value, MAX_DEPTH)
+
+
+def _is_crowded(body: bytes) -> bool:
+    """Whether it has to be walked through: what has few brackets is neither deep nor full of objects."""
+    return _holds_more(body, b"{", MAX_DEPTH // 2) or _holds_more(body, b"[", MAX_DEPTH // 2)
+
+
+def _holds_more(body: bytes, mark: bytes, most: int) -> bool:
+    # One by one, up to that many: to count them all in a long text takes longer than to parse it.
+    at = -1
+    for _ in range(most + 1):
+        at = body.find(mark, at + 1)
+        if at < 0:
+            return False
+    return True
 
 
 def _deeper_than(value: Any, limit: int) -> bool:
     level: list[Any] = [value]
     for _ in range(limit):
-        level = _below(level)
+        level = _below(node.values() if type(node) is dict else node for node in level)
         if not level:
             return False
     return True
 
 
-def _below(level: list[Any]) -> list[Any]:
-    return [
-        child
-        for node in level
-        for child in (node.values() if type(node) is dict else node)
-        if type(child) in (dict, list)
-    ]
+def _below(level: Iterable[Iterable[Any]]) -> list[Any]:
+    return [child for children in level for child in children if type(child) in (dict, list)]

@@ -20,7 +20,8 @@ from aigateway_core.translation import TranslatedExchange
 class Asked:
     """A request that was read: ``model`` is the client's name for it, ``header`` gives one of its headers.
 
-    ``conversation`` is what :class:`ChatRequest` says of it.
+    ``conversation`` is what :class:`ChatRequest` says of it; ``content`` is what spells the body, unless the URL said a
+    part of it.
     """
 
     operation: Operation
@@ -29,6 +30,7 @@ class Asked:
     model: str
     header: Callable[[str], str | None]
     conversation: str | None = None
+    content: bytes | None = None
 
 
 def exchange_for(asked: Asked, route: Route) -> Exchange:
@@ -54,7 +56,15 @@ def _native(asked: Asked, route: Route) -> NativeExchange | None:
         return None
     if endpoint.forwarded and (said := _said(asked, endpoint.forwarded)):
         endpoint = attrs.evolve(endpoint, headers={**endpoint.headers, **said})
-    return NativeExchange(endpoint, dialect, asked.body, route.model, client_model=asked.model, classify=entry.classify)
+    return NativeExchange(
+        endpoint,
+        dialect,
+        asked.body,
+        route.model,
+        client_model=asked.model,
+        classify=entry.classify,
+        content=asked.content,
+    )
 
 
 def _counter(asked: Asked, route: Route) -> Counter | None:

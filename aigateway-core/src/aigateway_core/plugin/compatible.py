@@ -109,7 +109,8 @@ class _Compatible:
 
     def __init__(self, config: OpenAICompatibleConfig | AnthropicCompatibleConfig | GeminiCompatibleConfig) -> None:
         self._base_url = config.base_url.rstrip("/")
-        self._wire = Wire(self.dialect, self.path, self.forwarded_headers, self.prepare, self.stream_path)
+        prepare = None if type(self).prepare is _Compatible.prepare else self.prepare
+        self._wire = Wire(self.dialect, self.path, self.forwarded_headers, prepare, self.stream_path)
         self._headers = {name.lower(): value for name, value in config.headers.items()}
         self._endpoints: dict[tuple[str, str, str], Endpoint | None] = {}
         known = {model.id for model in self.known_models}

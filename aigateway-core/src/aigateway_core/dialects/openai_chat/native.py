@@ -17,7 +17,8 @@ def relayed_request(body: JsonObject, model: str, *, refuses_thinking: bool = Fa
     native = {**body, "model": model}
     if body.get("stream"):
         options = optional_mapping(body.get("stream_options"), "stream_options") or {}
-        native["stream_options"] = {**options, "include_usage": True}
+        if options.get("include_usage") is not True:
+            native["stream_options"] = {**options, "include_usage": True}
     messages = body.get("messages")
     if type(messages) is list and any(map(_holds_seal, messages)):
         native["messages"] = messages = [
