@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -191,6 +192,24 @@ async def test_c_11_a_provider_that_fails_once_costs_a_pause_and_not_the_account
         assert time.monotonic() < deadline
         await asyncio.sleep(0.2)
     assert idp.refreshes == 2
+
+
+@pytest.mark.parametrize("shared", SHARED[:1], indirect=True)
+async def test_p_11_gateways_that_were_stopped_past_the_end_of_a_token_renew_it_once(
+    two: tuple[GatewayProcess, GatewayProcess], idp: FakeIdentityProvider, http: httpx.AsyncClient
+) -> None:
+    idp.lifetime = 4.0
+    tokens = idp.tokens()
+    idp.lifetime = 3600.0
+    add(two[0], tokens)
+    await asyncio.gather(*(known(gateway, http) for gateway in two))
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        for gateway in two:
+            gateway.signal(number)
+        await asyncio.sleep(4.5 if number is signal.SIGSTOP else 0)
+    answers = await asyncio.gather(*(ask(http, gateway) for gateway in two for _ in range(50)))
+    assert [answer.status_code for answer in answers] == [200] * 100
+    assert idp.refreshes == 1
 
 
 @pytest.mark.parametrize("shared", SHARED, indirect=True)

@@ -130,7 +130,7 @@ class Listener:
 
 
 def _content(line: bytes) -> str:
-    choices = json.loads(line[6:])["choices"]
+    choices = json.loads(line[6:]).get("choices")
     return str(choices[0]["delta"].get("content") or "") if choices else ""
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -217,3 +218,13 @@ async def test_providers_are_listed(admin: httpx.AsyncClient) -> None:
         ("acme", "openai-compatible", "api_key"),
         ("config-only", "anthropic-compatible", "api_key"),
     ]
+
+
+async def test_c_18_of_fifty_who_change_the_same_state_at_once_one_wins(admin: httpx.AsyncClient) -> None:
+    path = f"/api/v1/accounts/{(await create(admin))['id']}"
+    tag = (await admin.get(path)).headers["etag"]
+    changes = [admin.put(path, json={"label": f"n{n}"}, headers={"if-match": tag}) for n in range(50)]
+    answers = await asyncio.gather(*changes)
+    assert sorted(answer.status_code for answer in answers) == [200, *[412] * 49]
+    (won,) = [answer for answer in answers if answer.status_code == 200]
+    assert (await admin.get(path)).json()["label"] == won.json()["label"]
