@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
-from core.gateway_house import USAGE_CHUNK, WHOLE, Body, chunk
+from core.gateway_house import USAGE_CHUNK, WHOLE, chunk
 
 from aigateway_core.bootstrap import House, assemble, first_look
 from aigateway_core.engine import Transports
@@ -41,15 +41,30 @@ FEW, MANY = 20, 120
 """Chunks of two streams: what the one has more than the other is what chunks cost."""
 
 CEILINGS = {
-    "whole, native": 366,
-    "whole, translated": 509,
-    "a chunk, native": 33,
-    "a chunk, translated": 77,
+    "whole, native": 216,
+    "whole, translated": 358,
+    "a chunk, native": 14,
+    "a chunk, translated": 60,
 }
 """Calls for each request, and for each chunk that comes by itself, with little room. Later Pythons make fewer.
 
 After a change that makes do with less, write down the lower figure, so that it stays.
 """
+
+
+class Answer:
+    """An answer that is there, each chunk of its body by itself."""
+
+    def __init__(self, kind: bytes, *chunks: bytes) -> None:
+        self.status = 200
+        self.headers = [(b"content-type", kind)]
+        self._chunks = iter(chunks)
+
+    async def received(self, until: float) -> bytes:
+        return next(self._chunks, b"")
+
+    async def aclose(self) -> None:
+        pass
 
 
 class Ready(httpx.AsyncBaseTransport):
@@ -58,14 +73,11 @@ class Ready(httpx.AsyncBaseTransport):
     def __init__(self) -> None:
         self.chunks = 0
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def ask(self, *_: object, **__: object) -> Answer:
         if not self.chunks:
-            headers = {"content-type": "application/json"}
-            return httpx.Response(200, headers=headers, stream=Body([json.dumps(WHOLE).encode()]), request=request)
+            return Answer(b"application/json", json.dumps(WHOLE).encode())
         texts = [chunk({"content": "hello"})] * self.chunks
-        pieces = [*texts, chunk({}, "stop"), USAGE_CHUNK, b"data: [DONE]\n\n"]
-        headers = {"content-type": "text/event-stream"}
-        return httpx.Response(200, headers=headers, stream=Body(pieces), request=request)
+        return Answer(b"text/event-stream", *texts, chunk({}, "stop"), USAGE_CHUNK, b"data: [DONE]\n\n")
 
 
 class Asked:

@@ -126,7 +126,7 @@ class _Living:
         self._failures = 0
         self._again_at = -math.inf
         self._generation: int | None = None
-        self._born = -math.inf
+        self._born = self._ends = self._due = -math.inf
         self._hold(account, strategy.expires_at(account.credential))
 
     async def ready(self) -> None:
