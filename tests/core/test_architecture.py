@@ -73,7 +73,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "renewal": WORDS
     | {"snapshot", "storage.rows", "structuring", "plugin", "token_keeping", "token_spool", "upstream"},
     "credentials": WORDS | {"renewal", "signing", "snapshot", "plugin"},
-    "recording": WORDS | {"routing", "plugin"},
+    "lanes": {"records", "plugin"},
+    "recording": WORDS | {"lanes", "routing", "plugin"},
     "headers": set(),
     "patience": set(),
     "restraint": {"errors", "routing"},

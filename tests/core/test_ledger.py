@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,19 +17,12 @@ pytestmark = pytest.mark.anyio
 
 
 class Shelf:
-    """Stands for the three stores at once, and fails where it is told to."""
+    """Stands for the request log, and fails where it is told to."""
 
-    def __init__(self, *, counts_fail: bool = False) -> None:
+    def __init__(self) -> None:
         self.rows: list[CallRecord] = []
-        self.used: dict[str, int] = {}
-        self.seen: set[str] = set()
         self.away = False
         self.refuses: set[str] = set()
-        self._counts_fail = counts_fail
-
-    calls = property(lambda self: self)
-    keys = property(lambda self: _Keys(self))
-    accounts = property(lambda self: self)
 
     async def insert_many(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
         if self.away:
@@ -42,60 +34,22 @@ class Shelf:
         self.rows.extend(fresh)
         return fresh
 
-    async def note_use(self, counts: Mapping[str, int], when: datetime) -> None:
-        if self._counts_fail:
-            raise UnavailableError("away")
-        self.used = dict(Counter(self.used) + Counter(counts))
-
-
-class _Keys:
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
-
-    async def note_use(self, public_ids: Collection[str], when: datetime) -> None:
-        self._shelf.seen.update(public_ids)
-
 
 _numbers = itertools.count(1)
 
 
-def record(*accounts: str, key: str = "-") -> CallRecord:
+def record() -> CallRecord:
     return CallRecord(
         id=str(next(_numbers)),
         request_id="r",
         created_at=datetime.now(UTC),
         dialect="d",
-        client_key_id=key,
+        client_key_id="-",
         outcome="ok",
         status_code=200,
         latency_ms=1,
-        attempts=tuple(Attempt(account_id=account, latency_ms=1) for account in accounts),
+        attempts=(Attempt(account_id="a", latency_ms=1),),
     )
-
-
-async def test_every_attempt_counts_as_a_use_of_its_account() -> None:
-    shelf, ledger = Shelf(), CallLedger()
-    ledger.books = shelf
-    await ledger.insert_many([record("a", "b"), record("b"), record("config:acme"), record()])
-    assert len(shelf.rows) == 4
-    assert shelf.used == {"a": 1, "b": 2}
-
-
-async def test_only_stored_keys_are_noted() -> None:
-    shelf, ledger = Shelf(), CallLedger()
-    ledger.books = shelf
-    await ledger.insert_many([record(key="-"), record(key="environment"), record(key="k1"), record(key="k1")])
-    assert shelf.seen == {"k1"}
-
-
-async def test_rows_that_were_kept_are_not_offered_again_because_a_count_failed(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    shelf, ledger = Shelf(counts_fail=True), CallLedger()
-    ledger.books = shelf
-    await ledger.insert_many([record("a")])
-    assert len(shelf.rows) == 1
-    assert "was not noted" in caplog.text
 
 
 async def test_without_a_storage_nothing_is_taken() -> None:
@@ -133,7 +87,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_what_the_database_does_not_take_waits_on_disk_and_arrives_once_and_in_order(
     shelf: Shelf, ledger: CallLedger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sent = [record("a") for _ in range(5)]
+    sent = [record() for _ in range(5)]
     await ledger.insert_many(sent[:1])
     shelf.away = True
     for each in sent[1:4]:
@@ -145,7 +99,6 @@ async def test_what_the_database_does_not_take_waits_on_disk_and_arrives_once_an
     await ledger.insert_many(sent[4:])
     await until(lambda: not ledger.spooling)
     assert shelf.rows == sent
-    assert shelf.used == {"a": 5}
     assert (ledger.dropped, ledger.spool_bytes) == (0, 0)
     told = [each.message for each in caplog.records]
     assert len(told) == 2

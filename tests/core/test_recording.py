@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -163,7 +164,7 @@ async def test_that_records_are_dropped_is_said_once_and_that_it_is_over_with_th
 async def test_a_sink_that_never_returns_does_not_hold_up_the_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("aigateway_core.recording._FAREWELL_SECONDS", 0.05)
+    monkeypatch.setattr("aigateway_core.lanes._FAREWELL_SECONDS", 0.05)
 
     class Stuck(Sink):
         async def write(self, records: Sequence[CallRecord]) -> None:
@@ -334,3 +335,13 @@ async def test_records_have_ids_of_their_own_whatever_the_client_calls_its_reque
     await recorder.aclose()
     assert sink.records[0].request_id == sink.records[1].request_id
     assert sink.records[0].id != sink.records[1].id
+
+
+def test_ids_of_records_are_unique_and_grow_with_time() -> None:
+    one, other = Recorder([]), Recorder([])
+    ids = [recorder.new_id() for _ in range(3000) for recorder in (one, other)]
+    assert len(set(ids)) == len(ids)
+    assert {len(each) for each in ids} == {32}
+    assert ids[::2] == sorted(ids[::2])
+    time.sleep(0.002)
+    assert max(ids) < min(one.new_id(), other.new_id())

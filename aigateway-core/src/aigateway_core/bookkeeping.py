@@ -72,7 +72,7 @@ class Bookkeeping:
     def start(self, storage: Storage) -> None:
         """Begin to write, and with what an earlier process left on disk."""
         settings = self._assembly.settings
-        self.ledger.open(storage, Spool(spool_path(settings), settings.recording.spool_max_bytes))
+        self.ledger.open(storage.calls, Spool(spool_path(settings), settings.recording.spool_max_bytes))
         self.recorder.start()
         self._retention = Retention(storage.calls, self._state, days=settings.recording.retention_days)
         self._retention.start()

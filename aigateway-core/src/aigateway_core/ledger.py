@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Protocol
 
 from aigateway_core.errors import UnavailableError
@@ -28,37 +26,10 @@ class Calls(Protocol):
     """Where records are kept."""
 
     async def insert_many(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
-        """Keep these, all or none, and return the new ones; one that is there already stays as it is."""
+        """Keep these and all that they add up to, or nothing; returns the new ones.
 
-
-class AccountUse(Protocol):
-    """Where accounts are counted."""
-
-    async def note_use(self, counts: Mapping[str, int], when: datetime) -> None:
-        """Add to the usage counts."""
-
-
-class KeyUse(Protocol):
-    """Where the use of keys is noted."""
-
-    async def note_use(self, public_ids: Collection[str], when: datetime) -> None:
-        """These keys were last used then."""
-
-
-class Books(Protocol):
-    """What the ledger writes to."""
-
-    @property
-    def calls(self) -> Calls:
-        """The request log."""
-
-    @property
-    def accounts(self) -> AccountUse:
-        """The accounts."""
-
-    @property
-    def keys(self) -> KeyUse:
-        """The keys."""
+        One that is there already stays as it is, and counts for nothing.
+        """
 
 
 class CallLedger:
@@ -70,7 +41,7 @@ class CallLedger:
     """
 
     def __init__(self) -> None:
-        self.books: Books | None = None
+        self.calls: Calls | None = None
         self.dropped = 0
         self.spooling = False
         self.spool_bytes = 0
@@ -79,9 +50,9 @@ class CallLedger:
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
-    def open(self, books: Books, spool: Spool | None = None) -> None:
+    def open(self, calls: Calls, spool: Spool | None = None) -> None:
         """Write to this storage from now on, beginning with what an earlier process left in the spool."""
-        self.books, self._spool = books, spool
+        self.calls, self._spool = calls, spool
         if spool is not None:
             self._spooled.set()
             self._task = asyncio.create_task(self._replay_always(spool), name="spool")
@@ -161,48 +132,24 @@ class CallLedger:
     # -- to the database
 
     async def _keep(self, records: Sequence[CallRecord]) -> None:
-        if self.books is None:
-            raise UnavailableError("the storage is not open")
-        fresh = await self._insert(self.books.calls, records)
-        try:
-            await self._note_use(self.books, fresh)
-        except UnavailableError as error:
-            # The rows are what counts; writing the batch again for the sake of a hint would not count it either.
-            log.warning("the use of accounts was not noted: %s", error.message)
-
-    async def _insert(self, calls: Calls, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
         """Insert the batch; when it is refused because of some of its records, the others all the same."""
+        if (calls := self.calls) is None:
+            raise UnavailableError("the storage is not open")
         try:
-            return await calls.insert_many(records)
+            await calls.insert_many(records)
         except UnavailableError:
             raise
         except Exception as error:
-            kept: list[Sequence[CallRecord]] = []
             refused = 0
             for record in records if len(records) > 1 else ():
                 try:
-                    kept.append(await calls.insert_many([record]))
+                    await calls.insert_many([record])
                 except UnavailableError:
                     raise
                 except Exception:  # noqa: BLE001 - said below
                     refused += 1
-            if not kept:
+            if refused == len(records) or len(records) == 1:
                 # It is not because of a record that all of them are refused.
                 raise
             self.dropped += refused
             log.error("%d call records are lost: the database refuses them: %s", refused, type(error).__name__)
-            return [record for each in kept for record in each]
-
-    @staticmethod
-    async def _note_use(books: Books, records: Sequence[CallRecord]) -> None:
-        """An attempt is a use, whatever came of it."""
-        if not records:
-            return
-        latest = max(record.created_at for record in records)
-        used = Counter(attempt.account_id for record in records for attempt in record.attempts)
-        stored = {account: count for account, count in used.items() if not account.startswith("config:")}
-        if stored:
-            await books.accounts.note_use(stored, latest)
-        keys = {record.client_key_id for record in records} - {"-", "environment"}
-        if keys:
-            await books.keys.note_use(keys, latest)

@@ -2,36 +2,53 @@
 
 Label values are bounded: a name that a caller may make up is counted under ``other`` once there are too many.
 
-Of several workers each can tell what all of them have counted: they count in files that all of them read.
+Of several workers each can tell what all of them have counted: each writes down its own with every batch of records,
+in a file that all of them read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections import Counter as Tally
+import logging
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import Literal
+from typing import Any, TypeAlias
 
 import attrs
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-from prometheus_client.registry import Collector
-from typing_extensions import override
+import orjson
 
 from aigateway_core.records import CallRecord
 
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+log = logging.getLogger(__name__)
 
-_MOST_NAMES = 200
-_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""That of Prometheus' text format."""
 
 Gauges = Mapping[str, float | Mapping[str, float]]
 """A gauge's value by its name; by its label too where it has one."""
 
+Counts: TypeAlias = Counter[tuple[str, ...]]
+"""Numbers by the name of a metric and its labels; those of a histogram have a bucket's upper end or ``sum`` besides."""
+
+_MOST_NAMES = 200
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600)
+_ENDS = (*(str(float(end)) for end in _SECONDS), "+Inf")
+_SUM = "sum"
+_TOKENS = ("input", "output", "cached", "reasoning")
+
+_COUNTERS = {
+    "requests": ("Calls that are over.", ("provider", "model", "outcome")),
+    "tokens": ("Tokens of calls, as they were counted.", ("provider", "model", "kind")),
+    "attempts": ("Tries at upstreams.", ("provider", "result")),
+    "upstream_errors": ("Tries at upstreams that failed.", ("provider", "kind")),
+}
+_HISTOGRAMS = {
+    "request_duration_seconds": "How long calls took.",
+    "time_to_first_byte_seconds": "How long the first byte took.",
+}
 _GAUGES = {
     "requests_in_flight": ("Calls that are under way.", None),
     "queue_length": ("Call records that wait for the stats sinks.", None),
@@ -42,23 +59,31 @@ _GAUGES = {
     "accounts_cooling": ("Accounts that rest now for every model, by provider.", "provider"),
     "outbound_proxies": ("Outbound proxies, by health.", "health"),
 }
-
-_OF_EACH_WORKER: Mapping[str, Literal["livesum", "livemax", "sum"]] = {
-    "requests_in_flight": "livesum",
-    "queue_length": "livesum",
-    "records_dropped": "sum",
-    "spool_bytes": "livemax",
-    "tasks": "livesum",
-    "loop_stalls": "sum",
+_OF_EACH_WORKER: Mapping[str, Callable[[Iterable[float]], float]] = {
+    "requests_in_flight": sum,
+    "queue_length": sum,
+    "records_dropped": sum,
+    "spool_bytes": lambda told: max(told, default=0.0),
+    "tasks": sum,
+    "loop_stalls": sum,
 }
-"""Gauges that other workers cannot look up, and what they come to. All spool into the same file; what one has lost
-stays lost when it is gone."""
-_SINCE_THE_START = tuple(name for name, mode in _OF_EACH_WORKER.items() if mode == "sum")
+"""Gauges that other workers cannot look up, and what they come to. All spool into the same file."""
+
+_SINCE_THE_START = ("records_dropped", "loop_stalls")
+"""What stays when a worker is gone: what it has lost stays lost."""
+
+
+@attrs.frozen
+class Told:
+    """What a worker has written down: its counts, and its own gauges."""
+
+    counts: Counts = attrs.field(factory=Counter)
+    gauges: Mapping[str, float] = attrs.field(factory=dict)
 
 
 @attrs.frozen
 class Share:
-    """One worker's part of what all workers count: the files of this ``slot`` in ``folder``.
+    """One worker's part of what all workers count: the file of this ``slot`` in ``folder``.
 
     No two workers that are alive may have the same slot. One that follows another in its slot goes on counting where
     that one ended, so that no counter ever falls while the gateway runs.
@@ -67,14 +92,36 @@ class Share:
     folder: Path
     slot: int
 
-    def take(self) -> None:
-        """Count in these files from now on, in this whole process: the library knows one way of counting at a time."""
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self.folder)
-        values.ValueClass = values.MultiProcessValue(lambda: self.slot)  # type: ignore[no-untyped-call]
+    @property
+    def path(self) -> Path:
+        """Where it stands."""
+        return self.folder / f"worker-{self.slot}.json"
+
+    def write(self, told: Told) -> None:
+        """Write down everything anew: whoever reads finds this, or what stood there before. May raise ``OSError``."""
+        said = {"counts": [[*name, number] for name, number in told.counts.items()], "gauges": told.gauges}
+        fresh = self.path.with_suffix(".new")
+        fresh.write_bytes(orjson.dumps(said))
+        fresh.replace(self.path)
+
+    def read(self) -> Told:
+        """What stands there; nothing if nobody has had this slot."""
+        return _read(self.path)
 
     def leave(self) -> None:
         """The worker of this slot is gone, and its gauges with it. For whoever sees it end."""
-        mark_process_dead(self.slot, str(self.folder))  # type: ignore[no-untyped-call]
+        told = self.read()
+        lost = {name: value for name, value in told.gauges.items() if name in _SINCE_THE_START}
+        self.write(Told(told.counts, lost))
+
+    def of_all(self) -> Told:
+        """What all workers have counted, and what their gauges come to."""
+        told = [_read(path) for path in self.folder.glob("worker-*.json")]
+        counts: Counts = Counter()
+        for each in told:
+            counts.update(each.counts)
+        gauges = {name: add(each.gauges.get(name, 0.0) for each in told) for name, add in _OF_EACH_WORKER.items()}
+        return Told(counts, gauges)
 
 
 class Metrics:
@@ -84,113 +131,142 @@ class Metrics:
     """
 
     def __init__(self, gauges: Callable[[], Gauges], share: Share | None = None) -> None:
-        if share is not None:
-            share.take()
+        before = share.read() if share else Told()
         self.share = share
         self._gauges = gauges
-        self._registry = CollectorRegistry()
         self._names: set[str] = set()
-        self._requests = self._counter("requests", "Calls that are over.", "provider", "model", "outcome")
-        self._tokens = self._counter("tokens", "Tokens of calls, as they were counted.", "provider", "model", "kind")
-        self._attempts = self._counter("attempts", "Tries at upstreams.", "provider", "result")
-        self._errors = self._counter("upstream_errors", "Tries at upstreams that failed.", "provider", "kind")
-        self._duration = self._histogram("request_duration_seconds", "How long calls took.")
-        self._first_byte = self._histogram("time_to_first_byte_seconds", "How long the first byte took.")
-        self._own = {name: self._gauge(name) for name in _OF_EACH_WORKER} if share else {}
-        self._noted = dict.fromkeys(_SINCE_THE_START, 0.0)
+        self._counts = before.counts
+        self._before = {name: before.gauges.get(name, 0.0) for name in _SINCE_THE_START}
+        self._own: Mapping[str, float] = before.gauges
+        self._failing = False
 
     async def page(self) -> bytes:
         """Everything, as Prometheus reads it."""
         self.note()
-        # Looked up here, since it is not for other threads; written elsewhere, since it may take a while.
-        looked_up = [_family(name, value) for name, value in self._gauges().items() if name not in self._own]
-        return await asyncio.to_thread(self._written, looked_up)
+        # Looked up and copied here, since it is not for other threads; written elsewhere, since it may take a while.
+        return await asyncio.to_thread(_page, self.share or Told(self._counts.copy()), self._gauges())
 
     def note(self) -> None:
-        """Let the other workers know the gauges that only this one can look up."""
-        if not self._own:
-            return
-        told = self._gauges()
-        for name, gauge in self._own.items():
-            number = _number(told[name])
-            if name in self._noted:
-                # Those of the workers that had this slot before stand there already.
-                gauge.inc(number - self._noted[name])
-                self._noted[name] = number
-            else:
-                gauge.set(number)
-
-    def _written(self, looked_up: Sequence[Metric]) -> bytes:
-        registry = self._registry
+        """Let the other workers know what this one has counted, and the gauges that only this one can look up."""
         if self.share is not None:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry, str(self.share.folder))  # type: ignore[no-untyped-call]
-        shown = CollectorRegistry()
-        shown.register(_Known([*registry.collect(), *looked_up]))
-        return generate_latest(shown)
+            gauges = self._gauges()
+            self._own = {name: _number(gauges[name]) + self._before.get(name, 0.0) for name in _OF_EACH_WORKER}
+            self._write_down(self.share)
+
+    def _write_down(self, share: Share) -> None:
+        try:
+            share.write(Told(self._counts, self._own))
+        except OSError as error:
+            # Nothing is lost: the next time everything is written again.
+            if not self._failing:
+                log.warning("other workers cannot be told what this one counts: %s", error)
+            self._failing = True
+        else:
+            self._failing = False
 
     async def write(self, records: Sequence[CallRecord]) -> None:
         """Add these."""
         for record in records:
             self._add(record)
+        if self.share is not None:
+            self._write_down(self.share)
 
     async def aclose(self) -> None:
         """Nothing is held."""
 
     def _add(self, record: CallRecord) -> None:
+        counts = self._counts
         provider = record.provider_id or "none"
         # A model that was never answered for may be any word; the name of one that was is the vendor's.
         known = record.outcome in {"ok", "truncated"}
         model = self._bounded(record.model) if known and record.model else "other"
-        self._requests.labels(provider, model, record.outcome).inc()
-        self._duration.labels(provider).observe(max(0, record.latency_ms) / 1000)
+        counts["requests", provider, model, record.outcome] += 1
+        self._observe("request_duration_seconds", provider, record.latency_ms)
         if record.time_to_first_byte_ms is not None:
-            self._first_byte.labels(provider).observe(max(0, record.time_to_first_byte_ms) / 1000)
-        for kind in ("input", "output", "cached", "reasoning"):
-            if count := getattr(record, f"{kind}_tokens"):
-                self._tokens.labels(provider, model, kind).inc(max(0, count))
-        tries = Tally((attempt.provider_id or provider, attempt.error_kind) for attempt in record.attempts)
-        for (asked, error), number in tries.items():
-            self._attempts.labels(asked, "ok" if error is None else "error").inc(number)
+            self._observe("time_to_first_byte_seconds", provider, record.time_to_first_byte_ms)
+        tokens = (record.input_tokens, record.output_tokens, record.cached_tokens, record.reasoning_tokens)
+        for kind, number in zip(_TOKENS, tokens, strict=True):
+            if number:
+                counts["tokens", provider, model, kind] += max(0, number)
+        for attempt in record.attempts:
+            asked, error = attempt.provider_id or provider, attempt.error_kind
+            counts["attempts", asked, "ok" if error is None else "error"] += 1
             if error is not None:
-                self._errors.labels(asked, str(error)).inc(number)
+                counts["upstream_errors", asked, str(error)] += 1
+
+    def _observe(self, name: str, provider: str, milliseconds: int) -> None:
+        milliseconds = max(0, milliseconds)
+        self._counts[name, provider, _ENDS[bisect_left(_SECONDS, milliseconds / 1000)]] += 1
+        self._counts[name, provider, _SUM] += milliseconds
 
     def _bounded(self, name: str) -> str:
-        if name not in self._names and len(self._names) >= _MOST_NAMES:
-            return "other"
-        self._names.add(name)
+        if name not in self._names:
+            if len(self._names) >= _MOST_NAMES:
+                return "other"
+            self._names.add(name)
         return name
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"aigateway_{name}", text, labels, registry=self._registry)
 
-    def _gauge(self, name: str) -> Gauge:
-        text, mode = _GAUGES[name][0], _OF_EACH_WORKER[name]
-        return Gauge(f"aigateway_{name}", text, registry=self._registry, multiprocess_mode=mode)
-
-    def _histogram(self, name: str, text: str) -> Histogram:
-        return Histogram(f"aigateway_{name}", text, ("provider",), registry=self._registry, buckets=_SECONDS)
+def _read(path: Path) -> Told:
+    try:
+        said = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        return Told()
+    return Told(Counter({tuple(name): number for *name, number in said["counts"]}), said["gauges"])
 
 
-class _Known(Collector):
+def _number(value: float | Mapping[str, float]) -> float:
+    return 0.0 if isinstance(value, Mapping) else float(value)
+
+
+# -- the page
+
+
+def _page(told: Share | Told, looked_up: Gauges) -> bytes:
+    # Imported where somebody asks: a gateway that nobody watches does without it.
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    told = told.of_all() if isinstance(told, Share) else told
+    registry = CollectorRegistry()
+    registry.register(_Known([*_families(told.counts), *_looked_up({**looked_up, **told.gauges})]))
+    return generate_latest(registry)
+
+
+class _Known:
     """Families that were collected already."""
 
-    def __init__(self, families: Sequence[Metric]) -> None:
+    def __init__(self, families: Sequence[Any]) -> None:
         self._families = families
 
-    @override
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterable[Any]:
         """All of them."""
         return self._families
 
 
-def _family(name: str, value: float | Mapping[str, float]) -> Metric:
-    text, label = _GAUGES[name]
-    family = GaugeMetricFamily(f"aigateway_{name}", text, labels=[label] if label else [])
-    for key, number in value.items() if isinstance(value, Mapping) else [(None, value)]:
-        family.add_metric([] if key is None else [key], number)
-    return family
+def _families(counts: Counts) -> Iterable[Any]:
+    from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
+
+    for name, (text, labels) in _COUNTERS.items():
+        counter = CounterMetricFamily(f"aigateway_{name}", text, labels=labels)
+        for (of, *values), number in sorted(counts.items()):
+            if of == name:
+                counter.add_metric(values, number)
+        yield counter
+    for name, text in _HISTOGRAMS.items():
+        histogram = HistogramMetricFamily(f"aigateway_{name}", text, labels=["provider"])
+        for provider in sorted({key[1] for key in counts if key[0] == name}):
+            below = accumulate(counts[name, provider, end] for end in _ENDS)
+            seconds = counts[name, provider, _SUM] / 1000
+            histogram.add_metric([provider], list(zip(_ENDS, map(float, below), strict=True)), seconds)
+        yield histogram
 
 
-def _number(value: float | Mapping[str, float]) -> float:
-    return 0.0 if isinstance(value, Mapping) else value
+def _looked_up(gauges: Gauges) -> Iterable[Any]:
+    from prometheus_client.metrics_core import GaugeMetricFamily
+
+    for name, value in gauges.items():
+        text, label = _GAUGES[name]
+        family = GaugeMetricFamily(f"aigateway_{name}", text, labels=[label] if label else [])
+        for key, number in value.items() if isinstance(value, Mapping) else [(None, value)]:
+            family.add_metric([] if key is None else [key], number)
+        yield family

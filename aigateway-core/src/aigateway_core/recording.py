@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import os
 import time
-from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Literal
-
-import attrs
+from itertools import count
+from typing import TypeAlias
 
 from aigateway_core.errors import ClientError, ErrorKind, GatewayError, Scope, UnavailableError, UpstreamError
+from aigateway_core.lanes import Lane
+from aigateway_core.lanes import RecorderLimits as RecorderLimits
+from aigateway_core.lanes import is_cancelled as is_cancelled
 from aigateway_core.model import Usage
 from aigateway_core.plugin.stats import StatsSink
 from aigateway_core.records import Account, Attempt, CallRecord, Operation, Outcome
 from aigateway_core.routing import Route
 from aigateway_core.secret import Secret
-
-log = logging.getLogger(__name__)
-
-_FAREWELL_SECONDS = 5.0
-"""How long a sink may take to write what is left when the gateway stops, and to close."""
 
 _LONGEST_NAME = 255
 """Characters of a name that is kept: callers make up the names of models."""
@@ -35,22 +28,14 @@ CLIENT_GONE_STATUS = 499
 """What stands in the log when nobody was there any more to receive a status (nginx's custom)."""
 
 
-@attrs.frozen(kw_only=True)
-class RecorderLimits:
-    """At most ``queue_size`` records wait; they go out every ``flush_interval`` seconds, ``batch_size`` at a time."""
-
-    queue_size: int = 10_000
-    flush_interval: float = 0.25
-    batch_size: int = 500
-
-
 class Recorder:
     """A bounded queue before the stats sinks. :meth:`put` never waits; what does not fit is dropped and counted."""
 
     def __init__(self, sinks: Sequence[StatsSink], limits: RecorderLimits | None = None) -> None:
-        self._lanes = [_Lane(sink, limits or RecorderLimits()) for sink in sinks]
+        self._lanes = [Lane(sink, limits or RecorderLimits()) for sink in sinks]
         self.under_way = 0
         """Calls that have begun and not ended."""
+        self._source, self._made = os.urandom(7).hex(), count()
 
     @property
     def dropped(self) -> int:
@@ -61,6 +46,13 @@ class Recorder:
     def waiting(self) -> int:
         """Records that wait now, in the longest queue."""
         return max((lane.waiting for lane in self._lanes), default=0)
+
+    def new_id(self) -> str:
+        """An id for a record that no other process makes either; ids grow with time.
+
+        What is written together thus lies together in an index, where random ids would touch a page of it each.
+        """
+        return f"{time.time_ns() // 1_000_000:012x}{next(self._made) & 0xFFFFFF:06x}{self._source}"
 
     def put(self, record: CallRecord) -> None:
         """Take in one record."""
@@ -75,105 +67,6 @@ class Recorder:
     async def aclose(self) -> None:
         """Write what is left, then stop; a sink that takes too long over it is left behind."""
         await asyncio.gather(*(lane.aclose() for lane in self._lanes))
-
-
-class _Lane:
-    """One sink with a queue of its own, so that a slow one holds up nobody."""
-
-    def __init__(self, sink: StatsSink, limits: RecorderLimits) -> None:
-        self._sink = sink
-        self._name = type(sink).__name__
-        self._limits = limits
-        self._queue: deque[CallRecord] = deque()
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._failing = False
-        self._closing = False
-        self._dropped_before = 0
-        self.dropped = 0
-
-    @property
-    def waiting(self) -> int:
-        return len(self._queue)
-
-    def put(self, record: CallRecord) -> None:
-        if len(self._queue) >= self._limits.queue_size:
-            if self.dropped == self._dropped_before:
-                log.warning("the stats sink %s does not keep up, records are dropped", self._name)
-            self.dropped += 1
-            return
-        self._queue.append(record)
-        # A sink that is away is asked at its own pace, whatever comes in meanwhile.
-        if len(self._queue) >= self._limits.batch_size and not self._failing:
-            self._wake.set()
-
-    def start(self) -> asyncio.Task[None]:
-        self._task = asyncio.create_task(self._run(), name=f"recorder-{self._name}")
-        return self._task
-
-    async def aclose(self) -> None:
-        self._closing = True
-        self._wake.set()
-        task = self._task or self.start()
-        await asyncio.wait({task}, timeout=_FAREWELL_SECONDS)
-        task.cancel()
-        if self._queue:
-            self.dropped += len(self._queue)
-            log.error("%d call records are lost: the stats sink %s did not take them", len(self._queue), self._name)
-        try:
-            async with asyncio.timeout(_FAREWELL_SECONDS):
-                await self._sink.aclose()
-        except Exception:
-            log.exception("the stats sink %s could not be closed", self._name)
-
-    async def _run(self) -> None:
-        pause = self._limits.flush_interval
-        while not self._closing:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            self._wake.clear()
-            # A sink that is away is asked less and less often, and hears everything once it is back.
-            pause = self._limits.flush_interval if await self._flush() else min(pause * 2, 5.0)
-        await self._flush()
-
-    async def _flush(self) -> bool:
-        """Write all that waits; false when the sink failed (what it did not take keeps waiting)."""
-        while batch := list(islice(self._queue, self._limits.batch_size)):
-            try:
-                await self._sink.write(batch)
-            except (Exception, asyncio.CancelledError) as error:
-                if is_cancelled():
-                    raise
-                self._fail(error)
-                return False
-            for _ in batch:
-                self._queue.popleft()
-            self._recover()
-        return True
-
-    def _fail(self, error: BaseException) -> None:
-        """One line when a sink begins to fail, not one for every try."""
-        if not self._failing:
-            self._failing = True
-            log.warning("the stats sink %s fails, records wait: %s", self._name, type(error).__name__)
-
-    def _recover(self) -> None:
-        if self._failing:
-            self._failing = False
-            log.warning("the stats sink %s works again", self._name)
-        if lost := self.dropped - self._dropped_before:
-            self._dropped_before = self.dropped
-            log.warning("the stats sink %s keeps up again, %d records were dropped", self._name, lost)
-
-
-def is_cancelled() -> bool:
-    """Whether somebody wants the current task to end.
-
-    A plugin may let a cancellation escape that was none of this task's: it must not pass for one that was.
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 class Call:
@@ -225,11 +118,12 @@ class Call:
         if isinstance(error, asyncio.CancelledError) and error.args == (UnavailableError.SHUTTING_DOWN,):
             error, status = UnavailableError(UnavailableError.SHUTTING_DOWN), 503
         outcome, status = self._outcome(error, status)
-        kind, message = _told(error)
+        kind, message = (None, None) if error is None else _told(error)
         usage = self.usage
+        sent, received, cached, reasoning = _NOBODY_SAID if usage is None else _tokens(usage)
         self._recorder.put(
             CallRecord(
-                id=os.urandom(16).hex(),
+                id=self._recorder.new_id(),
                 request_id=self.request_id,
                 created_at=self._at,
                 dialect=self.dialect,
@@ -245,11 +139,11 @@ class Call:
                 streamed=self.streamed,
                 native=self.native,
                 time_to_first_byte_ms=self.first_byte_ms,
-                input_tokens=_count(usage.input_tokens) if usage else None,
-                output_tokens=_count(usage.output_tokens) if usage else None,
-                cached_tokens=_count(usage.cache_read_tokens) if usage else None,
-                reasoning_tokens=_count(usage.reasoning_tokens) if usage else None,
-                usage_source=_source(usage),
+                input_tokens=sent,
+                output_tokens=received,
+                cached_tokens=cached,
+                reasoning_tokens=reasoning,
+                usage_source=None if usage is None else "estimate" if usage.estimated else "upstream",
                 finish_reason=None if self.finish_reason is None else str(self.finish_reason)[:_LONGEST_NAME],
                 error_kind=kind,
                 error=message,
@@ -320,20 +214,22 @@ class PendingAttempt:
         )
 
 
-def _told(error: BaseException | None) -> tuple[str | None, str | None]:
-    if error is None:
-        return None, None
+def _told(error: BaseException) -> tuple[str | None, str | None]:
     if isinstance(error, GatewayError):
         return error.kind, error.message[:1000]
     return ("internal", type(error).__name__) if isinstance(error, Exception) else (None, None)
 
 
+_Tokens: TypeAlias = tuple[int | None, ...]
+_NOBODY_SAID: _Tokens = (None, None, None, None)
+
+
+def _tokens(usage: Usage) -> _Tokens:
+    """What was counted: sent, received, read from a cache, spent on reasoning."""
+    said = (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.reasoning_tokens)
+    return said if {*map(type, said)} == {int} and min(said) >= 0 else tuple(map(_count, said))
+
+
 def _count(tokens: object) -> int | None:
     """What a provider counted, if it is a number: one odd value must not keep a whole batch out of the log."""
     return max(0, int(tokens)) if isinstance(tokens, int | float) and math.isfinite(tokens) else None
-
-
-def _source(usage: Usage | None) -> Literal["upstream", "estimate"] | None:
-    if usage is None:
-        return None
-    return "estimate" if usage.estimated else "upstream"

@@ -188,7 +188,7 @@ async def test_no_key_stands_in_log_audit_or_snapshot(
     await opens(client, made["key"] + "x")
     await admin.put(f"/api/v1/keys/{made['id']}", json={"name": "other"})
     await admin.delete(f"/api/v1/keys/{made['id']}")
-    storage = house._assembly.ledger.books
+    storage = house._pool._books
     audit = await storage.audit.list(limit=50)  # type: ignore[union-attr]
     assert {"key.create", "key.update", "key.revoke"} <= {entry.action for entry in audit.rows}
     assert secret not in repr(audit) + caplog.text + repr(house._snapshot.value)

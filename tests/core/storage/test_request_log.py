@@ -172,6 +172,16 @@ async def test_only_what_was_not_there_is_new(storage: Storage, noted: Noted) ->
     assert list(await storage.calls.insert_many([three, one])) == [three]
 
 
+async def test_what_is_there_already_is_found_among_many(
+    storage: Storage, noted: Noted, sql: Callable[..., Any]
+) -> None:
+    known = [noted(str(n)) for n in (0, 77, 119)]
+    await storage.calls.insert_many(known)
+    batch = [noted(str(n)) for n in range(120)]
+    assert list(await storage.calls.insert_many(batch)) == [each for each in batch if each not in known]
+    assert sql("SELECT COUNT(*) FROM request_logs") == [(120,)]
+
+
 async def test_old_records_are_deleted_a_slice_at_a_time(storage: Storage, noted: Noted) -> None:
     await storage.calls.insert_many([noted(str(n), minute=n) for n in range(10)])
     limit = noted(minute=7).created_at

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from aigateway_core.errors import ConflictError, InvalidRequestError, NotFoundError
+from aigateway_core.records import Attempt, CallRecord
 from aigateway_core.storage import AccountPatch, Actor, NewAccount, Storage
 from aigateway_core.vault import KeyRing, Place
+
+Noted = Callable[..., CallRecord]
 
 pytestmark = pytest.mark.anyio
 
@@ -200,35 +203,45 @@ async def test_times_of_any_zone_are_kept_as_the_moment_they_mean(storage: Stora
     assert read.expires_at.utcoffset() == timedelta(0)
 
 
-async def test_a_time_without_a_zone_is_refused(storage: Storage, add: Callable[..., Any], actor: Actor) -> None:
+async def test_a_time_without_a_zone_is_refused(storage: Storage, add: Callable[..., Any], noted: Noted) -> None:
     naive = datetime(2026, 11, 22, 3, 4, 5)
     with pytest.raises(ValueError, match="without a zone"):
         await add(expires_at=naive)
     with pytest.raises(ValueError, match="without a zone"):
-        await storage.accounts.note_use({"a": 1}, naive)
+        await storage.calls.insert_many([noted(created_at=naive)])
     assert (await storage.accounts.list()).total == 0
 
 
-async def test_use_is_added_up_and_tells_nobody(storage: Storage, add: Callable[..., Any]) -> None:
+def tried(*accounts: str) -> tuple[Attempt, ...]:
+    return tuple(Attempt(account_id=account, latency_ms=1) for account in accounts)
+
+
+async def test_every_attempt_is_a_use_and_tells_nobody(storage: Storage, add: Callable[..., Any], noted: Noted) -> None:
     first, second, idle = await add(), await add(), await add()
     before = await storage.version()
     noon = datetime(2026, 5, 4, 12, 0, 0, 5, UTC)
-    await storage.accounts.note_use({first.id: 3, second.id: 1, "gone": 9}, noon)
-    await storage.accounts.note_use({first.id: 4}, noon - timedelta(hours=1))
-    await storage.accounts.note_use({}, noon)
+    calls = [
+        noted("1", created_at=noon, attempts=tried(first.id, first.id, "config:acme")),
+        noted("2", created_at=noon, attempts=tried("gone", second.id)),
+        noted("3", created_at=noon - timedelta(hours=1), attempts=tried(first.id)),
+        noted("4", created_at=noon, attempts=()),
+    ]
+    for call in [*calls, calls[0]]:  # the last one is there already, and counts for nothing
+        await storage.calls.insert_many([call])
     rows = {row.id: row for row in (await storage.accounts.list()).rows}
-    assert (rows[first.id].usage_count, rows[first.id].last_used_at) == (7, noon)
+    assert (rows[first.id].usage_count, rows[first.id].last_used_at) == (3, noon)
     assert (rows[second.id].usage_count, rows[second.id].last_used_at) == (1, noon)
     assert rows[idle.id] == idle
     assert rows[first.id].updated_at == first.updated_at
     assert await storage.version() == before
 
 
-async def test_no_use_is_lost_between_changes(storage: Storage, add: Callable[..., Any], actor: Actor) -> None:
-    accounts = [await add() for _ in range(3)]
-    moment = datetime.now(UTC)
-    counts = [{account.id: 1 for account in accounts}, {account.id: 1 for account in reversed(accounts)}]
-    uses = (storage.accounts.note_use(counts[n % 2], moment) for n in range(30))
+async def test_no_use_is_lost_between_changes(
+    storage: Storage, add: Callable[..., Any], actor: Actor, noted: Noted
+) -> None:
+    accounts = [(await add()) for _ in range(3)]
+    orders = [tried(*(each.id for each in accounts)), tried(*(each.id for each in reversed(accounts)))]
+    uses = (storage.calls.insert_many([noted(str(n), attempts=orders[n % 2])]) for n in range(30))
     changes = (storage.accounts.update(accounts[0].id, AccountPatch(label=str(n)), actor) for n in range(10))
     await asyncio.gather(*uses, *changes)
     assert [row.usage_count for row in (await storage.accounts.list()).rows] == [30, 30, 30]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from aigateway_core.errors import InvalidRequestError, NotFoundError
+from aigateway_core.records import CallRecord
 from aigateway_core.storage import Actor, Storage
 from aigateway_core.vault import KeyRing, key_id
 
@@ -103,12 +105,14 @@ async def test_a_replacement_revokes_the_keys_of_its_role_only(storage: Storage,
     assert set(actions[1:]) == {("key.revoke", key.id) for key in old}
 
 
-async def test_the_last_use_of_a_key_only_moves_forward(storage: Storage, actor: Actor) -> None:
+async def test_the_last_use_of_a_key_only_moves_forward(
+    storage: Storage, actor: Actor, noted: Callable[..., CallRecord]
+) -> None:
     stored, _ = await storage.keys.create("client", "a", actor)
     before, noon = await storage.version(), datetime(2026, 5, 4, 12, tzinfo=UTC)
-    await storage.keys.note_use({stored.id, "gone"}, noon)
-    await storage.keys.note_use([stored.id], noon - timedelta(minutes=1))
-    await storage.keys.note_use([], noon)
+    used = [noted(key, created_at=noon, client_key_id=key) for key in (stored.id, "gone", "-", "environment")]
+    await storage.calls.insert_many(used)
+    await storage.calls.insert_many([noted(created_at=noon - timedelta(minutes=1), client_key_id=stored.id)])
     assert [key.last_used_at for key in await storage.keys.all_active()] == [noon]
     assert await storage.version() == before
 

@@ -18,10 +18,6 @@ from aigateway_core.vault import KeyRing, Place, VaultError
 
 _SEALED = frozenset({"auth_data", "proxy_url"})
 _LONGEST_REMEDY = 4000
-_USED = (
-    "UPDATE accounts SET usage_count = usage_count + ?, last_used_at ="
-    " CASE WHEN last_used_at IS NULL OR last_used_at < ? THEN ? ELSE last_used_at END WHERE id = ?"
-)
 
 
 class Accounts:
@@ -138,14 +134,6 @@ class Accounts:
             return None, (Change(action="account.delete", entity="account", entity_id=account_id, detail=detail),)
 
         await self._database.change(actor, unit)
-
-    async def note_use(self, counts: Mapping[str, int], when: datetime) -> None:
-        """Add to the usage counts; the accounts were last used at ``when``. No change that anybody is told of."""
-        moment = columns.to_text(when)
-        # In one order for everybody, so that two batches cannot wait for each other's rows.
-        rows = [(count, moment, moment, account_id) for account_id, count in sorted(counts.items())]
-        if rows:
-            await self._database.transaction(lambda session: session.execute_many(_USED, rows))
 
     def _value(self, session: Session, row: Any) -> StoredAccount:
         return account_value(row, bindings.current(session), self._keyring)

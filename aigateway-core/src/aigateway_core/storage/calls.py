@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import attrs
 import orjson
 
-from aigateway_core.records import CallRecord, attempt_of
+from aigateway_core.records import Attempt, CallRecord, attempt_of
 from aigateway_core.storage.columns import clipped, from_column, from_json, storable, to_text
 from aigateway_core.storage.database import Database, Session
 from aigateway_core.storage.rows import CallQuery
@@ -36,7 +37,6 @@ _WIDTHS = {
 _MOST = 2**31 - 1
 """Counts and milliseconds beyond this are nonsense that an upstream said; the row is worth keeping all the same."""
 
-_INSERT = f"INSERT INTO request_logs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _EQUAL = ("provider_id", "account_id", "model", "outcome", "client_key_id")
 _BOUNDS = {"since": "created_at >= $since", "until": "created_at < $until"}
 _PLACE = "SELECT created_at, seq FROM request_logs WHERE id = $id"
@@ -53,14 +53,14 @@ class Calls:
 
         A record that is there already is kept and counts for nothing: batches can be repeated.
         """
-        rows = [_row(record) for record in records]
 
         def unit(session: Session) -> Sequence[CallRecord]:
-            fresh = [records[place] for place in session.insert_new(_INSERT, rows)]
+            new = session.insert_new("request_logs", _COLUMNS, [_row(record) for record in records])
+            fresh = records if len(new) == len(records) else [records[place] for place in new]
             add_up(session, fresh)
             return fresh
 
-        return await self._database.transaction(unit) if rows else ()
+        return await self._database.append(unit) if records else ()
 
     async def list(self, query: CallQuery | None = None) -> tuple[CallRecord, ...]:
         """The newest records that fit, newest first."""
@@ -110,18 +110,48 @@ def _listing(conditions: Sequence[str]) -> str:
     return f"SELECT {', '.join(_COLUMNS)} FROM request_logs{where} {newest}"  # noqa: S608 - constants
 
 
-def _row(record: CallRecord) -> tuple[object, ...]:
-    return tuple(_column(name, getattr(record, name)) for name in _COLUMNS)
+def _row(record: CallRecord) -> list[object]:
+    return [None if value is None else spelled(value) for spelled, value in zip(_SPELLINGS, _VALUES(record))]  # noqa: B905
 
 
-def _column(name: str, value: Any) -> object:
-    if name == "attempts":
-        return orjson.dumps([attrs.asdict(attempt) for attempt in value]).decode()
-    if name == "created_at":
-        return to_text(value)
+def _number(value: Any) -> int:
+    if type(value) is int and -_MOST <= value <= _MOST:
+        return value
+    return max(-_MOST, min(int(value), _MOST))
+
+
+def _text(width: int) -> Callable[[str], str | None]:
+    def spelled(value: str) -> str | None:
+        # Almost all are as they should be, and there are a dozen in a row.
+        if len(value) <= width and value.isascii() and "\0" not in value:
+            return value
+        return clipped(value, width)
+
+    return spelled
+
+
+def _told(attempts: Sequence[Attempt]) -> str:
+    return orjson.dumps([_said(attempt) for attempt in attempts]).decode()
+
+
+def _said(attempt: Attempt) -> dict[str, object]:
+    """What is not as it is by default; the rest would be half of the row."""
+    values = zip(_OF_ATTEMPT, _ATTEMPTED(attempt), strict=True)
+    return {name: value for (name, default), value in values if value is not default}
+
+
+def _spelling(name: str) -> Callable[[Any], object]:
+    """What makes a column's value of a field that is not empty."""
     if name in _WIDTHS:
-        return clipped(value, _WIDTHS[name])
-    return None if value is None else max(-_MOST, min(int(value), _MOST))
+        return _text(_WIDTHS[name])
+    odd: dict[str, Callable[[Any], object]] = {"attempts": _told, "created_at": to_text, "streamed": int, "native": int}
+    return odd.get(name, _number)
+
+
+_VALUES = attrgetter(*_COLUMNS)
+_SPELLINGS = tuple(map(_spelling, _COLUMNS))
+_OF_ATTEMPT = tuple((field.name, field.default) for field in attrs.fields(Attempt))
+_ATTEMPTED = attrgetter(*(name for name, _ in _OF_ATTEMPT))
 
 
 def _record(row: Sequence[Any]) -> CallRecord:

@@ -36,6 +36,8 @@ def to_column(when: datetime | None) -> datetime | None:
 
 def to_text(when: datetime) -> str:
     """For raw SQL: the form in which Pony writes times to SQLite, and which MySQL reads as well."""
+    if when.tzinfo is UTC:
+        return when.isoformat(" ", "microseconds").removesuffix("+00:00")
     return to_naive(when).isoformat(" ", "microseconds")
 
 

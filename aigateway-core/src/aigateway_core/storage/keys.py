@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,6 @@ from aigateway_core.storage.columns import (
     to_column,
     to_json,
     to_naive,
-    to_text,
 )
 from aigateway_core.storage.database import Change, Database, Session
 from aigateway_core.storage.rows import UNSET, Actor, KeyPatch, KeyTerms, Page, Role, StoredKey
@@ -30,7 +29,6 @@ from aigateway_core.vault import KeyKind, KeyRing, key_id, new_key
 _KIND: dict[Role, KeyKind] = {"admin": "adm", "client": "cli"}
 _LISTS = ("providers", "models", "accounts")
 _ALL = KeyTerms()
-_USED = "UPDATE api_keys SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)"
 
 
 class Keys:
@@ -131,13 +129,6 @@ class Keys:
             return key_value(row), changes
 
         return await self._database.change(actor, unit)
-
-    async def note_use(self, public_ids: Collection[str], when: datetime) -> None:
-        """The keys were last used at ``when``. No change that anybody is told of."""
-        moment = to_text(when)
-        rows = [(moment, public_id, moment) for public_id in sorted(public_ids)]
-        if rows:
-            await self._database.transaction(lambda session: session.execute_many(_USED, rows))
 
     def _add(
         self, session: Session, role: Role, name: str, expires_at: datetime | None, terms: KeyTerms

@@ -55,7 +55,7 @@ class Storage:
 
     @classmethod
     async def open(cls, location: DatabaseLocation, keyring: KeyRing, *, threads: int = 4) -> Storage:
-        """Bring the database up to date and connect to it, with at most ``threads`` connections.
+        """Bring the database up to date and connect to it, with at most ``threads`` connections and one for the log.
 
         Raises :class:`ConfigurationError` when the database cannot be used as configured, or was made with another
         master key (nothing in it is touched then), and :class:`UnavailableError` when it does not answer.

@@ -1,19 +1,19 @@
-"""What call records add up to: by outbound proxy and day, and by the hour; written with the rows, in one transaction.
+"""What call records add up to: by outbound proxy and day, by the hour, and the use of accounts, keys and proxies.
 
-Each sum is ``SET n = n + 1`` in the database, so that workers add to each other; and rows are touched in one order by
-everybody, so that two batches cannot wait for each other.
+It is written with the rows, in one transaction: a batch is added up here, and the database is told each sum once. It is
+told ``SET n = n + 1``, so that workers add to each other; and rows are touched in one order by everybody, so that two
+batches cannot wait for each other.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from aigateway_core.errors import ErrorKind
-from aigateway_core.records import Attempt, CallRecord
+from aigateway_core.records import CallRecord
 from aigateway_core.storage.columns import clipped, to_text
 from aigateway_core.storage.database import Session
 
@@ -30,22 +30,42 @@ BY_DAY = "/day"
 """Ends the name of a dimension whose rows stand for whole days: a month of hours is a lot to add up."""
 
 _Key: TypeAlias = tuple[Any, ...]
+_Sums: TypeAlias = list[int]
 _MOST_TOKENS = 2**31 - 1
 _MADE_UP = frozenset({ErrorKind.MODEL_NOT_FOUND, ErrorKind.NOT_FOUND, ErrorKind.INVALID_REQUEST, ErrorKind.FORBIDDEN})
 """How calls end whose model may be any word that a caller made up: those are not counted one by one."""
 
-_USED = (
-    "UPDATE proxy_pool SET usage_count = usage_count + ?, last_used_at ="
-    " CASE WHEN last_used_at IS NULL OR last_used_at < ? THEN ? ELSE last_used_at END WHERE id = ?"
-)
-
 
 def add_up(session: Session, records: Sequence[CallRecord]) -> None:
     """Add what these records say to the sums."""
+    if not records:
+        return
+    _note_use(session, records)
     _upsert(session, "proxy_stats", _PROXY_KEY, _PROXY_SUMS, _by_proxy(records))
     _upsert(session, "call_stats", ("dimension", "hour", "name"), SUMS + BUCKET_COLUMNS, _by_hour(records))
-    used = _uses(records)
-    session.execute_many(_USED, [(count, to_text(when), to_text(when), key) for key, (count, when) in used])
+
+
+# -- use
+
+_LATER = "last_used_at = CASE WHEN last_used_at IS NULL OR last_used_at < ? THEN ? ELSE last_used_at END WHERE id = ?"
+_USED = f"SET usage_count = usage_count + ?, {_LATER}"
+_SEEN = f"SET {_LATER}"
+_OF_NOBODY = frozenset({"-", "environment"})
+"""What stands for a key where there is none in the database."""
+
+
+def _note_use(session: Session, records: Sequence[CallRecord]) -> None:
+    """An attempt is a use of its account and its outbound proxy, whatever came of it. Tells nobody of a change."""
+    latest = to_text(max(record.created_at for record in records))
+    attempts = [attempt for record in records for attempt in record.attempts]
+    accounts = Counter(attempt.account_id for attempt in attempts)
+    proxies = Counter(attempt.proxy_id for attempt in attempts if attempt.proxy_id is not None)
+    stored = {account: count for account, count in accounts.items() if not account.startswith("config:")}
+    for table, counts in (("accounts", stored), ("proxy_pool", proxies)):
+        rows = [(count, latest, latest, key) for key, count in sorted(counts.items())]
+        session.execute_many(f"UPDATE {table} {_USED}", rows)
+    keys = {record.client_key_id for record in records} - _OF_NOBODY
+    session.execute_many(f"UPDATE api_keys {_SEEN}", [(latest, latest, key) for key in sorted(keys)])
 
 
 # -- by outbound proxy and day
@@ -54,86 +74,87 @@ _PROXY_KEY = ("proxy_id", "date", "provider_id")
 _PROXY_SUMS = ("request_count", "success_count", "error_count", "total_latency_ms")
 
 
-def _by_proxy(records: Sequence[CallRecord]) -> Mapping[_Key, Counter[str]]:
+def _by_proxy(records: Sequence[CallRecord]) -> Mapping[_Key, _Sums]:
     """Every attempt that went by a proxy is a request to it; one whose client left is neither success nor error."""
-    found: dict[_Key, Counter[str]] = {}
-    for record, attempt, proxy_id in _proxied(records):
-        key = (proxy_id, _day(record.created_at), clipped(attempt.provider_id or record.provider_id, 64) or "-")
-        sums = found.setdefault(key, Counter())
-        sums["request_count"] += 1
-        sums["success_count"] += attempt.error_kind is None
-        sums["error_count"] += attempt.error_kind not in {None, "client_gone"}
-        sums["total_latency_ms"] += attempt.latency_ms
-    return found
-
-
-def _uses(records: Sequence[CallRecord]) -> list[tuple[int, tuple[int, datetime]]]:
-    counts: dict[int, tuple[int, datetime]] = {}
-    for record, _, proxy_id in _proxied(records):
-        count, latest = counts.get(proxy_id, (0, record.created_at))
-        counts[proxy_id] = (count + 1, max(latest, record.created_at))
-    return sorted(counts.items())
-
-
-def _proxied(records: Sequence[CallRecord]) -> Iterator[tuple[CallRecord, Attempt, int]]:
+    found: dict[_Key, _Sums] = {}
     for record in records:
         for attempt in record.attempts:
-            if attempt.proxy_id is not None:
-                yield record, attempt, attempt.proxy_id
-
-
-def _day(when: datetime) -> str:
-    return when.astimezone(UTC).date().isoformat()
+            if attempt.proxy_id is None:
+                continue
+            provider = clipped(attempt.provider_id or record.provider_id, 64) or "-"
+            sums = found.setdefault((attempt.proxy_id, to_text(record.created_at)[:_DAY], provider), [0, 0, 0, 0])
+            sums[0] += 1
+            sums[1] += attempt.error_kind is None
+            sums[2] += attempt.error_kind not in {None, "client_gone"}
+            sums[3] += attempt.latency_ms
+    return found
 
 
 # -- by the hour
 
+_DAY, _HOUR = len("2026-11-22"), len("2026-11-22 03")
+_MIDNIGHT = "2026-11-22 00:00:00.000000"
 
-def _by_hour(records: Sequence[CallRecord]) -> Mapping[_Key, Counter[str]]:
-    found: dict[_Key, Counter[str]] = {}
+
+def _by_hour(records: Sequence[CallRecord]) -> Mapping[_Key, _Sums]:
+    """The sums of each name in each dimension: first of what is alike, since most of a batch is."""
+    alike: dict[_Key, _Sums] = {}
     for record in records:
-        moment = record.created_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        hour, day = to_text(moment), to_text(moment.replace(hour=0))
-        added = _sums(record)
-        for dimension, name in _places(record):
-            found.setdefault((dimension, hour, clipped(name, 255)), Counter()).update(added)
-            found.setdefault((dimension + BY_DAY, day, clipped(name, 255)), Counter()).update(added)
+        key = _likeness(record)
+        if (sums := alike.get(key)) is None:
+            sums = alike[key] = _none()
+        _count(sums, record)
+    found: dict[_Key, _Sums] = {}
+    for (hour, *names), sums in alike.items():
+        for dimension, name in _places(*names):
+            for place in ((dimension, hour, name), (dimension + BY_DAY, hour[:_DAY] + _MIDNIGHT[_DAY:], name)):
+                found[place] = [one + other for one, other in zip(found.get(place) or _none(), sums, strict=True)]
     return found
 
 
-def _places(record: CallRecord) -> Iterator[tuple[str, str]]:
+def _likeness(record: CallRecord) -> _Key:
+    model = "-" if record.provider_id is None or record.error_kind in _MADE_UP else record.model or "-"
+    error = None if record.outcome == "ok" else record.error_kind or record.outcome
+    hour = to_text(record.created_at)[:_HOUR] + _MIDNIGHT[_HOUR:]
+    return hour, record.provider_id or "-", model, record.account_id or "-", record.client_key_id, error
+
+
+def _places(provider: str, model: str, account: str, key: str, error: str | None) -> Iterator[tuple[str, str | None]]:
     yield "all", ""
-    yield "provider", record.provider_id or "-"
-    yield "model", "-" if record.provider_id is None or record.error_kind in _MADE_UP else record.model or "-"
-    yield "account", record.account_id or "-"
-    yield "key", record.client_key_id
-    if record.outcome != "ok":
-        yield "error", record.error_kind or record.outcome
+    yield "provider", clipped(provider, 255)
+    yield "model", clipped(model, 255)
+    yield "account", clipped(account, 255)
+    yield "key", clipped(key, 255)
+    if error is not None:
+        yield "error", clipped(error, 255)
 
 
-def _sums(record: CallRecord) -> Mapping[str, int]:
+def _none() -> _Sums:
+    return [0] * (len(SUMS) + len(BUCKETS))
+
+
+def _count(sums: _Sums, record: CallRecord) -> None:
+    """Add one record, in the order of the columns."""
     latency = max(0, record.latency_ms)
-    return {
-        "requests": 1,
-        "errors": int(record.outcome not in {"ok", "client_gone"}),
-        "input_tokens": _tokens(record.input_tokens),
-        "output_tokens": _tokens(record.output_tokens),
-        "cached_tokens": _tokens(record.cached_tokens),
-        "reasoning_tokens": _tokens(record.reasoning_tokens),
-        "latency_ms": latency,
-        BUCKET_COLUMNS[min(bisect_left(BUCKETS, latency), len(BUCKETS) - 1)]: 1,
-    }
+    sums[0] += 1
+    sums[1] += record.outcome not in {"ok", "client_gone"}
+    sums[2] += _tokens(record.input_tokens)
+    sums[3] += _tokens(record.output_tokens)
+    sums[4] += _tokens(record.cached_tokens)
+    sums[5] += _tokens(record.reasoning_tokens)
+    sums[6] += latency
+    sums[len(SUMS) + min(bisect_left(BUCKETS, latency), len(BUCKETS) - 1)] += 1
 
 
 def _tokens(count: int | None) -> int:
-    return max(0, min(count or 0, _MOST_TOKENS))
+    return max(0, min(count, _MOST_TOKENS)) if count else 0
 
 
 # -- in either database
 
 
 def _upsert(
-    session: Session, table: str, key: Sequence[str], sums: Sequence[str], found: Mapping[_Key, Counter[str]]
+    session: Session, table: str, key: Sequence[str], sums: Sequence[str], found: Mapping[_Key, Iterable[int]]
 ) -> None:
     columns = (*key, *sums)
     values = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - constants
@@ -143,5 +164,4 @@ def _upsert(
     else:
         grown = ", ".join(f"{name} = {name} + VALUES({name})" for name in sums)
         statement = f"{values} ON DUPLICATE KEY UPDATE {grown}"
-    rows = [(*place, *(counted[name] for name in sums)) for place, counted in sorted(found.items())]
-    session.execute_many(statement, rows)
+    session.execute_many(statement, [(*place, *counted) for place, counted in sorted(found.items())])
