@@ -206,3 +206,79 @@ def test_a_key_that_can_be_none_is_refused_all_the_same(wrong: str) -> None:
 def test_where_the_environment_gives_the_admin_key_every_other_one_is_wrong_for_good() -> None:
     with pytest.raises(UnauthorizedError):
         access(fixed={"admin": Secret("a" * 40)}, sure=False).admit("admin", [ADMIN])
+
+
+class Counting:
+    """A door whose hashing is counted."""
+
+    def __init__(self, *stored: KeyEntry) -> None:
+        self.hashed: list[str] = []
+        self.snapshot = CurrentSnapshot()
+        self.store(*stored)
+        self.door = Access(
+            self.snapshot,
+            verify=self._verify,
+            key_id=lambda key: key.split("_")[1] if key.count("_") == 2 else "",
+            client_auth="required",
+            loopback=True,
+            guesses=Guesses(MemoryState(), {"client": 20, "admin": 5}),
+        )
+
+    def store(self, *stored: KeyEntry) -> None:
+        self.snapshot.value = Snapshot(keys={key.caller.id: key for key in stored}, client_keys_exist=True)
+
+    def _verify(self, key: str, stored_hash: str) -> bool:
+        self.hashed.append(key)
+        return digest(key) == stored_hash
+
+
+def test_a_key_that_was_right_is_not_hashed_again() -> None:
+    it = Counting(entry(CLIENT, "client"))
+    assert [it.door.admit("client", [CLIENT]).id for _ in range(3)] == ["client01"] * 3
+    it.store(entry(CLIENT, "client"), entry(ADMIN, "admin"))
+    assert it.door.admit("client", [CLIENT]).id == "client01"
+    assert it.hashed == [CLIENT]
+
+
+def test_a_key_that_was_right_opens_nothing_once_it_is_revoked_expired_renewed_or_of_another_role() -> None:
+    known = entry(CLIENT, "client")
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    for later in (
+        (),
+        (attrs.evolve(known, expires_at=past),),
+        (attrs.evolve(known, hash=digest("another")),),
+        (attrs.evolve(known, caller=Caller(id="client01", role="admin")),),
+    ):
+        it = Counting(known)
+        assert it.door.admit("client", [CLIENT]).id == "client01"
+        it.store(*later)
+        for _ in range(2):
+            with pytest.raises(UnauthorizedError):
+                it.door.admit("client", [CLIENT])
+
+
+def test_a_wrong_key_is_hashed_each_time_whatever_it_shares_with_a_right_one() -> None:
+    it = Counting(entry(CLIENT, "client"))
+    it.door.admit("client", [CLIENT])
+    for wrong in (CLIENT + "x", CLIENT[:-1], CLIENT.upper().replace("CLIENT01", "client01")) * 2:
+        with pytest.raises(UnauthorizedError):
+            it.door.admit("client", [wrong])
+    assert len(it.hashed) == 7
+    assert it.door.admit("client", ["", CLIENT]).id == "client01"
+
+
+def test_a_key_that_is_no_text_is_a_wrong_one() -> None:
+    with pytest.raises(UnauthorizedError):
+        Counting(entry(CLIENT, "client")).door.admit("client", ["gwcli_client01_\udcff"])
+
+
+def test_keys_that_were_right_are_kept_without_a_word_of_them_and_not_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aigateway_core.access._MOST_VERIFIED", 5)
+    keys = [f"gwcli_number{number:02}_secretpart" for number in range(20)]
+    it = Counting(*(entry(key, "client") for key in keys))
+    for key in keys:
+        assert it.door.admit("client", [key]).id == key.split("_")[1]
+    assert 0 < len(it.door._verified) <= 5
+    assert "secretpart" not in repr(it.door.__dict__)

@@ -18,9 +18,7 @@ pytestmark = pytest.mark.anyio
 DIALECT = OpenAIChat()
 ANSWER = {"model": "m-1", "choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "hi"}}]}
 # Spaces, an escape, and numbers that we would write otherwise.
-CONTENT = (
-    b'{ "messages": [{"role":"user","content":"\\u00e9"}],\n "n": 1.50, "seed": 1e99, "model": "m"} '
-)
+CONTENT = b'{ "messages": [{"role":"user","content":"\\u00e9"}],\n "n": 1.50, "seed": 1e99, "model": "m"} '
 
 
 async def sent(content: bytes, model: str, endpoint: Endpoint | None = None) -> bytes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from hashlib import blake2b
 from ipaddress import ip_address
 from typing import Literal, TypeAlias
 
@@ -13,7 +15,7 @@ from aigateway_core.guesses import Guesses
 from aigateway_core.guesses import Role as Role
 from aigateway_core.records import Caller
 from aigateway_core.secret import Secret
-from aigateway_core.snapshot import CurrentSnapshot
+from aigateway_core.snapshot import CurrentSnapshot, KeyEntry
 
 ClientAuth: TypeAlias = Literal["auto", "required", "open"]
 
@@ -34,6 +36,7 @@ page's own name has been bent to this machine (DNS rebinding), anything at all (
 _TOO_EARLY = "the gateway is starting: its database does not answer yet"
 _CANNOT_TELL = "the gateway does not know this key, and cannot look it up: its database does not answer"
 _SOON = 2.0
+_MOST_VERIFIED = 10_000
 
 
 def clients_need_a_key(client_auth: ClientAuth, *, loopback: bool, has_keys: bool) -> bool:
@@ -76,6 +79,9 @@ class Access:
         self._fixed = dict(fixed or {})
         self.guesses = guesses
         self._stored_keys_known = known
+        self._pepper = os.urandom(32)
+        self._verified: dict[bytes, tuple[str, str]] = {}
+        """Of keys that were right, by what only this process can make of them: their public part and their hash."""
         self._sure = sure
 
     @property
@@ -94,7 +100,7 @@ class Access:
         is away for a key that may have been made meanwhile: whoever is told 401 throws a good key away.
         """
         keys = list(presented)
-        caller = next((known for key in keys if (known := self._known(role, key)) is not None), None)
+        caller = self._first_known(role, keys)
         if not self._stored_keys_known() and (caller is None or role == "client"):
             raise UnavailableError(_TOO_EARLY, retry_after=_SOON)
         if caller is not None:
@@ -137,6 +143,12 @@ class Access:
         name = self._key_id(key)
         return bool(name) and name not in self._snapshot.value.keys
 
+    def _first_known(self, role: Role, keys: Iterable[str]) -> Caller | None:
+        for key in keys:
+            if (caller := self._known(role, key)) is not None:
+                return caller
+        return None
+
     def _known(self, role: Role, key: str) -> Caller | None:
         fixed = self._fixed.get(role)
         if fixed is not None:
@@ -144,11 +156,24 @@ class Access:
                 return Caller(id="environment", role=role)
             if role == "admin":
                 return None
-        entry = self._snapshot.value.keys.get(self._key_id(key))
-        if entry is not None and entry.caller.role != role:
-            entry = None
-        # One that nobody has is hashed like one that is wrong: time does not tell them apart.
-        if not self._verify(key, None if entry is None else entry.hash) or entry is None:
+        entry = self._entry(key)
+        if entry is None or entry.caller.role != role:
             return None
         expired = entry.expires_at is not None and entry.expires_at <= datetime.now(UTC)
         return None if expired else entry.caller
+
+    def _entry(self, key: str) -> KeyEntry | None:
+        """What is stored of this key; that it fits a hash is found out once for each hash."""
+        mark = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=32, key=self._pepper).digest()
+        if (known := self._verified.get(mark)) is not None:
+            entry = self._snapshot.value.keys.get(known[0])
+            if entry is not None and entry.hash == known[1]:
+                return entry
+        name = self._key_id(key)
+        entry = self._snapshot.value.keys.get(name)
+        if entry is None or not self._verify(key, entry.hash):
+            return None
+        if len(self._verified) >= _MOST_VERIFIED:
+            self._verified.clear()
+        self._verified[mark] = name, entry.hash
+        return entry

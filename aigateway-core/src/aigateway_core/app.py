@@ -29,6 +29,7 @@ from aigateway_core.resources.document import DocsPage, OpenAPIDocument
 from aigateway_core.resources.failures import Failures
 from aigateway_core.resources.health import Health, MetricsPage, Ready
 from aigateway_core.resources.models import GeminiModels, Models
+from aigateway_core.resources.request import GatewayRequest
 
 
 class Lifespan:
@@ -58,7 +59,7 @@ def create_app(
 ) -> falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]:
     """The app over a gateway that is put together."""
     openai, responses, anthropic = OpenAIChat(), OpenAIResponses(), Anthropic()
-    app = falcon.asgi.App(middleware=[lifespan])
+    app: falcon.asgi.App[Any, Any] = falcon.asgi.App(middleware=[lifespan], request_type=GatewayRequest)
     Failures(openai, responses, anthropic, Gemini()).install(app)
     health, generate = Health(access), GenerateContent(gateway)
     models, gemini_models = Models(access, catalogue, generate), GeminiModels(access, catalogue, generate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -72,7 +72,7 @@ async def reader(req: Request, access: Access) -> Caller:
 
 async def _caller(req: Request, access: Access, role: Role, admit: Callable[..., Caller] | None = None) -> Caller:
     """The caller, if it is let in; a key that is wrong is counted where it came from."""
-    keys, guesses, client = list(_presented(req)), access.guesses, req.scope.get("client")
+    keys, guesses, client = _presented(req), access.guesses, req.scope.get("client")
     place = guesses.place(client[0] if client else "", req.get_header)
     if guesses.somebody_waits:
         guesses.refuse(role, place, keys)
@@ -97,16 +97,14 @@ async def _admit_to_accounts(req: Request, access: Access) -> Caller:
         raise ForbiddenError(f"{ACCOUNT_HEADER} asks for an admin key") from None
 
 
-def _presented(req: Request) -> Iterator[str]:
+def _presented(req: Request) -> list[str]:
     """The keys a request shows: vendors' clients put them into three different headers."""
-    authorization = req.get_header("authorization")
-    if authorization:
+    keys = [bare for name in ("x-api-key", "x-goog-api-key") if (bare := req.get_header(name))]
+    if authorization := req.get_header("authorization"):
         scheme, _, key = authorization.partition(" ")
-        if scheme.lower() == "bearer" and key:
-            yield key.strip()
-    for name in ("x-api-key", "x-goog-api-key"):
-        if bare := req.get_header(name):
-            yield bare
+        if key and scheme.lower() == "bearer":
+            keys.insert(0, key.strip())
+    return keys
 
 
 def speaks_gemini(req: Request) -> bool:
