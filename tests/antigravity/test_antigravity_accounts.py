@@ -58,6 +58,25 @@ async def test_a_project_is_found_before_the_first_requests_of_an_account_and_on
     assert {question.json["project"] for question in there.questions} == {"proj-1"}
 
 
+async def test_a_project_that_was_found_late_is_stored_so_that_the_next_start_need_not_look_for_it(
+    there: Google, tmp_path: Path
+) -> None:
+    async with login_house(there, tmp_path) as house:
+        account_id = await house.add("new", there.idp.tokens(), metadata={"note": "mine"})
+        before = (await house.accounts())["new"]
+        assert (await house.ask()).status_code == 200
+        async with asyncio.timeout(10):
+            while "project" not in (await house.accounts())["new"]["metadata"]:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.02)
+        after = (await house.accounts())["new"]
+        assert after["metadata"] == {"note": "mine", "project": "proj-1", "tier": "free-tier"}
+        assert (after["id"], after["updated_at"]) == (account_id, before["updated_at"])
+        assert (await house.ask()).status_code == 200
+    async with login_house(there, tmp_path) as again:
+        assert (await again.ask()).status_code == 200
+    assert asked(there, "loadCodeAssist") == 1
+
+
 async def test_P10_without_a_project_no_question_leaves_and_the_account_says_what_to_do(
     house: LoginHouse, there: Google
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,6 +46,7 @@ class Rows:
         self.marked: list[tuple[Any, ...]] = []
         self.kept: list[tuple[AccountRest, ...]] = []
         self.sweeps = 0
+        self.learned: list[tuple[str, Mapping[str, Any]]] = []
         self.tries = 0
         self.away = False
 
@@ -63,6 +64,14 @@ class Rows:
         if self.away:
             raise UnavailableError("the database is away")
         self.kept.append(tuple(rests))
+
+    async def learn(self, account_id: str, metadata: Mapping[str, Any]) -> bool:
+        self.tries += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise UnavailableError("the database is away")
+        self.learned.append((account_id, metadata))
+        return account_id != "known already"
 
     async def forget_ended(self) -> None:
         self.sweeps += 1
@@ -190,6 +199,25 @@ async def test_while_the_database_is_away_rests_wait_and_a_ban_is_not_lost_among
         ("a", 700),
         ("b", 600),
     ]
+
+
+async def test_what_a_provider_finds_out_is_written_and_told_of_if_it_is_new() -> None:
+    rows, told = Rows(), []
+
+    async def changed() -> None:
+        told.append(rows.learned[-1][0])
+
+    standings = opened(rows, changed)
+    rows.away = True
+    standings.learn("a", {"project": "p", "tier": "one"})
+    await until(lambda: rows.tries)
+    standings.learn("a", {"tier": "two"})
+    standings.learn("known already", {"project": "p"})
+    rows.away = False
+    await until(lambda: len(rows.learned) == 2)
+    await standings.aclose()
+    assert rows.learned == [("a", {"project": "p", "tier": "two"}), ("known already", {"project": "p"})]
+    assert told == ["a"]
 
 
 async def test_rests_that_the_database_does_not_take_are_told_of_and_keep_nobody_waiting(

@@ -1,7 +1,7 @@
 """Finding the Cloud project that an account's requests belong to: ``loadCodeAssist``, ``onboardUser`` for who is new.
 
-A login finds it and stores it with the account. Where it is missing, it is looked for before a request: once for all
-requests of the account that wait, and after a failure not again for a while.
+A login finds it and stores it with the account. Where it is missing, it is looked for before a request, once for all
+requests of the account that wait, and stored as well; after a failure not again for a while.
 """
 
 from __future__ import annotations
@@ -111,7 +111,9 @@ class Projects:
     async def _run(self, upstream: Upstream) -> None:
         account = upstream.account_id
         try:
-            self._found[account] = (await self.discover(upstream)).project
+            found = await self.discover(upstream)
+            self._found[account] = found.project
+            upstream.remember(found.metadata)
             self._failed.pop(account, None)
             log.info("the project of the account %s was found", account)
         except UpstreamError as error:

@@ -121,6 +121,7 @@ class House:
             limits=limits(settings.upstream),
             max_attempts=settings.upstream.max_attempts,
             patience=settings.upstream.patience,
+            learn=self._standings.learn,
             restraint=restraint(settings.upstream),
         )
         self.app = create_app(

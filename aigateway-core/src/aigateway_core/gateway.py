@@ -88,6 +88,7 @@ class Gateway:
         max_attempts: int,
         patience: float,
         restraint: Restraint,
+        learn: Callable[[str, Mapping[str, Any]], None] | None = None,
     ) -> None:
         self.router = router
         self._selector = selector
@@ -99,6 +100,7 @@ class Gateway:
         self._max_attempts = max_attempts
         self._patience = patience
         self._restraint = restraint
+        self._learn = learn
 
     async def answer(self, incoming: Incoming) -> Answer:
         """Answer a request. Raises :class:`GatewayError`; whatever happens, one record of it is kept."""
@@ -279,6 +281,7 @@ class Gateway:
             proxied=way_out.proxied,
             account_id=account.id,
             metadata=account.metadata,
+            learn=self._learn,
         )
 
 

@@ -1,9 +1,9 @@
 """What the request path finds out about accounts, written down: no restart forgets it, and every process can tell it.
 
 A ban or an unpaid bill does not pass by itself: it is written into the account's row, and everybody is told. A limit
-passes: if that takes a while, it is written beside the accounts, for whoever starts or asks. Both are written behind
-the back of the request, once, whenever there is a database to write to; until then they stand in the state, as every
-rest does.
+passes: if that takes a while, it is written beside the accounts, for whoever starts or asks. What a provider has found
+out about an account is added to its metadata. All of it is written behind the back of the request, once, whenever there
+is a database to write to; until then a rest stands in the state, as every rest does.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
@@ -49,6 +49,9 @@ class AccountRows(Protocol):
         self, account_id: str, revision: datetime, status: Status, reason: str, remedy: str | None
     ) -> bool:
         """Mark an account; false when that has been done, or the account has been changed since ``revision``."""
+
+    async def learn(self, account_id: str, metadata: Mapping[str, Any]) -> bool:
+        """Add to an account's metadata; false when nothing is new."""
 
 
 class RestRows(Protocol):
@@ -122,6 +125,7 @@ class Standings:
         self._tell_of_change: Callable[[], Awaitable[None]] | None = None
         self._waiting: dict[str, _Found] = {}
         self._noted: dict[str, datetime] = {}
+        self._learned: dict[str, Mapping[str, Any]] = {}
         self._rests = _Rests()
         self._task: asyncio.Task[None] | None = None
 
@@ -138,7 +142,19 @@ class Standings:
             self._note_rest(account, revision, reach, cooldown)
         elif revision is not None and self._noted.get(account.id) != revision:
             self._note_for_good(account.id, revision, cooldown)
-        if self._rows is not None and (self._waiting or self._rests) and (self._task is None or self._task.done()):
+        self._begin()
+
+    def learn(self, account_id: str, metadata: Mapping[str, Any]) -> None:
+        """A provider has found this out about an account, and wants to find it in the account's metadata."""
+        self._learned[account_id] = {**self._learned.get(account_id, {}), **metadata}
+        self._begin()
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._waiting or self._rests or self._learned)
+
+    def _begin(self) -> None:
+        if self._rows is not None and self._has_work and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._write(), name="account-standings")
 
     def _note_rest(self, account: Account, revision: datetime | None, reach: str, cooldown: Cooldown) -> None:
@@ -172,7 +188,7 @@ class Standings:
 
     async def _write(self) -> None:
         pause = _FIRST_PAUSE
-        while self._waiting or self._rests:
+        while self._has_work:
             try:
                 await self._write_next()
             except UnavailableError:
@@ -184,6 +200,8 @@ class Standings:
     async def _write_next(self) -> None:
         if self._waiting and self._rows is not None:
             await self._mark(self._rows, *next(iter(self._waiting.items())))
+        elif self._learned and self._rows is not None:
+            await self._keep(self._rows, *next(iter(self._learned.items())))
         elif self._rest_rows is not None:
             await self._rests.write(self._rest_rows)
 
@@ -198,6 +216,17 @@ class Standings:
             log.exception("the status of the account %s could not be written", account_id)
         if self._waiting[account_id] is found:
             del self._waiting[account_id]
+
+    async def _keep(self, rows: AccountRows, account_id: str, metadata: Mapping[str, Any]) -> None:
+        try:
+            if await rows.learn(account_id, metadata) and self._tell_of_change is not None:
+                await self._tell_of_change()
+        except UnavailableError:
+            raise
+        except Exception:
+            log.exception("what was found out about the account %s could not be written", account_id)
+        if self._learned[account_id] is metadata:
+            del self._learned[account_id]
 
     async def _tell(self, account_id: str, found: _Found) -> None:
         hint = f": {found.remedy}" if found.remedy else ""

@@ -100,7 +100,8 @@ class Upstream:
     ``classify`` judges a refusal (a provider's own, or :func:`classify_status`); ``secrets`` are scrubbed from every
     message that leaves here; ``proxied`` says that an outbound proxy stands between, so that a connection that cannot
     be made is the proxy's fault and not the vendor's. ``account_id`` tells accounts apart, and ``metadata`` is what is
-    stored of the account besides its credential: what its login found out, for one.
+    stored of the account besides its credential: what its login found out, for one. ``learn`` takes what is to be
+    stored there besides.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Upstream:
         proxied: bool = False,
         account_id: str = "",
         metadata: Mapping[str, Any] | None = None,
+        learn: Callable[[str, Mapping[str, Any]], None] | None = None,
     ) -> None:
         self._transport = transport
         self._auth = auth
@@ -125,6 +127,7 @@ class Upstream:
         self._sender = Sender(transport, auth, self._limits, proxied=proxied)
         self.account_id = account_id
         self.metadata: Mapping[str, Any] = metadata or {}
+        self._learn = learn
 
     @override
     def __repr__(self) -> str:
@@ -155,9 +158,18 @@ class Upstream:
             proxied=self._proxied,
             account_id=self.account_id,
             metadata=self.metadata,
+            learn=self._learn,
         )
         other._sender.sent = self._sender.sent
         return other
+
+    def remember(self, metadata: Mapping[str, Any]) -> None:
+        """Store this with the account, for later calls and starts to find in ``metadata``; nothing waits for it.
+
+        What is there already stays as it is. Values are JSON.
+        """
+        if self._learn is not None:
+            self._learn(self.account_id, metadata)
 
     async def post(
         self, url: str, *, json: Any = None, content: bytes | None = None, headers: Mapping[str, str] | None = None

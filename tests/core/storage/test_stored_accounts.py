@@ -306,3 +306,36 @@ async def test_no_secret_shows_in_a_value(storage: Storage, add: Callable[..., A
     shown = repr((made, await storage.load_snapshot(), AccountPatch(auth_data={"k": "sk-original-1234"})))
     shown += repr(NewAccount(provider_id="acme", auth_data={"k": "sk-original-1234"}, proxy_url="hunter22"))
     assert not re.search("sk-original|hunter22|crumbs-9", shown)
+
+
+async def test_what_was_found_out_is_added_to_the_metadata_and_overwrites_nothing(
+    storage: Storage, add: Callable[..., Any]
+) -> None:
+    account = await add(metadata={"note": "mine", "tier": ""})
+    version = await storage.version()
+    assert await storage.accounts.learn(account.id, {"note": "theirs", "tier": "free", "project": "p-1"})
+    read = await storage.accounts.get(account.id)
+    assert read.metadata == {"note": "mine", "tier": "free", "project": "p-1"}
+    assert read.updated_at == account.updated_at
+    assert await storage.version() > version
+    [entry] = (await storage.audit.list(limit=1)).rows
+    assert (entry.actor, entry.action, entry.detail) == ("system", "account.learn", {"names": ["project", "tier"]})
+
+
+async def test_what_is_known_already_or_of_nobody_is_no_change(storage: Storage, add: Callable[..., Any]) -> None:
+    account = await add(metadata={"project": "p-1"})
+    version = await storage.version()
+    for name in (account.id, "nobody", "config:" + "x" * 64):
+        assert not await storage.accounts.learn(name, {"project": "p-2"})
+    assert await storage.version() == version
+
+
+async def test_a_ban_and_what_is_found_out_meanwhile_both_stand(storage: Storage, add: Callable[..., Any]) -> None:
+    account = await add()
+    await asyncio.gather(
+        *(storage.accounts.learn(account.id, {f"n-{number}": number + 1}) for number in range(5)),
+        storage.accounts.put_out_of_use(account.id, account.updated_at, "banned", "banned", None),
+    )
+    read = await storage.accounts.get(account.id)
+    assert read.metadata == {f"n-{number}": number + 1 for number in range(5)}
+    assert read.status == "banned"

@@ -18,6 +18,7 @@ from aigateway_core.vault import KeyRing, Place, VaultError
 
 _SEALED = frozenset({"auth_data", "proxy_url"})
 _LONGEST_REMEDY = 4000
+_ID_WIDTH = 36
 
 
 class Accounts:
@@ -122,6 +123,27 @@ class Accounts:
             return True, (Change(action=f"account.{status}", entity="account", entity_id=account_id, detail=detail),)
 
         return await self._database.change(SYSTEM, unit)
+
+    async def learn(self, account_id: str, metadata: Mapping[str, Any]) -> bool:
+        """Add what was found out about an account to its metadata; what is there already stays as it is.
+
+        False when that changes nothing, or the account is gone. It is no change of an operator's: ``updated_at`` stays.
+        """
+
+        def unit(session: Session) -> tuple[bool, tuple[Change, ...]]:
+            row = session.entities.account.get_for_update(id=account_id)
+            if row is None:
+                return False, ()
+            known = from_json(row.metadata)
+            new = {name: value for name, value in metadata.items() if not known.get(name)}
+            if not new:
+                return False, ()
+            row.metadata = to_json({**known, **new})
+            detail = {"names": sorted(new)}
+            return True, (Change(action="account.learn", entity="account", entity_id=account_id, detail=detail),)
+
+        # The configuration's accounts have longer ids, and no row.
+        return columns.storable(account_id, _ID_WIDTH) and await self._database.change(SYSTEM, unit)
 
     async def delete(self, account_id: str, actor: Actor) -> None:
         """Remove an account. Raises :class:`NotFoundError`."""
