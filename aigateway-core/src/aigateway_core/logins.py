@@ -105,7 +105,9 @@ class Answer:
         """
         text = text.strip()
         if text.startswith(("http://", "https://")):
-            return cls.queried({name: values[0] for name, values in parse_qs(urlsplit(text).query).items()}, state)
+            # Not the whole of it: an address that is none is no answer either, but taking it apart may raise.
+            query = text.partition("?")[2].partition("#")[0]
+            return cls.queried({name: values[0] for name, values in parse_qs(query).items()}, state)
         if len(text) < _SHORTEST_CODE or not text.isascii() or any(map(str.isspace, text)):
             raise InvalidRequestError("paste the whole address that the browser ended at, or the code in it")
         return cls.queried({"code": text}, state)
@@ -228,8 +230,7 @@ class Logins:
 
     async def _check(self, provider_id: str, wish: LoginWish, redirect_uri: str) -> None:
         problems = []
-        parts = urlsplit(redirect_uri)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        if not _leads_back(redirect_uri):
             problems.append("redirect_uri: expected an http or https URL")
         problems += proxy_url_problems(wish.proxy_url, "proxy_url", self._destinations)
         if wish.account_id and (await self._accounts.get(wish.account_id)).provider_id != provider_id:
@@ -325,6 +326,15 @@ def _wish(body: Mapping[str, Any]) -> LoginWish:
         return structure(dict(body), LoginWish)
     except StructuringError as error:
         raise InvalidEntityError(list(map(str, error.problems))) from error
+
+
+def _leads_back(redirect_uri: str) -> bool:
+    """Whether a browser can be sent there with an answer (RFC 6749 §3.1.2)."""
+    try:
+        parts = urlsplit(redirect_uri)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.fragment
 
 
 def _printable(error: str) -> str:

@@ -18,13 +18,14 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-import attrs
+from core import foreign_bytes
 from core.dialects.broken_requests import FULL, leads_somewhere, places, steps
 from core.dialects.damage import JSON, OBJECTS, damaged, garbled, spliced, swollen
 from core.dialects.gemini_samples import ANSWER, REFUSAL, STREAM
 from core.dialects.response_samples import RESPONSE, RESPONSE_STREAM
 from core.dialects.samples import CHAT_STREAM, COMPLETION, FAILURE, MESSAGE, MESSAGE_STREAM
 from core.dialects.strategies import SIZES, pieces_of
+from core.fuzz_target import Target
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -71,15 +72,6 @@ REFUSALS: list[Any] = [
     {"error": "flat"},
     {"code": "1210", "message": "flat"},
 ]
-
-
-@attrs.frozen
-class Target:
-    """Something that reads what others send: what it is given, and what must hold of it."""
-
-    name: str
-    inputs: st.SearchStrategy[Any]
-    check: Callable[[Any], None]
 
 
 def broken(whole: Any, others: Sequence[Any] = ()) -> st.SearchStrategy[Any]:
@@ -247,6 +239,7 @@ TARGETS: tuple[Target, ...] = (
         "gemini as an array: taps", st.tuples(garbled(wire_of(STREAM)), SIZES), lambda it: check_tap(GeminiArray(), it)
     ),
     Target("events", st.tuples(garbled(wire_of(MESSAGE_STREAM)) | st.binary(max_size=200), SIZES), check_events),
+    *foreign_bytes.TARGETS,
 )
 
 

@@ -6,15 +6,17 @@ import re
 import time
 
 import pytest
+from core import foreign_bytes
 from core.dialects import fuzz
-from core.dialects.fuzz import TARGETS, Target, run
+from core.dialects.fuzz import TARGETS, run
 from core.dialects.profiles import budget
+from core.fuzz_target import Target
 from hypothesis import strategies as st
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_nothing_falls(target: Target) -> None:
-    run(target, budget(30))
+    run(target, budget(300 if target in foreign_bytes.TARGETS else 30))
 
 
 def test_a_run_goes_on_when_something_falls(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,6 +199,7 @@ async def test_s_21_an_answer_belongs_to_the_provider_it_was_begun_for(
         ("acme", {"label": 5}, 422, "label"),
         ("acme", {"lable": "x"}, 422, "lable"),
         ("acme", {"redirect_uri": "javascript:alert(1)"}, 422, "redirect_uri"),
+        ("acme", {"redirect_uri": "http://[::1/cb"}, 422, "redirect_uri"),
         ("acme", {"proxy_url": "ftp://x"}, 422, "proxy_url"),
         ("acme", {"proxy_url": "http://10.0.0.1:3128"}, 422, "allow_private_hosts"),
         ("acme", {"account_id": "nobody"}, 404, "nobody"),
