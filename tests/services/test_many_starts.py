@@ -72,7 +72,7 @@ async def test_d_20_one_migrates_and_all_serve_what_is_told_to_one(gateways: lis
         assert (await Load(gateway.url, headers, clients=2).ask(10)).failed == 0
 
 
-async def test_without_redis_a_change_at_the_command_line_is_seen_by_all_within_five_seconds(
+async def test_s_11_without_redis_a_change_is_seen_by_all_within_five_seconds(
     gateways: list[GatewayProcess],
 ) -> None:
     account = gateways[0].add_account(PROVIDER, "key-1")

@@ -211,22 +211,28 @@ async def test_workers_do_not_outlive_their_supervisor(start: Start, vendor: Qui
     wait_until(lambda: len(gateway.workers()) == 2, gateway)
 
 
-async def last_old_answer(gateways: list[GatewayProcess], is_old: Callable[[int], bool], seconds: float) -> float:
+async def last_old_answer(
+    gateways: list[GatewayProcess], is_old: Callable[[int], bool], seconds: float, key: str = CLIENT_KEY
+) -> float:
     """Ask again and again on new connections; how long after the beginning one still answered as before."""
     began, last = time.monotonic(), 0.0
     while time.monotonic() - began < seconds:
         for gateway in gateways:
             asked = time.monotonic() - began
-            outcome = await Load(gateway.url, HEADERS, clients=4).ask(4)
+            outcome = await Load(gateway.url, {"authorization": f"Bearer {key}"}, clients=4).ask(4)
             if any(is_old(int(status)) for status in outcome.statuses):
                 last = asked
     return last
 
 
-async def test_a_change_at_one_worker_is_soon_seen_by_all(start: Start) -> None:
+async def test_s_11_a_change_at_one_worker_is_soon_seen_by_all(start: Start) -> None:
     gateway = start(accounts=0)
     account = await anyio.to_thread.run_sync(gateway.add_account, PROVIDER, KEYS[0])
     assert await last_old_answer([gateway], lambda status: status != 200, 3.0) < 2.0
+    made = await anyio.to_thread.run_sync(gateway.admin, "POST", "/keys", {"name": "team"})
+    assert await last_old_answer([gateway], lambda status: status != 200, 3.0, made["key"]) < 2.0
+    await anyio.to_thread.run_sync(gateway.admin, "DELETE", f"/keys/{made['id']}")
+    assert await last_old_answer([gateway], lambda status: status == 200, 3.0, made["key"]) < 2.0
     await anyio.to_thread.run_sync(gateway.admin, "DELETE", f"/accounts/{account}")
     assert await last_old_answer([gateway], lambda status: status == 200, 3.0) < 2.0
 

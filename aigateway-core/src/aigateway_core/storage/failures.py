@@ -55,6 +55,8 @@ _REFUSALS = {
     1044: "the user {user} may not use it: grant it all privileges on it",
     1045: "the server refuses the user {user} with this password",
     1049: "there is no such database: CREATE DATABASE {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+    1142: "its tables have to be changed or made, and the user {user} may not: run `aigateway-core db migrate` with one"
+    " who may, then start again",
     1698: "the server refuses the user {user}",
 }
 
