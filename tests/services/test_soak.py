@@ -7,12 +7,14 @@ there are enough of them for a line through the figures to mean something; the c
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import attrs
 import pytest
 from e2e.gateway_process import CLIENT_KEY, GatewayProcess
@@ -21,7 +23,7 @@ from scripted_upstream import ScriptedUpstream
 from services.private_servers import MariaDB, Redis
 from services.soak.clients import Clients
 from services.soak.figures import Figures, gauges, slope
-from services.soak.questions import CLIENTS, FAULTS, MODELS, questions
+from services.soak.questions import CLIENTS, FAULTS, MODELS, Question, questions
 from services.soak.vendor import KEYS, SoakVendor
 
 pytestmark = [pytest.mark.anyio, pytest.mark.services, pytest.mark.timeout(7200)]
@@ -187,3 +189,31 @@ def nothing_grows(seen: Sequence[Moment]) -> None:
     sys.stdout.write(f"grown for each {per} requests: {grown}\n")
     assert grown["memory"] <= 1.0, grown
     assert max(grown["files"], grown["threads"], grown["tasks"]) <= 1.0, grown
+
+
+async def test_k_06_clients_that_come_back_again_and_again_leave_no_file_open(site: Site, requests: int) -> None:
+    """Streams that their clients leave after the first event, each on a connection of its own."""
+    await asyncio.sleep(1.5)  # every worker knows of the accounts by then
+    workers = list(site.gateway.workers().values())
+    coming = (each for each in questions(1_000_000) if each.fate == "leaves_midway")
+    left = asyncio.Semaphore(50)
+
+    async def come(question: Question) -> None:
+        async with left, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+            headers = {"authorization": f"Bearer {CLIENT_KEY}", "content-type": "application/json", **question.headers}
+            url = f"{site.gateway.url}{question.path}"
+            async with session.post(url, data=question.body, headers=headers) as answer:
+                assert answer.status == 200
+                assert await answer.content.readany()
+
+    async def wave(count: int) -> Moment:
+        await asyncio.gather(*(come(question) for question in itertools.islice(coming, count)))
+        await asyncio.sleep(2)  # the gateway has seen them leave, and told of it
+        return await moment(site, count, workers)
+
+    # With the first of them each worker makes what it then keeps.
+    _, before, after = [await wave(min(requests // 5, 5000)) for _ in range(3)]
+    assert after.figures.files <= before.figures.files + 10, (before, after)
+    assert after.tasks <= before.tasks + 10, (before, after)
+    assert await asyncio.to_thread(site.gateway.stop) == 0, site.gateway.output
+    assert "Traceback" not in site.gateway.output
