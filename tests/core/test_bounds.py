@@ -106,16 +106,11 @@ class Away:
         self.is_away = True
         self.written = 0
 
-    calls = accounts = keys = property(lambda self: self)
-
     async def insert_many(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
         if self.is_away:
             raise UnavailableError("away")
         self.written += len(records)
         return records
-
-    async def note_use(self, *_: object) -> None:
-        """Nothing of it is kept."""
 
 
 async def test_k_04_ten_minutes_without_a_database_take_bounded_memory_and_bounded_disk(

@@ -38,9 +38,9 @@ ENOUGH = 20_000
 PROXIED = "messages"
 """The provider whose accounts go by an outbound proxy."""
 
-ATTEMPTS = """SELECT tried.provider, tried.proxy, tried.dispatched, COUNT(*) FROM request_logs,
- JSON_TABLE(attempts, '$[*]' COLUMNS (provider VARCHAR(64) PATH '$.provider_id', proxy INT PATH '$.proxy_id',
- dispatched VARCHAR(8) PATH '$.dispatched')) AS tried GROUP BY 1, 2, 3"""
+ATTEMPTS = """SELECT COALESCE(tried.provider, provider_id), tried.proxy, COALESCE(tried.dispatched, '1'), COUNT(*)
+ FROM request_logs, JSON_TABLE(attempts, '$[*]' COLUMNS (provider VARCHAR(64) PATH '$.provider_id',
+ proxy INT PATH '$.proxy_id', dispatched VARCHAR(8) PATH '$.dispatched')) AS tried GROUP BY 1, 2, 3"""
 """How many attempts there were by provider, outbound proxy, and whether anything was sent."""
 
 

@@ -158,7 +158,7 @@ async def test_t_03_a_call_that_ends_after_midnight_belongs_to_the_day_on_which_
     monkeypatch.setattr("aigateway_core.bookkeeping.datetime", Clock)
     state, ledger = MemoryState(), CallLedger()
     monkeypatch.setattr("aigateway_core.state.memory.time.time", lambda: now.timestamp())
-    ledger.open(storage)
+    ledger.open(storage.calls)
     recorder = Recorder([_Into(ledger), DailyCounts(state)], RecorderLimits(flush_interval=60))
     call = Call(recorder, request_id="r", dialect="d", client_key_id="-")
     tried = call.attempt(Account(id="a", provider_id="acme"), 9)

@@ -9,5 +9,5 @@ PARTLY = {
     "K-04": "30,000 calls as fast as they come instead of in ten minutes; the queue is bounded by their number",
     "K-06": "1,200 clients by default; 15,000 with tox -e soak",
     "K-07": "those of Redis may lag, and are not compared",
-    "K-08": "the choice; that a snapshot is built beside the loop is tested in core/test_live, its time is a benchmark's",
+    "K-08": "the choice; that a snapshot is built beside the loop is tested in core/test_live, its time measured",
 }
