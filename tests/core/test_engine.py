@@ -474,6 +474,29 @@ async def test_s_24_an_expired_certificate_is_refused(kind: Engine, tmp_path: Pa
         await transport.aclose()
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+async def test_s_24_a_server_with_an_old_tls_alone_is_refused(
+    kind: Engine, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    context = server_context(tmp_path)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = version
+    ours, old = engine.default_ssl_context(), client_context(tmp_path)
+    ours.load_verify_locations(tmp_path / "cert.pem")
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    old.minimum_version = version
+    async with ScriptedUpstream(context) as upstream:
+        transport, lenient = kind(trusted=True, ssl_context=ours), kind(trusted=True, ssl_context=old)
+        with pytest.raises(httpx.ConnectError):
+            await transport.handle_async_request(request_to(upstream.url))
+        assert upstream.requests == []
+        # It is the version that is refused: whoever takes it is served.
+        assert await body_of(await lenient.handle_async_request(request_to(upstream.url))) == b"{}"
+        await transport.aclose()
+        await lenient.aclose()
+
+
 async def test_a_cancelled_tls_call_is_closed_at_once(kind: Engine, tmp_path: Path) -> None:
     async with ScriptedUpstream(server_context(tmp_path)) as upstream:
         transport = kind(trusted=True, ssl_context=client_context(tmp_path))

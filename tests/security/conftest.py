@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from core.server.conftest import serving as serving
 from security.doors import Door, opened, settings_in
 
 

@@ -17,9 +17,10 @@ MOST = 200
 
 
 def answer(resp: Response, value: object) -> None:
-    """Send ``value`` as JSON that nobody keeps."""
+    """Send ``value`` as JSON that nobody keeps, and no browser takes for anything else."""
     resp.content_type = falcon.MEDIA_JSON
     resp.set_header("cache-control", "no-store")
+    resp.set_header("x-content-type-options", "nosniff")
     resp.data = dumps(value)
 
 
