@@ -32,7 +32,8 @@ _ANSWER = json.dumps(
 class QuickVendor:
     """Speaks Chat Completions, takes every key in ``keys`` and nothing else, and answers after ``delay`` seconds.
 
-    A key in ``limited`` gets a 429 with that ``Retry-After``. What it should not have been sent is in ``violations``.
+    A key in ``limited`` gets a 429 with that ``Retry-After``. What it should not have been sent is in ``violations``,
+    and how many it was asked at a time in ``most_at_once``.
     """
 
     def __init__(self, *keys: str) -> None:
@@ -41,6 +42,8 @@ class QuickVendor:
         self.delay = 0.0
         self.counts: Counter[str] = Counter()
         self.violations: list[str] = []
+        self.most_at_once = 0
+        self._at_once = 0
         self.url = ""
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._ready = threading.Event()
@@ -87,8 +90,11 @@ class QuickVendor:
             limit = {"retry-after": str(self.limited[key])}
             return web.json_response({"error": {"message": "slow down"}}, status=429, headers=limit)
         self.counts[key] += 1
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
         if self.delay:
             await asyncio.sleep(self.delay)
+        self._at_once -= 1
         return web.Response(body=_ANSWER, content_type="application/json")
 
 

@@ -92,3 +92,26 @@ async def test_p_05_what_was_on_disk_when_it_was_killed_is_written_once(
     assert held == [(len(waiting),)]
     summed = own_mariadb.execute("SELECT SUM(requests) FROM call_stats WHERE dimension = 'all'", database="test_kill")
     assert summed == [(rows,)]
+
+
+async def test_p_03_what_the_database_does_not_take_is_on_disk_when_it_ends(
+    gateway: GatewayProcess, own_mariadb: MariaDB, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(gateway.start)
+    headers = {"authorization": f"Bearer {CLIENT_KEY}"}
+    await asyncio.to_thread(own_mariadb.kill)
+    load = Load(gateway.url, headers, clients=CLIENTS)
+    outcome = await load.ask(500)
+    assert outcome.failed == 0, outcome.told
+    assert await asyncio.to_thread(gateway.stop) == 0, gateway.output
+    (path,) = (tmp_path / "spool").glob("*.spool")
+    spool = Spool(path, 1 << 30)
+    waiting = {each.record.request_id for each in spool.peek(100_000) if each.record is not None}
+    spool.close()
+    assert len(waiting) == 500
+    await asyncio.to_thread(own_mariadb.start)
+    await asyncio.to_thread(gateway.start)
+    async with asyncio.timeout(30):
+        while written(own_mariadb) != (500, 500):  # noqa: ASYNC110 - in a process of its own
+            await asyncio.sleep(0.1)
+    assert await asyncio.to_thread(gateway.stop) == 0, gateway.output

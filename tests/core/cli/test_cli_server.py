@@ -200,3 +200,28 @@ def test_more_than_one_worker_is_refused_with_the_reason(configured: Path, proce
     result = process("server", AIGATEWAY__SERVER__WORKERS="2")
     assert result.returncode == 78
     assert "more than one worker needs Redis" in result.stderr
+
+
+UNFIT = {
+    "a setting that nobody knows": ("server: {prot: 1}\n", {}, "server.prot"),
+    "a setting that cannot be": ("server: {port: 99999}\n", {}, "server.port"),
+    "no YAML": ("server: [\n", {}, "config.yaml"),
+    "a key that is too short": ("", {"AIGATEWAY_ADMIN_KEY": "s3cr3t-canary"}, "AIGATEWAY_ADMIN_KEY"),
+    "a master key that is none": ("", {"AIGATEWAY_MASTER_KEY": "s3cr3t-canary"}, "AIGATEWAY_MASTER_KEY"),
+    "a secret that is nowhere": ("database: {password: {file: gone}}\n", {}, "database.password"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_p_13_what_cannot_be_is_one_line_that_names_it_and_an_exit_code(
+    name: str, configured: Path, port: int, process: Command
+) -> None:
+    config, environ, named = UNFIT[name]
+    if config:
+        (configured / "config.yaml").write_text(config)
+    result = process("server", "--port", str(port), **environ)
+    assert (result.returncode, result.stdout) == (78, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("aigateway-core: ")
+    assert named in line
+    assert "s3cr3t-canary" not in line

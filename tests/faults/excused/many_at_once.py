@@ -1,13 +1,10 @@
 """Of what many do at once, C-01 to C-21 and C-30, what no test carries, or not to the letter."""
 
-MISSING = {
-    "C-30": "not yet looked at",
-}
-
 PARTLY = {
     "C-01": "amid a stream the log says `client_gone` and 200, which is what the client was sent; 499 is for none sent",
     "C-04": "a client that closes its side is gone, as for nginx: nobody can tell it from one that left altogether",
     "C-13": "the one that is late waits for its answer past the end of its claim, instead of being stopped",
     "C-21": "the place is told; that the other worker answers is tested with a worker that was stopped",
+    "C-30": "requests a minute and at a time; there is no limit of tokens a minute",
 }
 """Carried, but not to the letter."""
