@@ -5,9 +5,8 @@ from __future__ import annotations
 from aigateway_core.secret import Secret
 from aigateway_core.settings import DatabaseSettings, RedisSettings, Settings
 from aigateway_core.state import State
-from aigateway_core.state.link import RedisAddress
+from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.memory import MemoryState
-from aigateway_core.state.redis import RedisState
 from aigateway_core.storage import DatabaseLocation, MySQLServer, SQLiteFile, Storage
 from aigateway_core.vault import KeyRing, load_key_ring
 
@@ -42,7 +41,12 @@ def key_ring(settings: Settings) -> KeyRing:
 
 def shared_state(settings: RedisSettings) -> State:
     """What requests and workers share: in Redis where there is one, else in this process. Opens nothing yet."""
-    return RedisState(redis_address(settings), settings.prefix) if settings.enabled else MemoryState()
+    if not settings.enabled:
+        return MemoryState()
+    # Only here: its library is seven megabytes.
+    from aigateway_core.state.redis import RedisState
+
+    return RedisState(redis_address(settings), settings.prefix)
 
 
 def redis_address(settings: RedisSettings) -> RedisAddress:

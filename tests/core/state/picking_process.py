@@ -21,7 +21,7 @@ from aigateway_core.records import Account
 from aigateway_core.routing import Route
 from aigateway_core.snapshot import CurrentSnapshot, Snapshot
 from aigateway_core.state import Cooldown
-from aigateway_core.state.link import RedisAddress
+from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.redis import RedisState
 
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aigateway_core.state import buckets
+from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.buckets import Buckets
-from aigateway_core.state.link import RedisAddress
 from aigateway_core.state.redis import RedisState
 
 

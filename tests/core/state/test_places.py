@@ -12,7 +12,7 @@ from core.state.state_contract import eventually
 from services.private_servers import Redis
 
 from aigateway_core.state import State, places
-from aigateway_core.state.link import RedisAddress
+from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.redis import RedisState
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,7 @@ KEY = "limit:k:places"
 _TAKES_TWO = """
 import asyncio, sys
 from aigateway_core.state import places
-from aigateway_core.state.link import RedisAddress
+from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.redis import RedisState
 
 async def main():

@@ -7,7 +7,7 @@ import pytest
 from core.state.state_contract import StateContract
 from services.private_servers import Redis
 
-from aigateway_core.state.link import RedisAddress
+from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.redis import RedisState
 
 pytestmark = pytest.mark.services

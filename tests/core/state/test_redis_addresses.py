@@ -11,7 +11,7 @@ from services.private_servers import LOOPBACK, Redis, running
 from typing_extensions import override
 
 from aigateway_core.secret import Secret
-from aigateway_core.state.link import RedisAddress
+from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.redis import RedisState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.services]

@@ -14,7 +14,8 @@ from services.private_servers import Redis
 
 from aigateway_core.secret import Secret
 from aigateway_core.state import EVERY_MODEL, Cooldown, DailyCount
-from aigateway_core.state.link import LIMIT, RedisAddress
+from aigateway_core.state.address import RedisAddress
+from aigateway_core.state.link import LIMIT
 from aigateway_core.state.redis import RedisState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.services]

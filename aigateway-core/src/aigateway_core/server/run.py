@@ -161,10 +161,11 @@ def _config(guard: Guard, settings: ServerSettings) -> uvicorn.Config:
 
 
 def _settle() -> None:
-    """Let the collector pass over what the start has made, which stays to the end."""
+    """Let the collector, which the command has switched off, pass over what the start has made: it stays to the end."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
+    gc.enable()
 
 
 def _limits(settings: ServerSettings) -> GuardLimits:

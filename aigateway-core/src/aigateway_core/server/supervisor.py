@@ -11,6 +11,7 @@ when a worker goes. It serves nothing itself, and opens neither database nor Red
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -63,6 +64,7 @@ def supervise(
         raise ConfigurationError("server.workers: on Windows a process cannot hand its sockets on; one worker only")
     listeners = listen(settings)
     raise_file_limit()
+    gc.enable()  # the command has switched it off
     code = asyncio.run(_Supervisor(command, settings, listeners, on_listening, on_gone).run())
     if code:
         sys.exit(code)

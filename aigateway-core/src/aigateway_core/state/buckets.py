@@ -8,11 +8,15 @@ vendors count as well: "token bucket", Anthropic's API reference, *Rate limits*.
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from aigateway_core.state import Allowance
-from aigateway_core.state.link import AwayError, Link
+from aigateway_core.state.away import AwayError
 from aigateway_core.state.recent import Recent
 from aigateway_core.state.wire import Keys
+
+if TYPE_CHECKING:
+    from aigateway_core.state.link import Link
 
 WINDOW = 60.0
 _MOST_KEYS = 100_000

@@ -10,7 +10,8 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from aigateway_core.state.link import Command, Link
+from aigateway_core.state.away import Command
+from aigateway_core.state.link import Link
 from aigateway_core.state.wire import Keys, read_hint, write_hint
 
 log = logging.getLogger(__name__)

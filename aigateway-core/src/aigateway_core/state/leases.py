@@ -5,7 +5,8 @@ from __future__ import annotations
 import attrs
 
 from aigateway_core.state import Lease
-from aigateway_core.state.link import AwayError, Command, Link, is_about_the_value
+from aigateway_core.state.away import AwayError, Command, is_about_the_value
+from aigateway_core.state.link import Link
 from aigateway_core.state.memory import MemoryState
 from aigateway_core.state.wire import Keys
 

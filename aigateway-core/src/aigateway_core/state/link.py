@@ -5,64 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import attrs
 from redis.asyncio import Redis, Sentinel
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from aigateway_core.secret import Secret
+from aigateway_core.state.address import RedisAddress
+from aigateway_core.state.away import AwayError, Command, is_about_the_value
 from aigateway_core.state.breaker import Breaker
 
 log = logging.getLogger(__name__)
-
-Command: TypeAlias = tuple[str | bytes | int | float, ...]
 
 LIMIT = 0.2
 """Seconds that a question may take, waiting for a connection and making one included."""
 
 _MOST_AT_ONCE = 16
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
-
-
-class AwayError(Exception):
-    """Redis did not answer in time, or cannot do what it was asked. ``asked`` is false when nothing was sent."""
-
-    def __init__(self, *, asked: bool) -> None:
-        super().__init__("Redis is away")
-        self.asked = asked
-
-
-@attrs.frozen(kw_only=True)
-class RedisAddress:
-    """Where Redis is: at ``url``, if there is one, else where the rest says.
-
-    A ``url`` is ``redis://``, ``rediss://``, or ``sentinel://host:port,host:port/name/db``.
-    """
-
-    host: str = "localhost"
-    port: int = 6380
-    db: int = 0
-    password: Secret | None = None
-    url: Secret | None = None
-
-    @property
-    def password_in_url(self) -> Secret | None:
-        """The password that the URL holds, if it holds one."""
-        login = urlsplit(self.url.reveal()).netloc.rpartition("@")[0] if self.url else ""
-        password = unquote(login.partition(":")[2])
-        return Secret(password) if password else None
-
-    @property
-    def shown(self) -> str:
-        """The address as it may be told to anybody."""
-        if self.url is None:
-            return f"{self.host}:{self.port}"
-        return urlsplit(self.url.reveal()).netloc.rpartition("@")[2]
 
 
 class Link:
@@ -139,13 +101,6 @@ class Link:
             )
         self._breaker.failed()
         return AwayError(asked=True)
-
-
-def is_about_the_value(answer: object) -> bool:
-    """Whether a command failed because of what somebody else has put under its key."""
-    return isinstance(answer, ResponseError) and (
-        str(answer).startswith("WRONGTYPE") or "not an integer" in str(answer) or "would overflow" in str(answer)
-    )
 
 
 def _clients(address: RedisAddress, limit: float) -> list[Redis]:

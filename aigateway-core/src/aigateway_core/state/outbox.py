@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
-from aigateway_core.state.link import AwayError, Command, Link
+from aigateway_core.state.away import AwayError, Command
+
+if TYPE_CHECKING:
+    from aigateway_core.state.link import Link
 
 _MOST_WAITING = 20_000
 _BATCH = 200

@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from aigateway_core.state import Place
-from aigateway_core.state.link import AwayError, Command, Link, is_about_the_value
+from aigateway_core.state.away import AwayError, Command, is_about_the_value
 from aigateway_core.state.outbox import Outbox
 from aigateway_core.state.wire import Keys
+
+if TYPE_CHECKING:
+    from aigateway_core.state.link import Link
 
 LEASE = 30.0
 """Seconds until the places of a worker that was killed are free."""

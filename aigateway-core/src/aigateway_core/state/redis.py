@@ -16,23 +16,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aigateway_core.state import Cooldown, DailyCount, Lease
+from aigateway_core.state.address import RedisAddress
+from aigateway_core.state.away import AwayError, Command, is_about_the_value
 from aigateway_core.state.buckets import SharedBuckets
 from aigateway_core.state.hints import Hints
 from aigateway_core.state.leases import Leases
-from aigateway_core.state.link import LIMIT, AwayError, Command, Link, RedisAddress, ended, is_about_the_value
+from aigateway_core.state.link import LIMIT, Link, ended
 from aigateway_core.state.memory import AFFINITY_SECONDS, MemoryState
 from aigateway_core.state.outbox import Outbox
 from aigateway_core.state.places import SharedPlaces
 from aigateway_core.state.recent import Recent
 from aigateway_core.state.turns import Turns
-from aigateway_core.state.wire import (
-    Keys,
-    are_texts,
-    read_cooldown,
-    read_member,
-    write_cooldown,
-    write_member,
-)
+from aigateway_core.state.wire import Keys, are_texts, read_cooldown, read_member, write_cooldown, write_member
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from aigateway_core.state.link import AwayError, Command, Link
+from aigateway_core.state.away import AwayError, Command
+from aigateway_core.state.link import Link
 from aigateway_core.state.recent import Recent
 from aigateway_core.state.wire import Keys
 
