@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from e2e.gateway_process import CLIENT_KEY, GatewayProcess
+from faults.watched_gateway import WatchedGateway
 from scripted_upstream import Script, ScriptedUpstream, cut, reset, sse, stall
 
 pytestmark = pytest.mark.anyio
@@ -49,67 +46,57 @@ def in_every_pair(test: Any) -> Any:
     return pytest.mark.parametrize("path", CLIENTS)(pytest.mark.parametrize("vendor", VENDORS)(test))
 
 
-@pytest.fixture
-async def gateway(scripted_upstream: ScriptedUpstream, tmp_path: Path) -> AsyncIterator[GatewayProcess]:
+@pytest.fixture(scope="module")
+async def upstream() -> AsyncIterator[ScriptedUpstream]:
+    async with ScriptedUpstream() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def gateway(
+    upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[WatchedGateway]:
     """A gateway before two vendors that are the same server."""
-    section = {"api_key": "sk-faults-key-1"}
-    process = GatewayProcess(
-        {
-            "plugins": {"allowed": []},
-            "providers": {
-                "a": {
-                    **section,
-                    "kind": "openai-compatible",
-                    "base_url": f"{scripted_upstream.url}/v1",
-                    "models": ["m-chat"],
-                },
-                "b": {
-                    **section,
-                    "kind": "anthropic-compatible",
-                    "base_url": scripted_upstream.url,
-                    "models": ["m-messages"],
-                },
-            },
-        },
-        tmp_path,
-    )
-    await asyncio.to_thread(process.start)
-    yield process
-    assert await asyncio.to_thread(process.stop) == 0
-    assert "Traceback" not in process.output
+    key = {"api_key": "sk-faults-key-1"}
+    chat = {**key, "kind": "openai-compatible", "base_url": f"{upstream.url}/v1", "models": ["m-chat"]}
+    messages = {**key, "kind": "anthropic-compatible", "base_url": upstream.url, "models": ["m-messages"]}
+    config = {"providers": {"a": chat, "b": messages}}
+    folder = tmp_path_factory.mktemp("last-word")
+    async with WatchedGateway(upstream, config, folder, secrets=("sk-faults-key-1",)) as made:
+        yield made
 
 
-async def ask(gateway: GatewayProcess, path: str, model: str) -> bytes:
+async def ask(gateway: WatchedGateway, path: str, model: str) -> bytes:
     body = {"model": model, "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
-    headers = {"authorization": f"Bearer {CLIENT_KEY}"}
-    async with httpx.AsyncClient(base_url=gateway.url, headers=headers, trust_env=False, timeout=30) as client:
+    async with gateway.client() as client:
         return (await client.post(path, json=body)).content
 
 
 @in_every_pair
 async def test_a_connection_that_breaks_or_lingers_after_the_last_word_takes_nothing_from_the_answer(
-    vendor: str, path: str, gateway: GatewayProcess, scripted_upstream: ScriptedUpstream
+    vendor: str, path: str, gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
     model, events = VENDORS[vendor]
     endings: list[Script] = [reset, cut, stall]
-    mark = await asyncio.to_thread(gateway.mark)
     for ending in endings:
-        scripted_upstream.play(sse(*events, then=ending))
+        upstream.play(sse(*events, then=ending))
         answer = await ask(gateway, path, model)
         last_word, error = CLIENTS[path]
         assert answer.endswith(last_word)
         assert error not in answer
-    rows = await asyncio.to_thread(gateway.rows, mark, len(endings))
+    rows = await gateway.settled()
+    assert len(rows) == len(endings)
     assert {(row["outcome"], row["finish_reason"], len(row["attempts"])) for row in rows} == {("ok", "stop", 1)}
-    await scripted_upstream.quiet(within=10)
+    await upstream.quiet(within=10)
 
 
 @in_every_pair
 async def test_a_connection_that_ends_well_is_used_again(
-    vendor: str, path: str, gateway: GatewayProcess, scripted_upstream: ScriptedUpstream
+    vendor: str, path: str, gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
     model, events = VENDORS[vendor]
-    scripted_upstream.play(sse(*events, every=0.002))
+    opened = upstream.opened
+    upstream.play(sse(*events, every=0.002))
     for _ in range(5):
         assert (await ask(gateway, path, model)).endswith(CLIENTS[path][0])
-    assert scripted_upstream.opened == 1
+    assert upstream.opened == opened + 1
