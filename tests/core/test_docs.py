@@ -14,7 +14,7 @@ import pytest
 import typer
 from core.dialects import tables
 
-from aigateway_core import plugin, testing
+from aigateway_core import metrics, plugin, testing
 from aigateway_core.cli import app
 from aigateway_core.plugin import hookspecs
 
@@ -98,6 +98,17 @@ def test_commands_in_the_documents_exist() -> None:
                 told.add(f"{first} {second}" if first in groups else first)
     assert told
     assert told <= known, f"no such commands: {sorted(told - known)}"
+
+
+@pytest.mark.anyio
+async def test_every_metric_is_in_the_table_of_the_operators() -> None:
+    page = (await metrics.Metrics(lambda: dict.fromkeys(metrics._GAUGES, 0)).page()).decode()
+    names = re.findall(r"^# TYPE (\w+)", page, re.MULTILINE)
+    table = re.findall(
+        r"^\| `(aigateway_\w+)` \|", read(ROOT / "aigateway-core" / "docs" / "operations.md"), re.MULTILINE
+    )
+    assert names
+    assert sorted(table) == sorted(names)
 
 
 def test_every_hook_is_in_the_tutorial() -> None:
