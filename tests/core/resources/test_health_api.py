@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ from aigateway_core.bootstrap import House, assemble
 from aigateway_core.records import Attempt, CallRecord
 from aigateway_core.secret import Secret
 from aigateway_core.settings import ServerSettings, Settings
+from aigateway_core.storage.database import Database
 
 pytestmark = pytest.mark.anyio
 _ORDER = ("provider", "model", "outcome", "kind", "result", "health")
@@ -130,3 +132,61 @@ async def test_where_other_machines_can_ask_the_key_opens_more_than_one_word(set
             assert "snapshot" in (await client.get("/ready")).json()
     finally:
         await far.stop()
+
+
+class Standing:
+    """Brings a gateway into each of its states, with what brings it there."""
+
+    def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._readiness = house._readiness
+        self._patch = monkeypatch
+
+    def take(self, state: str) -> None:
+        readiness = self._readiness
+        match state:
+            case "the database is away":
+                snapshots: Any = SimpleNamespace(age=60.0)
+                self._patch.setattr(readiness, "snapshots", snapshots)
+            case "the spool is in use":
+                self._patch.setattr(readiness._ledger, "spooling", True)
+            case "Redis is away":
+                shared: Any = SimpleNamespace(connected=False)
+                self._patch.setattr(readiness, "_state", shared)
+            case "it starts":
+                self._patch.setattr(readiness, "snapshots", None)
+            case "it ends":
+                self._patch.setattr(readiness, "stopping", True)
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "word"),
+    [
+        ("all is well", 200, "ok"),
+        ("the database is away", 200, "degraded"),
+        ("the spool is in use", 200, "degraded"),
+        ("Redis is away", 200, "degraded"),
+        ("it starts", 503, "starting"),
+        ("it ends", 503, "stopping"),
+    ],
+)
+async def test_d_03_it_lives_in_every_state_and_is_ready_in_those_in_which_it_serves(
+    house: House, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, state: str, status: int, word: str
+) -> None:
+    asked: list[str] = []
+    read, transaction = Database.read, Database.transaction
+    watch = {"read": read, "transaction": transaction}
+    for name, method in watch.items():
+
+        def told(self: Database, unit: Any, name: str = name, method: Any = method) -> Any:
+            if asyncio.current_task() is task:
+                asked.append(name)
+            return method(self, unit)
+
+        monkeypatch.setattr(Database, name, told)
+    task = asyncio.current_task()
+    Standing(house, monkeypatch).take(state)
+    health, ready = await client.get("/health"), await client.get("/ready")
+    monkeypatch.undo()
+    assert (health.status_code, health.json()) == (200, {"status": "ok", "service": "aigateway"})
+    assert (ready.status_code, ready.json()["status"]) == (status, word)
+    assert asked == [], "neither asks the database"
