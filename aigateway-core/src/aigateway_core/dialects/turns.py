@@ -81,18 +81,34 @@ def _merged(messages: Iterable[Message]) -> list[Message]:
     return merged
 
 
-def _answered(pending: Sequence[str], parts: Iterable[Part]) -> list[Message]:
-    """One result for each pending call, then what is left over as a user message.
+def latest(calls: Iterable[Part], results: Sequence[ToolResultPart]) -> tuple[ToolResultPart, ...]:
+    """Of the results for these calls, as many of each id as calls have it: the last ones count (case 24)."""
+    wanted = Counter(part.id for part in calls if isinstance(part, ToolCallPart))
+    kept: list[ToolResultPart] = []
+    for result in reversed(results):
+        if wanted[result.call_id]:
+            wanted[result.call_id] -= 1
+            kept.append(result)
+    return tuple(reversed(kept))
 
-    Calls of one turn that share an id get its results in their order.
-    """
-    results: dict[str, list[ToolResultPart]] = {}
-    for part in parts:
-        if isinstance(part, ToolResultPart):
-            results.setdefault(part.call_id, []).append(part)
-    waiting = {call: deque(results.pop(call, ())[-number:]) for call, number in Counter(pending).items()}
-    answers = tuple(_next(waiting[call]) or ToolResultPart(call, (TextPart(NO_RESULT),)) for call in pending)
-    stray = tuple(piece for call, given in results.items() if call for piece in _as_text(given[-1]))
+
+def matched(calls: Sequence[str], results: Iterable[ToolResultPart]) -> list[ToolResultPart | None]:
+    """The result of each call. Calls that share an id get its last results in their order, or the only one."""
+    given: dict[str, list[ToolResultPart]] = {}
+    for result in results:
+        given.setdefault(result.call_id, []).append(result)
+    waiting = {call: deque(given.get(call, ())[-number:]) for call, number in Counter(calls).items()}
+    return [_next(waiting[call]) for call in calls]
+
+
+def _answered(pending: Sequence[str], parts: Iterable[Part]) -> list[Message]:
+    """One result for each pending call, then what is left over as a user message."""
+    results = [part for part in parts if isinstance(part, ToolResultPart)]
+    found = zip(pending, matched(pending, results), strict=True)
+    answers = tuple(result or ToolResultPart(call, (TextPart(NO_RESULT),)) for call, result in found)
+    asked = {"", *pending}
+    left = {result.call_id: result for result in results if result.call_id not in asked}
+    stray = tuple(piece for result in left.values() for piece in _as_text(result))
     messages = [Message("tool", answers)] if answers else []
     return [*messages, Message("user", stray)] if stray else messages
 

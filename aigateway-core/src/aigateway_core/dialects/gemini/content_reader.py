@@ -23,6 +23,7 @@ from aigateway_core.dialects.gemini.media import read_file, read_inline
 from aigateway_core.dialects.gemini.results import read_result
 from aigateway_core.dialects.gemini.signing import is_foreign, is_placeholder, unsealed
 from aigateway_core.dialects.identifiers import digest
+from aigateway_core.dialects.turns import latest
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import (
@@ -64,7 +65,7 @@ class ContentReader:
         self.unread: JsonObject = {}
         self._origin = origin
         self._turns: list[Message] = []
-        self._answers: dict[int, dict[str, ToolResultPart]] = {}
+        self._answers: dict[int, list[ToolResultPart]] = {}
         self._asked: dict[str, int] = {}
         self._open: list[_OpenCall] = []
         self._unnamed: Counter[str] = Counter()
@@ -95,7 +96,7 @@ class ContentReader:
         for position, turn in enumerate(self._turns):
             _append(turns, turn)
             if answers := self._answers.get(position):
-                _append(turns, Message("tool", tuple(answers.values())))
+                _append(turns, Message("tool", latest(turn.parts, answers)))
         return tuple(turns)
 
     def _note(self, part: JsonObject) -> None:
@@ -152,7 +153,7 @@ class ContentReader:
         turn = self._asked.get(call_id)
         if turn is None:
             return [result]
-        self._answers.setdefault(turn, {})[call_id] = result
+        self._answers.setdefault(turn, []).append(result)
         return []
 
     def _answered(self, given: str | None, name: str) -> _OpenCall | None:

@@ -23,6 +23,7 @@ from aigateway_core.dialects.checks import (
 from aigateway_core.dialects.identifiers import synthetic_tool_id
 from aigateway_core.dialects.openai_chat.calls import brought_back
 from aigateway_core.dialects.openai_facts import read_data_url
+from aigateway_core.dialects.turns import latest
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import (
@@ -48,7 +49,7 @@ class MessageReader:
         self.system: list[str] = []
         self._turns: list[Message] = []
         self._calls: dict[str, int] = {}
-        self._answers: dict[int, dict[str, ToolResultPart]] = {}
+        self._answers: dict[int, list[ToolResultPart]] = {}
         self._functions: dict[str, str] = {}
 
     def read(self, value: Any, position: int) -> None:
@@ -63,7 +64,7 @@ class MessageReader:
         for position, turn in enumerate(self._turns):
             _append(turns, turn)
             if answers := self._answers.get(position):
-                _append(turns, Message("tool", tuple(answers.values())))
+                _append(turns, Message("tool", latest(turn.parts, answers)))
         return tuple(turns)
 
     def read_system(self, message: JsonObject, position: int) -> None:
@@ -119,7 +120,7 @@ class MessageReader:
         if (turn := self._calls.get(call_id)) is None:
             self._turns.append(Message("tool", (result,)))
         else:
-            self._answers.setdefault(turn, {})[call_id] = result
+            self._answers.setdefault(turn, []).append(result)
 
 
 _ROLES: dict[str, Callable[[MessageReader, JsonObject, int], None]] = {

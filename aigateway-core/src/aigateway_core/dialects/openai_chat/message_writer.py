@@ -6,11 +6,13 @@ of them before any other role, else it answers 400. Whatever else stands there i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from aigateway_core.dialects.identifiers import legal_tool_id, legal_tool_name
 from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
 from aigateway_core.dialects.openai_facts import file_data, image_url, marked_failure, note
+from aigateway_core.dialects.turns import NO_RESULT, matched
 from aigateway_core.model import (
     AudioPart,
     DocumentPart,
@@ -23,9 +25,6 @@ from aigateway_core.model import (
     ToolCallPart,
     ToolResultPart,
 )
-
-_NO_RESULT = "(no result)"
-"""Stands for the result of a call that its client never ran, so that the conversation stays valid."""
 
 
 def write_messages(system: Iterable[str], turns: Iterable[Message], profile: OpenAIChatProfile) -> list[JsonObject]:
@@ -55,7 +54,9 @@ class _MessageWriter:
         self._profile = profile
         self._parts = _PartWriter(profile)
         self._messages: list[JsonObject] = []
-        self._pending: dict[str, ToolResultPart | None] = {}
+        self._pending: dict[str, str] = {}
+        self._asked: frozenset[str] = frozenset()
+        self._given: list[ToolResultPart] = []
         self._held: list[JsonObject] = []
 
     def system(self, texts: Iterable[str]) -> None:
@@ -90,8 +91,9 @@ class _MessageWriter:
         if self._profile.reasoning_field and thinking:
             message[self._profile.reasoning_field] = thinking
         if calls:
-            message["tool_calls"] = [_tool_call(call) for call in calls]
-            self._pending = dict.fromkeys(call.id for call in calls)
+            self._pending = _written_ids(calls)
+            self._asked = frozenset(self._pending.values())
+            message["tool_calls"] = [_tool_call(call, name) for call, name in zip(calls, self._pending, strict=True)]
         elif message["content"] is None:
             message["content"] = ""
         self._messages.append(message)
@@ -116,8 +118,8 @@ class _MessageWriter:
         for result in turn.parts:
             if not isinstance(result, ToolResultPart):
                 continue
-            if result.call_id in self._pending:
-                self._pending[result.call_id] = result
+            if result.call_id in self._asked:
+                self._given.append(result)
             else:
                 self._orphan(result)
 
@@ -128,15 +130,17 @@ class _MessageWriter:
 
     def _settle(self) -> None:
         """Write the results of the last calls, then the attachments that they could not hold, then what had to wait."""
+        results = matched([*self._pending.values()], self._given)
         pending, self._pending = self._pending, {}
+        self._asked, self._given = frozenset(), []
         held, self._held = self._held, []
         attachments: list[Part] = []
-        for call_id, result in pending.items():
-            content = _NO_RESULT if result is None else self._parts.result_content(result)
-            self._messages.append({"role": "tool", "tool_call_id": legal_tool_id(call_id), "content": content})
+        for name, result in zip(pending, results, strict=True):
+            content = NO_RESULT if result is None else self._parts.result_content(result)
+            self._messages.append({"role": "tool", "tool_call_id": name, "content": content})
             if result is not None and (attached := self._parts.attached(result)):
                 kind = "Image" if isinstance(attached[0], ImagePart) else "Document"
-                attachments += (TextPart(f"{kind} from tool {legal_tool_id(call_id)}:"), *attached)
+                attachments += (TextPart(f"{kind} from tool {name}:"), *attached)
         self._user(attachments)
         self._messages += held
 
@@ -224,7 +228,20 @@ def _thoughts(parts: Iterable[Part]) -> list[str]:
     return [part.text for part in parts if isinstance(part, ThinkingPart) and part.text and not part.text.isspace()]
 
 
-def _tool_call(call: ToolCallPart) -> JsonObject:
+def _written_ids(calls: Iterable[ToolCallPart]) -> dict[str, str]:
+    """The id that each call goes out with, and the one that it came with: those of one message must be different."""
+    written: dict[str, str] = {}
+    uses: Counter[str] = Counter()
+    for call in calls:
+        name = legal_tool_id(call.id)
+        while name in written:
+            uses[call.id] += 1
+            name = legal_tool_id(f"{call.id}-{uses[call.id] + 1}")
+        written[name] = call.id
+    return written
+
+
+def _tool_call(call: ToolCallPart, name: str) -> JsonObject:
     arguments = call.arguments if call.arguments and not call.arguments.isspace() else "{}"
     function = {"name": legal_tool_name(call.name), "arguments": arguments}
-    return {"id": legal_tool_id(call.id), "type": "function", "function": function}
+    return {"id": name, "type": "function", "function": function}

@@ -27,6 +27,7 @@ from aigateway_core.dialects.openai_responses.content import (
 from aigateway_core.dialects.openai_responses.reasoning import part_of
 from aigateway_core.dialects.openai_responses.tools import joined_name, read_tools
 from aigateway_core.dialects.openai_tools import wrapped_input
+from aigateway_core.dialects.turns import latest
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import (
@@ -64,7 +65,7 @@ class InputReader:
         self._turns: list[Message] = []
         self._continues = False
         self._calls: dict[str, int] = {}
-        self._answers: dict[int, dict[str, ToolResultPart]] = {}
+        self._answers: dict[int, list[ToolResultPart]] = {}
 
     def read(self, value: Any, *path: str | int) -> None:
         """Take in the item at ``path``. Raises :class:`InvalidRequestError`."""
@@ -87,7 +88,7 @@ class InputReader:
         for position, turn in enumerate(self._turns):
             _append(turns, turn)
             if answers := self._answers.get(position):
-                _append(turns, Message("tool", tuple(answers.values())))
+                _append(turns, Message("tool", latest(turn.parts, answers)))
         return tuple(turns)
 
     def say(self, parts: tuple[Part, ...]) -> None:
@@ -175,7 +176,7 @@ class InputReader:
         if (turn := self._calls.get(result.call_id)) is None:
             self._turns.append(Message("tool", (result,)))
         else:
-            self._answers.setdefault(turn, {})[result.call_id] = result
+            self._answers.setdefault(turn, []).append(result)
 
     def read_picture(self, item: JsonObject, *path: str | int) -> None:
         """A picture that the model made; one that is not whole is left out."""
