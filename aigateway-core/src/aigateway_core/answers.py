@@ -93,5 +93,10 @@ def without_secrets(error: GatewayError, call: Call) -> None:
 
 
 def is_a_mistake(error: BaseException) -> bool:
-    """Whether somebody's code went wrong, rather than the request being ended from outside."""
-    return isinstance(error, Exception) or (isinstance(error, asyncio.CancelledError) and not is_cancelled())
+    """Whether somebody's code went wrong, rather than the request being ended from outside.
+
+    A plugin that asks Python to exit is wrong too: whether the gateway runs is its operator's to say.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        return not is_cancelled()
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit)

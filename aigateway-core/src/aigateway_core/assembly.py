@@ -120,7 +120,7 @@ def _built(what: str, build: Any, config: Any) -> Any:
     """What a plugin's constructor makes. It may raise anything, and the start shall still end in one line."""
     try:
         return build(config)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{what} cannot be built: {type(error).__name__}: {scrub(str(error))}") from error
 
 

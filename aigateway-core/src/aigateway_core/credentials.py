@@ -172,7 +172,7 @@ class _Living:
             self._fail(error)
         except GatewayError as error:
             self._fail(UpstreamError(ErrorKind.UNAVAILABLE, f"the token cannot be renewed: {error.message}"))
-        except Exception:
+        except (Exception, SystemExit):
             log.exception("renewing the token of the account %s failed", self.account.id)
             self._fail(UpstreamError(ErrorKind.UNAVAILABLE, "the token cannot be renewed"))
 
@@ -272,7 +272,7 @@ def _auth(entry: ProviderEntry, account: Account) -> httpx.Auth:
     """A strategy may raise anything; that is this account's trouble alone, and another one may take the call."""
     try:
         return entry.strategy.auth(account)
-    except Exception:
+    except (Exception, SystemExit):
         log.exception("the auth strategy %s cannot use the account %s", entry.strategy_name, account.id)
         message = "the credential of the account cannot be used"
         raise UpstreamError(ErrorKind.CREDENTIAL, message, scope="account", dispatched=False) from None

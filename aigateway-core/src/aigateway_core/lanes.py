@@ -78,7 +78,7 @@ class Lane:
         try:
             async with asyncio.timeout(_FAREWELL_SECONDS):
                 await self._sink.aclose()
-        except Exception:
+        except (Exception, SystemExit):
             log.exception("the stats sink %s could not be closed", self._name)
 
     async def _run(self) -> None:
@@ -97,7 +97,7 @@ class Lane:
         while batch := list(islice(self._queue, self._limits.batch_size)):
             try:
                 await self._sink.write(batch)
-            except (Exception, asyncio.CancelledError) as error:
+            except (Exception, asyncio.CancelledError, SystemExit) as error:
                 if is_cancelled():
                     raise
                 self._fail(error)

@@ -264,7 +264,7 @@ class Logins:
         except UpstreamError as error:
             error.message = scrub(error.message, (begun.verifier, Secret(answer.code)))
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             log.exception("the login at %s failed inside the gateway", entry.id)
             raise UpstreamError(ErrorKind.INTERNAL, "the login failed inside the gateway; its log says why") from error
         return login

@@ -254,7 +254,7 @@ class Renewals:
             grant = await _strategy(entry).renew(account, upstream)
         except LoginNeededError as error:
             return await self._refused(entry, account, generation, error)
-        except Exception:
+        except (Exception, SystemExit):
             with suppress(GatewayError):
                 await self._tokens.release(account.id, attempt)
             raise

@@ -31,6 +31,9 @@ from aigateway_core.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
+_MOST_BEFORE_CONTENT = 10_000
+"""Events that are kept until one of them is shown: a stream without any must not fill the memory."""
+
 
 class TranslatedExchange(Exchange):
     """The client's request in canonical form goes to the provider; its answer is put into the client's dialect.
@@ -87,6 +90,8 @@ class TranslatedExchange(Exchange):
                 encoder = self._client.stream_encoder(self._request)
                 passage = _Passage(encoder, self._request, outcome)
                 return Stream(_translate(held, events, passage), outcome, encoder.fail, self.headers)
+            if len(held) >= _MOST_BEFORE_CONTENT:
+                raise UpstreamError(ErrorKind.PROTOCOL, "the upstream's stream begins and begins, and says nothing")
         raise _cut()
 
 
@@ -154,7 +159,7 @@ async def _aftermath(events: AsyncIterator[StreamEvent], passage: _Passage) -> N
                 passage.feed(event)
     except (UpstreamError, TimeoutError):
         pass
-    except Exception:
+    except (Exception, SystemExit):
         log.exception("a provider failed after the end of its answer")
 
 
@@ -173,5 +178,5 @@ async def _close(events: AsyncGenerator[StreamEvent, None]) -> None:
     """End a provider's generator. That it cannot even do this must not spoil an answer that was given."""
     try:
         await events.aclose()
-    except Exception:
+    except (Exception, SystemExit):
         log.exception("a provider's stream could not be closed")
