@@ -223,7 +223,7 @@ def _is_unchanged(sent: JsonObject, body: JsonObject) -> bool:
     """Whether it is the client's own body, its values the very same objects; but a model may have the same name."""
     if len(sent) != len(body) or sent.get("model") != body.get("model"):
         return False
-    return all([value is body.get(name, sent) or name == "model" for name, value in sent.items()])
+    return all(value is body.get(name, sent) or name == "model" for name, value in sent.items())
 
 
 async def _relay(
