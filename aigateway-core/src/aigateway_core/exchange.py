@@ -231,13 +231,17 @@ async def _relay(
 ) -> AsyncGenerator[bytes, None]:
     try:
         yield first
-        while not tap.ended:
-            chunk = await anext(chunks, None)
-            if passed := tap.end() if chunk is None else tap.feed(chunk):
+        if tap.ended:
+            return
+        async for chunk in chunks:
+            if passed := tap.feed(chunk):
                 yield passed
-            _raise_if_failed(tap)
-            if chunk is None:
-                return
+            if tap.error is not None or tap.ended:
+                break
+        else:
+            if passed := tap.end():
+                yield passed
+        _raise_if_failed(tap)
     finally:
         outcome.usage, outcome.finish_reason = tap.usage, tap.finish_reason
 

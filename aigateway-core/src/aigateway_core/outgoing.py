@@ -123,8 +123,8 @@ class Sender:
             return await ask(
                 asked.method,
                 asked.url,
-                headers,
-                asked.content,
+                _raw(headers),
+                asked.content or b"",
                 connect=limits.connect,
                 first_byte=limits.first_byte,
                 idle=limits.idle,
@@ -208,6 +208,13 @@ class Sender:
 def _parsed(url: str) -> httpx.URL:
     """The address, taken apart once: vendors are asked at few of them, and over and over again."""
     return httpx.URL(url)
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    try:
+        return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+    except UnicodeEncodeError:
+        raise httpx.LocalProtocolError("a header holds characters that none can carry") from None
 
 
 def _may_be_seen(error: asyncio.CancelledError) -> bool:

@@ -8,14 +8,14 @@ that knows nothing else, or as an auth flow wants to see it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import httpx
 from typing_extensions import override
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
-"""Headers as they came, their names in lower case."""
+"""Headers as they stand on the wire; those of an answer have their names in lower case."""
 
 
 class Reply(Protocol):
@@ -47,8 +47,8 @@ class Ask(Protocol):
         self,
         method: str,
         url: str,
-        headers: Mapping[str, str],
-        content: bytes | None,
+        headers: RawHeaders,
+        content: bytes,
         *,
         connect: float,
         first_byte: float,
@@ -57,7 +57,7 @@ class Ask(Protocol):
     ) -> Reply:
         """The reply to one request, with deadlines in seconds, and all of it ``until`` a time of the loop's clock.
 
-        The names of ``headers`` are in lower case; what frames the body is written by the engine. Raises what a
+        What frames the body is written by the engine. Raises what a
         transport may raise: :class:`httpx.ReadTimeout` when the head is not there in time, for one.
         """
 

@@ -42,6 +42,8 @@ class BlockSplitter:
 
     def feed(self, chunk: bytes) -> bytes:
         """The whole events that are complete now, one after the other as they came; empty while none is."""
+        if self._begun and not self._rest and chunk.endswith(b"\n\n") and b"\r" not in chunk and not self._swallow_lf:
+            return chunk  # whole events and nothing else, as nearly every chunk is
         if not chunk:
             return b""
         # The blank line may straddle the seam between the rest and the chunk; before that the rest holds none.

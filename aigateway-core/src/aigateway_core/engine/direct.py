@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from math import inf
@@ -64,20 +64,25 @@ class DirectTransport(httpx.AsyncBaseTransport):
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         timeout = request.extensions.get("timeout", {})
-        place = _place(request.url)
-        body = await request.aread()
-        head = _head(request.method, place, request.headers.raw, len(body))
         connect, idle = (inf if timeout.get(name) is None else timeout[name] for name in ("connect", "read"))
-        connection = await self._exchange(place.origin, (head, body), connect, timeout.get("first_byte", idle), inf)
-        answer = _Answer(self, connection, idle)
-        return httpx.Response(answer.status, headers=connection.headers, stream=answer, request=request)
+        answer = await self.ask(
+            request.method,
+            str(request.url),
+            request.headers.raw,
+            await request.aread(),
+            connect=connect,
+            first_byte=timeout.get("first_byte", idle),
+            idle=idle,
+            until=inf,
+        )
+        return httpx.Response(answer.status, headers=answer.headers, stream=answer, request=request)
 
     async def ask(
         self,
         method: str,
         url: str,
-        headers: Mapping[str, str],
-        content: bytes | None,
+        headers: Sequence[tuple[bytes, bytes]],
+        content: bytes,
         *,
         connect: float,
         first_byte: float,
@@ -87,15 +92,23 @@ class DirectTransport(httpx.AsyncBaseTransport):
         """A request in plain words, without httpx's objects, which would cost more than all the rest.
 
         Deadlines in seconds; all of it ends at the latest at ``until``, a time of the loop's clock. What frames the
-        body is written here. Errors as for a request of httpx's, :class:`httpx.ReadTimeout` for a head that is late.
+        body is written here where ``headers`` do not say it. Errors as for a request of httpx's.
         """
-        place, body = _known(url), content or b""
-        try:
-            raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
-        except UnicodeEncodeError:
-            raise httpx.LocalProtocolError("a header holds characters that none can carry") from None
-        head = _head(method, place, raw, len(body))
-        connection = await self._exchange(place.origin, (head, body), connect, first_byte, until)
+        place = _place(url)
+        request = _head(method, place, headers, len(content)), content
+        time = asyncio.get_running_loop().time
+        connection, began = self._kept(place.origin), time()
+        if connection is not None:
+            try:
+                await connection.exchange(request, min(began + first_byte, until))
+                return _Answer(self, connection, idle)
+            except (httpx.RemoteProtocolError, httpx.ReadError):
+                # The server was just closing it, and never saw the request, if it closed it without a word and at
+                # once: who closes after some thought may have worked on it.
+                if self._closed or not connection.unanswered or time() - began > _CLOSING_SECONDS:
+                    raise
+        connection = await self._connected(place.origin, min(time() + connect, until))
+        await connection.exchange(request, min(time() + first_byte, until))
         return _Answer(self, connection, idle)
 
     @override
@@ -107,26 +120,6 @@ class DirectTransport(httpx.AsyncBaseTransport):
             connection.abort()
 
     # -- connections that are there
-
-    async def _exchange(
-        self, origin: Origin, request: Sequence[bytes], connect: float, first_byte: float, until: float
-    ) -> Connection:
-        """Exchange on a kept connection; on a new one when the server was just closing it, and never saw the request.
-
-        Without a word and at once, that is: who closes after some thought may have worked on it, and an error says so.
-        """
-        time = asyncio.get_running_loop().time
-        connection, began = self._kept(origin), time()
-        if connection is not None:
-            try:
-                await connection.exchange(request, min(began + first_byte, until))
-                return connection
-            except (httpx.RemoteProtocolError, httpx.ReadError):
-                if self._closed or not connection.unanswered or time() - began > _CLOSING_SECONDS:
-                    raise
-        connection = await self._connected(origin, min(time() + connect, until))
-        await connection.exchange(request, min(time() + first_byte, until))
-        return connection
 
     def _kept(self, origin: Origin) -> Connection | None:
         """The connection that was used last: the others grow old, and go."""
@@ -259,20 +252,19 @@ class _Place(NamedTuple):
     target: bytes
 
 
-def _place(url: httpx.URL) -> _Place:
-    """Raises what httpx raises for an address that cannot be asked."""
-    scheme, host = url.raw_scheme, url.raw_host
+@lru_cache(maxsize=1024)
+def _place(url: str) -> _Place:
+    """Taken apart once: vendors are asked at few addresses, and over and over again.
+
+    Raises what httpx raises for an address that cannot be asked.
+    """
+    known = httpx.URL(url)
+    scheme, host = known.raw_scheme, known.raw_host
     if scheme not in _DEFAULT_PORTS or not host:
         raise httpx.UnsupportedProtocol("not an http or https URL")
-    if url.userinfo:
+    if known.userinfo:
         raise httpx.LocalProtocolError("credentials in the URL")
-    return _Place((scheme, host, url.port or _DEFAULT_PORTS[scheme]), url.netloc, url.raw_path)
-
-
-@lru_cache(maxsize=1024)
-def _known(url: str) -> _Place:
-    """Taken apart once: vendors are asked at few addresses, and over and over again."""
-    return _place(httpx.URL(url))
+    return _Place((scheme, host, known.port or _DEFAULT_PORTS[scheme]), known.netloc, known.raw_path)
 
 
 def _head(method: str, place: _Place, headers: Iterable[tuple[bytes, bytes]], length: int) -> bytes:

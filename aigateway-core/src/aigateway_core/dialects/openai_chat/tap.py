@@ -7,7 +7,6 @@ must stand before them, which a text inside JSON cannot contain, since its quote
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from typing_extensions import override
@@ -23,7 +22,17 @@ from aigateway_core.errors import UpstreamError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import JsonObject
 
-_TELLING = re.compile(rb'"(?:usage": ?\{|finish_reason": ?"|error")|\[DONE\]|event: ?error')
+# Each is looked for at the speed of memory; one pattern for all would be tried at every byte.
+_TELLING = (
+    b'"finish_reason":"',
+    b'"finish_reason": "',
+    b'"usage":{',
+    b'"usage": {',
+    b'"error"',
+    b"[DONE]",
+    b"event: error",
+    b"event:error",
+)
 _CONTENT = ("content", "refusal", "tool_calls", "function_call", "audio", "images")
 
 
@@ -51,7 +60,10 @@ class ChatStreamTap(StreamTap):
             blocks = self._splitter.feed(chunk)
         except UpstreamError as error:
             return self._fail(error)
-        return self._with_one_role(self._pass(blocks)) if blocks else b""
+        if not blocks:
+            return b""
+        relayed = self._unread(blocks)
+        return self._with_one_role(self._each(blocks) if relayed is None else relayed)
 
     @override
     def end(self) -> bytes:
@@ -71,15 +83,12 @@ class ChatStreamTap(StreamTap):
     def _cut_short(self) -> bool:
         return not self._over and self.finish_reason is None
 
-    def _pass(self, blocks: bytes) -> bytes:
-        unread = self._unread(blocks)
-        if unread is not None:
-            return unread
+    def _each(self, blocks: bytes) -> bytes:
         return b"".join([self._block(block + b"\n\n") for block in blocks.split(b"\n\n") if block.strip(b"\n")])
 
     def _unread(self, blocks: bytes) -> bytes | None:
         """The events as they are to be relayed, if none of them, be it one or many, has to be read for that."""
-        if self.committed and _TELLING.search(blocks) is None:
+        if self.committed and not any(map(blocks.__contains__, _TELLING)):
             return self._renamed(blocks)
         return None
 
@@ -152,8 +161,8 @@ class ChatStreamTap(StreamTap):
 
     def _renamed(self, blocks: bytes) -> bytes | None:
         """The bytes with every spelling learnt so far replaced; None when one occurs that was never seen."""
-        if b'"model":' not in blocks:
-            return blocks
+        if blocks.count(b'"model":') != sum(map(blocks.count, self._names)):
+            return None
         for name in self._names:
             blocks = blocks.replace(name, self._new_name)
-        return blocks if blocks.count(b'"model":') == blocks.count(self._new_name) else None
+        return blocks
