@@ -7,11 +7,23 @@ from collections.abc import AsyncIterator
 import attrs
 import httpx
 import pytest
-from core.gateway_house import ANTHROPIC, CHAT, MESSAGES, WHOLE, House, Script, openai_like, refused, reply
+from core.gateway_house import (
+    ANTHROPIC,
+    CHAT,
+    MESSAGES,
+    WHOLE,
+    House,
+    Script,
+    anthropic_like,
+    openai_like,
+    refused,
+    reply,
+)
 
+from aigateway_core.dialects.signatures import seal_part
 from aigateway_core.errors import ErrorKind, GatewayError, UpstreamError, UpstreamFailure
 from aigateway_core.events import StreamEvent
-from aigateway_core.model import ChatRequest, ChatResponse, JsonObject, ModelInfo, TextPart
+from aigateway_core.model import ChatRequest, ChatResponse, JsonObject, ModelInfo, TextPart, ThinkingPart
 from aigateway_core.plugin import Endpoint, OpenAIChat, Upstream
 
 pytestmark = pytest.mark.anyio
@@ -127,3 +139,76 @@ async def test_a_provider_that_cannot_mend_is_not_asked_twice() -> None:
     with pytest.raises(GatewayError):
         await one.ask(CHAT)
     assert len(one.script.seen) == 1
+
+
+# -- thinking whose proof a vendor of Anthropic's API refuses
+
+SIGNED = {"type": "thinking", "thinking": "hm", "signature": "EqQBCkgIBxABGAIiQDanother"}
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "m",
+    "content": [{"type": "text", "text": "whole"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 3, "output_tokens": 2},
+}
+REFUSED = "messages.1.content.0: Invalid `signature` in `thinking` block"
+THOUGHT: JsonObject = {
+    "model": "m",
+    "max_tokens": 4096,
+    "thinking": {"type": "enabled", "budget_tokens": 1024},
+    "messages": [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": [SIGNED, {"type": "text", "text": "yes"}]},
+        {"role": "user", "content": "and now?"},
+    ],
+}
+
+
+def types_sent(body: dict[str, object]) -> list[list[str]]:
+    turns: list[dict[str, object]] = body["messages"]  # type: ignore[assignment]
+    contents = (turn["content"] for turn in turns)
+    return [[block["type"] for block in content] if isinstance(content, list) else ["text"] for content in contents]
+
+
+@pytest.mark.parametrize("message", [REFUSED, "messages.1.content.0.thinking.signature: Field required"])
+async def test_a_vendor_that_refuses_the_proof_of_thinking_is_asked_without_what_was_thought(message: str) -> None:
+    one = House(Script(a=[complains(message), reply(MESSAGE)]), anthropic_like(), "a")
+    answer = await one.whole(THOUGHT, ANTHROPIC)
+    assert answer["content"] == MESSAGE["content"]
+    (_, first), (_, second) = one.script.seen
+    assert types_sent(first) == [["text"], ["thinking", "text"], ["text"]]
+    assert types_sent(second) == [["text"], ["text"], ["text"]]
+    assert second["thinking"] == THOUGHT["thinking"]
+
+
+async def test_clients_of_other_apis_are_helped_the_same_way() -> None:
+    extra = {"google": {"thought_signature": seal_part(ThinkingPart("hm", "EqQBCkg", "anthropic"))}}
+    asked = {
+        "model": "m",
+        "reasoning_effort": "low",
+        "messages": [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": "yes", "extra_content": extra},
+            {"role": "user", "content": "and now?"},
+        ],
+    }
+    one = House(Script(a=[complains(REFUSED), reply(MESSAGE)]), anthropic_like(), "a")
+    assert b"whole" in (await one.ask(asked)).body
+    assert [types_sent(body)[1] for _, body in one.script.seen] == [["text", "thinking"], ["text"]]
+
+
+async def test_another_complaint_or_nothing_thought_is_the_clients_to_hear() -> None:
+    for message, body in (("max_tokens: too many", THOUGHT), (REFUSED, {**MESSAGES})):
+        one = House(Script(a=[complains(message), reply(MESSAGE)]), anthropic_like(), "a")
+        with pytest.raises(GatewayError):
+            await one.ask(body, ANTHROPIC)
+        assert len(one.script.seen) == 1
+
+
+async def test_a_vendor_that_refuses_that_as_well_is_believed() -> None:
+    one = House(Script(a=[complains(REFUSED)]), anthropic_like(), "a")
+    with pytest.raises(GatewayError):
+        await one.ask(THOUGHT, ANTHROPIC)
+    assert len(one.script.seen) == 2

@@ -10,6 +10,7 @@ import pytest
 from core.dialects.message_stream import message_events, outline
 
 from aigateway_core.dialects.anthropic import Anthropic, AnthropicProfile
+from aigateway_core.dialects.anthropic.native import without_thinking
 from aigateway_core.dialects.dialect import StreamTap
 from aigateway_core.dialects.signatures import Sealed, seal, unseal
 from aigateway_core.dialects.sse import format_event
@@ -36,6 +37,29 @@ def assistant(*blocks: Any) -> JsonObject:
 
 
 # -- requests
+
+
+def test_a_conversation_without_its_thinking_is_the_same_but_for_that() -> None:
+    data = {"type": "redacted_thinking", "data": "Eq=="}
+    text = {"type": "text", "text": "yes"}
+    given = body(assistant(OWN, text), HI, assistant(data), HI, thinking={"type": "enabled", "budget_tokens": 9})
+    bare = without_thinking(given)
+    assert bare == {**given, "messages": [HI, assistant(text), HI, HI]}
+    assert given["messages"][1] == assistant(OWN, text)
+
+
+def test_in_the_middle_of_calls_nothing_is_thought_then() -> None:
+    edits = {"edits": [CLEAR]}
+    given = body(assistant(OWN, CALL), RESULT, thinking={"type": "enabled"}, context_management=edits)
+    bare = without_thinking(given)
+    assert bare is not None
+    assert bare["thinking"] == {"type": "disabled"}
+    assert "context_management" not in bare
+
+
+@pytest.mark.parametrize("given", [body(), body(assistant(CALL), RESULT), {"messages": "none"}, {}, body(1, None)])
+def test_where_nothing_was_thought_there_is_nothing_to_leave_out(given: JsonObject) -> None:
+    assert without_thinking(given) is None
 
 
 def test_a_body_passes_with_nothing_but_its_model_changed() -> None:

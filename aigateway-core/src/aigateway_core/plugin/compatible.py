@@ -15,6 +15,8 @@ import attrs
 from typing_extensions import override
 
 from aigateway_core.dialects.anthropic import Anthropic, AnthropicTokenCount
+from aigateway_core.dialects.anthropic.errors import is_about_signatures
+from aigateway_core.dialects.anthropic.native import without_thinking
 from aigateway_core.dialects.dialect import Dialect, Losses
 from aigateway_core.dialects.gemini import Gemini, GeminiTokenCount, resource_name
 from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIEmbeddings
@@ -22,7 +24,7 @@ from aigateway_core.dialects.openai_responses import OpenAIResponses
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.events import StreamEvent, unfold
 from aigateway_core.jsontext import dumps, loads_upstream
-from aigateway_core.model import ChatRequest, ChatResponse, JsonObject, ModelInfo
+from aigateway_core.model import ChatRequest, ChatResponse, JsonObject, Message, ModelInfo, Part, ThinkingPart
 from aigateway_core.plugin.provider import Endpoint
 from aigateway_core.upstream import Upstream
 
@@ -286,6 +288,30 @@ class AnthropicCompatibleProvider(_Counting):
         if config.count_tokens:
             dialect = AnthropicTokenCount(profile)
             self.counting = attrs.evolve(self._wire, dialect=dialect, path=f"{self.path}/count_tokens")
+
+    @override
+    def _endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:
+        endpoint = super()._endpoint(dialect, operation, model)
+        return endpoint and attrs.evolve(endpoint, mend=_unsigned)
+
+    def mend(self, request: ChatRequest, error: UpstreamError) -> ChatRequest | None:
+        """The conversation without its earlier thinking, where this vendor refuses the proof of that.
+
+        It may be another vendor's, or another model's, whose signatures bear no name either.
+        """
+        kept = tuple(attrs.evolve(turn, parts=_said(turn)) for turn in request.messages)
+        if kept == request.messages or not is_about_signatures(error):
+            return None
+        return attrs.evolve(request, messages=tuple(turn for turn in kept if turn.parts))
+
+
+def _said(turn: Message) -> tuple[Part, ...]:
+    return tuple(part for part in turn.parts if not isinstance(part, ThinkingPart))
+
+
+def _unsigned(body: JsonObject, error: UpstreamError) -> JsonObject | None:
+    """The same for a body on the native path."""
+    return without_thinking(body) if is_about_signatures(error) else None
 
 
 class GeminiCompatibleProvider(_Counting):

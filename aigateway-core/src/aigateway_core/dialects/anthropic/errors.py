@@ -235,3 +235,12 @@ def refused_field(error: UpstreamError) -> str | None:
     if error.kind is not ErrorKind.INVALID_REQUEST or (found := _EXTRA.search(error.message)) is None:
         return None
     return found[1] or found[2]
+
+
+_UNSIGNED = re.compile(r"signature.{0,60}thinking|thinking.{0,60}signature", re.IGNORECASE | re.DOTALL)
+"""``messages.1.content.0: Invalid `signature` in `thinking` block``, and what copies of the API say."""
+
+
+def is_about_signatures(error: UpstreamError) -> bool:
+    """Whether the upstream refused the proof of earlier thinking: a conversation can go on without that."""
+    return error.kind is ErrorKind.INVALID_REQUEST and _UNSIGNED.search(error.message) is not None

@@ -26,12 +26,40 @@ def relayed_request(body: JsonObject, model: str, origin: str) -> JsonObject:
     relayed = {**body, "model": model}
     messages = body.get("messages")
     if isinstance(messages, list) and any(_has_foreign_thinking(turn, origin) for turn in messages):
-        relayed["messages"] = kept = _restored(messages, origin)
-        if _thinks(body) == "enabled" and not _may_think(kept):
-            relayed["thinking"] = {"type": "disabled"}
+        _replace(relayed, _restored(messages, origin))
     if _thinks(relayed) == "disabled" and "context_management" in relayed:
         _drop_thinking_edit(relayed)
     return relayed
+
+
+def without_thinking(body: JsonObject) -> JsonObject | None:
+    """``body`` without what was thought in its conversation; None where there is none of it."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not any(_is_thinking(block) for turn in messages for block in _blocks(turn)):
+        return None
+    bare = dict(body)
+    _replace(bare, [said for turn in messages if (said := _bare(turn)) is not None])
+    if _thinks(bare) == "disabled" and "context_management" in bare:
+        _drop_thinking_edit(bare)
+    return bare
+
+
+def _bare(turn: Any) -> Any:
+    """A turn without thinking; None where nothing is left of it."""
+    blocks = _blocks(turn)
+    said = [block for block in blocks if not _is_thinking(block)]
+    return turn if len(said) == len(blocks) else {**turn, "content": said} if said else None
+
+
+def _is_thinking(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") in ("thinking", "redacted_thinking")
+
+
+def _replace(body: JsonObject, messages: list[Any]) -> None:
+    """Other messages, and no thinking where they do not allow it."""
+    body["messages"] = messages
+    if _thinks(body) == "enabled" and not _may_think(messages):
+        body["thinking"] = {"type": "disabled"}
 
 
 def _thinks(body: JsonObject) -> Any:
