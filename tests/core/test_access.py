@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -157,6 +158,22 @@ def test_an_admin_key_is_no_client_key_and_the_other_way_round() -> None:
 def test_s_12_the_admin_always_has_to_show_a_key() -> None:
     with pytest.raises(UnauthorizedError):
         access(client_auth="open").admit("admin", [])
+
+
+def test_a_key_in_the_environment_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+    compare = hmac.compare_digest
+
+    def spy(one: bytes, other: bytes) -> bool:
+        compared.append(other)
+        return compare(one, other)
+
+    monkeypatch.setattr("hmac.compare_digest", spy)
+    door = access(fixed={"admin": Secret(ADMIN)})
+    assert door.admit("admin", [ADMIN]).id == "environment"
+    with pytest.raises(UnauthorizedError):
+        door.admit("admin", ["gwadm_admin001_x"])
+    assert compared == [ADMIN.encode(), b"gwadm_admin001_x"]
 
 
 def test_an_admin_key_in_the_environment_is_the_only_one() -> None:

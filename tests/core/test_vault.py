@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import os
 import pickle
 import subprocess
@@ -136,6 +137,22 @@ def test_a_hash_verifies_its_key_and_no_other(ring: KeyRing) -> None:
     assert not ring.verify(other, stored)
     assert not ring.verify(key + "x", stored)
     assert key not in stored
+
+
+def test_a_hash_is_compared_in_constant_time_be_it_known_or_not(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    compare = hmac.compare_digest
+
+    def spy(one: bytes, other: bytes) -> bool:
+        compared.append(len(one))
+        return compare(one, other)
+
+    monkeypatch.setattr("hmac.compare_digest", spy)
+    stored = ring.hash_key("a key")
+    assert [ring.verify(key, known) for key, known in (("a key", stored), ("b key", stored), ("a key", None))] == [
+        *(True, False, False)
+    ]
+    assert compared == [64] * 3
 
 
 def test_a_hash_needs_its_master_key(ring: KeyRing) -> None:
