@@ -8,6 +8,7 @@ what ``tox -e bench`` is for.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 from collections import Counter
@@ -99,6 +100,24 @@ class Asked:
             for _ in range(REQUESTS):
                 await self._ask(path, content)
         return Counter({name: round(count / REQUESTS, 1) for name, count in seen.items()})  # type: ignore[misc]
+
+    async def garbage(self, path: str, body: dict[str, Any], *, chunks: int = 0) -> Counter[str]:
+        """What some requests leave behind that refers to itself, and that only the collector can free."""
+        self._vendor.chunks = chunks
+        content = json.dumps({**body, "stream": bool(chunks)}).encode()
+        await self._ask(path, content)
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            for _ in range(REQUESTS):
+                await self._ask(path, content)
+            gc.collect()
+            return Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.garbage)
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
 
     async def _ask(self, path: str, content: bytes) -> None:
         headers = [
@@ -219,6 +238,13 @@ async def test_a_chunk_takes_no_more_calls_than_were_written_down(gateway: Asked
     few, many = [await gateway.calls(*BODIES[wording], chunks=count) for count in (FEW, MANY)]
     each = {name: (count - few[name]) / (MANY - FEW) for name, count in many.items()}
     _hold(f"a chunk, {wording}", Counter(each))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("chunks", [0, FEW])
+@pytest.mark.parametrize("wording", BODIES)
+async def test_a_request_leaves_nothing_to_the_collector(gateway: Asked, wording: str, chunks: int) -> None:
+    # What refers to itself stays until the collector comes, which stops everything; and new requests take new memory.
+    assert sum((await gateway.garbage(*BODIES[wording], chunks=chunks)).values()) < REQUESTS
 
 
 def _hold(what: str, calls: Counter[str]) -> None:

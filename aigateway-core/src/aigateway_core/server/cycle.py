@@ -39,8 +39,8 @@ class Cycle:
         wants_go_ahead: bool,
         on_end: Callable[[], None],
     ) -> None:
-        scope["extensions"] = {LINE: self}
-        self.scope = scope
+        scope["extensions"] = {LINE: self}  # which this must not hold in turn: what refers to itself is freed late
+        self._is_head = scope["method"] == "HEAD"
         self.keep_alive = keep_alive
         self.complete = False
         self.left = False
@@ -60,10 +60,10 @@ class Cycle:
         self._bodiless = False
         self._owed: int | None = None  # bytes of the body that were promised; None when it goes out in chunks
 
-    async def run(self, app: App) -> None:
+    async def run(self, app: App, scope: Scope) -> None:
         """Run the app; an end without a whole answer is the end of the connection."""
         try:
-            await app(self.scope, self.receive, self.send)
+            await app(scope, self.receive, self.send)
         except BaseException as error:
             log.error("a request ended without its guard", exc_info=error)
         finally:
@@ -142,7 +142,7 @@ class Cycle:
                 framed, self._owed = True, int(value)
             elif name == b"connection" and value == b"close":
                 self.keep_alive = False
-        self._bodiless = status in _BODILESS or self.scope["method"] == "HEAD"
+        self._bodiless = status in _BODILESS or self._is_head
         if not framed and not self._bodiless:
             lines.append(b"transfer-encoding: chunked\r\n")
         if not self.keep_alive and b"connection: close\r\n" not in lines:

@@ -149,8 +149,9 @@ class Connection(asyncio.Protocol):
         self._disarm()
         self._in_head = False
         version = self._parser.get_http_version()
+        scope = self._scope(version)
         self._cycle = cycle = Cycle(
-            self._scope(version),
+            scope,
             self.transport,
             self._flow,
             self._server,
@@ -158,7 +159,7 @@ class Connection(asyncio.Protocol):
             wants_go_ahead=self._wants_go_ahead,
             on_end=self._answered,
         )
-        task = self.loop.create_task(cycle.run(self._app))
+        task = self.loop.create_task(cycle.run(self._app, scope))
         self._server.tasks.add(task)
         task.add_done_callback(self._server.tasks.discard)
 

@@ -29,6 +29,9 @@ _LAST_WORDS_SECONDS = 3
 _START_FAILED = 3
 _GARBAGE_THRESHOLDS = (20_000, 20, 20)
 """When the collector looks for cycles. Few requests leave any behind, and each look stops all of them."""
+_SWITCH_SECONDS = 0.001
+"""How long a thread that writes records may keep the interpreter from the event loop, which lets go of it whenever it
+waits. Python's own five milliseconds are what a client would wait beyond its answer."""
 _LINGER_SECONDS = 1.0
 """How long a worker that makes room for another answers on connections that are open: their clients learn from the
 answer that it is the last one, where a connection that is closed under them would lose a request."""
@@ -161,11 +164,15 @@ def _config(guard: Guard, settings: ServerSettings) -> uvicorn.Config:
 
 
 def _settle() -> None:
-    """Let the collector, which the command has switched off, pass over what the start has made: it stays to the end."""
+    """Let the collector, which the command has switched off, pass over what the start has made: it stays to the end.
+
+    From now on no thread keeps the interpreter from the event loop for long.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
     gc.enable()
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def _limits(settings: ServerSettings) -> GuardLimits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from typing_extensions import override
@@ -64,8 +65,7 @@ class ChatStreamDecoder(StreamDecoder):
         self._request = request
         self._profile = profile
         self._classify = classify
-        self._tools = ToolFragments(self._restore)
-        self._names: dict[str, str] | None = None
+        self._tools = ToolFragments(partial(_restored, request, {}))
         self._id: str | None = None
         self._usage: Usage | None = None
         self._reason: FinishReason | None = None
@@ -154,7 +154,9 @@ class ChatStreamDecoder(StreamDecoder):
         reason = settled(self._reason or "stop", called=self._tools.started > 0, refused=self._refused)
         yield StreamFinish(reason)
 
-    def _restore(self, name: str) -> str:
-        if self._names is None:
-            self._names = restoring_names(self._request.tools)
-        return self._names.get(name, name)
+
+def _restored(request: ChatRequest, names: dict[str, str], name: str) -> str:
+    """The client's own name of a tool; ``names`` are looked for when the first is asked for."""
+    if not names:
+        names.update(restoring_names(request.tools))
+    return names.get(name, name)
