@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 
@@ -85,7 +87,7 @@ async def test_a_loop_that_waits_is_none_that_stands_still(watched: Watched, cap
     assert (watched.count, caplog.text) == (0, "")
 
 
-@pytest.mark.parametrize(("passed", "spent", "awake"), [(0.11, 0.0, True), (20.0, 0.01, False), (2.0, 1.9, True)])
+@pytest.mark.parametrize(("passed", "spent", "awake"), [(0.11, 0.0, True), (20.0, 0.01, False), (6.0, 0.6, True)])
 def test_a_process_that_was_stopped_saw_nothing(passed: float, spent: float, awake: bool) -> None:
     assert stalls._was_awake(passed, spent) is awake
 
@@ -99,3 +101,33 @@ async def test_nothing_is_left_of_it(caplog: pytest.LogCaptureFixture) -> None:
     assert not thread.is_alive()
     time.sleep(0.8)  # noqa: ASYNC251 - it would be told of
     assert caplog.text == ""
+
+
+PROGRAM = """
+import asyncio, logging, os, signal, time
+from aigateway_core.server.run import serve
+from aigateway_core.settings import ServerSettings
+
+logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+
+async def app(scope, receive, send):
+    while (message := await receive())["type"] != "lifespan.shutdown":
+        await send({"type": message["type"] + ".complete"})
+    await send({"type": "lifespan.shutdown.complete"})
+
+def careless():
+    time.sleep(1.2)
+
+def listening():
+    asyncio.get_running_loop().call_later(0.3, careless)
+    asyncio.get_running_loop().call_later(2.0, os.kill, os.getpid(), signal.SIGTERM)
+
+serve(app, ServerSettings(port=0), on_listening=listening, on_stall=lambda: print("stalled", flush=True))
+"""
+
+
+def test_a_server_watches_its_loop() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["stalled"]
+    assert re.search(r"ERROR the event loop stands still .* it is at <string>:\d+ careless < ", done.stderr)
+    assert "WARNING the event loop runs again, after " in done.stderr

@@ -22,7 +22,8 @@ STALL_SECONDS = 0.5
 
 _PERIOD = 0.1
 _OVERSLEPT = 3 * _PERIOD
-_BUSY_SHARE = 0.2
+_WORKED = 0.3
+"""Seconds of the processor that a process cannot have spent in one period unless it was at work throughout."""
 _MOST_FRAMES = 12
 _SAME_PLACE_SECONDS = 60.0
 """What blocks the loop again at the same place within this time is counted, and not told again."""
@@ -95,7 +96,7 @@ def _was_awake(passed: float, spent: float) -> bool:
 
     Else the whole process had no turn: it was stopped, or the machine slept.
     """
-    return passed < _OVERSLEPT or spent >= _BUSY_SHARE * passed
+    return passed < _OVERSLEPT or spent >= _WORKED
 
 
 def _place(thread: int) -> str:
