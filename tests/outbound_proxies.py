@@ -12,6 +12,7 @@ import ssl
 from base64 import b64encode
 from contextlib import suppress
 from typing import ClassVar
+from urllib.parse import quote
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -52,7 +53,8 @@ class _Proxy:
     @property
     def url(self) -> str:
         """With the credentials it asks for."""
-        return f"{self.scheme}://{f'{self.username}:{self.password}@' if self.username else ''}{self.address}"
+        credentials = f"{self.username}:{quote(self.password, safe='')}@" if self.username else ""
+        return f"{self.scheme}://{credentials}{self.address}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -8,14 +8,20 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from typing_extensions import override
 
 
 def spellings(canary: str) -> Iterator[bytes]:
-    """The word in clear, and the part of its base64 that is the same wherever in a text it stands."""
+    """The word in clear, as addresses spell it, in hexadecimal, backwards, and the part of its base64 that is the same
+    wherever in a text it stands."""
     raw = canary.encode()
     yield raw
+    yield raw[::-1]
+    yield from (quote(canary, safe="").encode(), quote(canary).encode(), quote_plus(canary).encode())
+    yield from (raw.hex().encode(), raw.hex().upper().encode(), raw[::-1].hex().encode())
+    yield json.dumps(canary)[1:-1].replace("/", "\\/").encode()
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + raw).rstrip(b"=")
         # What shares a group of four letters with its neighbours depends on them.

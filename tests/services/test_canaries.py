@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -30,7 +32,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.services, pytest.mark.timeout(240)]
 MASTER_KEY = "q4pSbq7n0cYF2L1g3Wm5u8xJt6dKz9vHhRfEaQwXyTU="
 PROMPT, ANSWER = "prompt-canary-Zx81mQ0rTy", "answer-canary-Uw37pLk2Bn"
 KEYS = {f"API key {n}": f"sk-canary-{n}-Rk5vQm8sYt2wNx7c" for n in range(4)}
-PROXY_PASSWORD = "proxy-canary-Hy6gTf5dRs"
+PROXY_PASSWORD = "proxy-canary/Hy6gTf+5d&Rs"
 CLIENT_SECRET = "client-secret-canary-Ln4bVc3xZa"
 REFUSED_KEY = "gwcli_canary01_" + "Qw3eRt5yUi7oPa9sDf1gHj2kLz4xCv6bNm8QwErTyUi"
 DATABASE = "test_canaries"
@@ -45,6 +47,9 @@ def test_the_search_finds_a_word_however_it_is_spelled() -> None:
         assert found_in(told.encode(), [PROMPT]) == [PROMPT]
         assert found_in(base64.b64encode(told.encode()), [PROMPT]) == [PROMPT]
         assert found_in(base64.urlsafe_b64encode(told.encode()), [PROMPT]) == [PROMPT]
+        assert found_in(told.encode().hex().encode(), [PROMPT]) == [PROMPT]
+        assert found_in(told[::-1].encode(), [PROMPT]) == [PROMPT]
+        assert found_in(f"?a={quote(f'{before}a/b+c={PROMPT}', safe='')}".encode(), [f"a/b+c={PROMPT}"])
     assert found_in(b"something else", [PROMPT]) == []
 
 
@@ -81,6 +86,8 @@ class Run:
     def command_line(self) -> None:
         """What other users of the machine see of the process."""
         self.seen["command line"] = Path(f"/proc/{self.process.pid}/cmdline").read_bytes()
+        limits = Path(f"/proc/{self.process.pid}/limits").read_text()
+        assert re.search(r"Max core file size +0 ", limits), "a crash would leave an image of the memory"
 
     def files(self, moment: str) -> None:
         """What is on disk now, but for the configuration, which the test has written."""

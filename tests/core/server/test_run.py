@@ -104,6 +104,16 @@ def test_the_settings_reach_the_guard_and_uvicorn() -> None:
     assert getattr(config.http, "header_timeout", None) == 6.0
 
 
+def test_s_14_a_crash_leaves_no_image_of_the_memory() -> None:
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+        listening.leave_no_core()
+        assert resource.getrlimit(resource.RLIMIT_CORE) == (0, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+
+
 def test_the_limit_on_files_is_raised_as_far_as_it_may_be() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     low = 256

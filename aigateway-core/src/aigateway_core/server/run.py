@@ -17,7 +17,7 @@ from typing_extensions import override
 from aigateway_core.server.asgi import App
 from aigateway_core.server.guard import Guard, GuardLimits
 from aigateway_core.server.link import WorkerEnd
-from aigateway_core.server.listening import listen, raise_file_limit
+from aigateway_core.server.listening import leave_no_core, listen, raise_file_limit
 from aigateway_core.server.protocol import Connection, with_header_timeout
 from aigateway_core.server.stalls import StallWatch
 from aigateway_core.settings import ServerSettings
@@ -64,6 +64,7 @@ def serve(
     guard = Guard(app, _limits(settings))
     listeners = listen(settings) if listeners is None else list(listeners)
     raise_file_limit()
+    leave_no_core()
     stalls = StallWatch(on_stall)
     server = _Server(_config(guard, settings), guard, settings.drain_timeout, on_listening, on_stopping, stalls, link)
     server.run(sockets=listeners)

@@ -25,7 +25,7 @@ import attrs
 
 from aigateway_core.errors import ConfigurationError
 from aigateway_core.server.link import SupervisorEnd, line
-from aigateway_core.server.listening import listen, raise_file_limit
+from aigateway_core.server.listening import leave_no_core, listen, raise_file_limit
 from aigateway_core.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ def supervise(
         raise ConfigurationError("server.workers: on Windows a process cannot hand its sockets on; one worker only")
     listeners = listen(settings)
     raise_file_limit()
+    leave_no_core()
     gc.enable()  # the command has switched it off
     code = asyncio.run(_Supervisor(command, settings, listeners, on_listening, on_gone).run())
     if code:
