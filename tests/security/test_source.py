@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults.catalogue import carried
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,3 +93,9 @@ def test_x_03_importing_it_asks_no_network_starts_nothing_and_writes_nothing() -
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 150
+
+
+def test_what_the_security_page_promises_is_shown_by_tests() -> None:
+    promised = set(re.findall(r"\b[SX]-\d\d\b", (ROOT / "SECURITY.md").read_text("utf-8")))
+    assert len(promised) > 15
+    assert promised <= set(carried())
