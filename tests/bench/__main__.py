@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from bench import report
+from bench.growth import Growth
 from bench.machine import Cores, description
 from bench.measure import Bench, Plan
 from bench.modes import EVERY, QUICK, chosen
@@ -48,14 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (scratch / "upstream").mkdir()
         upstream = stack.enter_context(running(Upstream(scratch / "upstream", folder)))
         bench = Bench(upstream, cores, plan, folder, scratch)
+        growth = Growth(upstream, cores, folder, scratch, options.seconds)
         try:
-            bench.run(_targets(targets, scratch, upstream, cores, folder, stack))
+            if options.growth:
+                growth.run(options.rounds)
+            else:
+                bench.run(_targets(targets, scratch, upstream, cores, folder, stack))
         finally:
-            results = _results(bench, plan)
+            results = {**_results(bench, plan), "growth": growth.rows}
             options.out.write_text(report.text_of(results))
     sys.stdout.write(report.tables(results))
     sys.stdout.write(f"\nfigures: {options.out}\n")
-    return 0 if results["runs"] else 1
+    return 0 if results["runs"] or results["growth"] else 1
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -66,6 +71,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (wrk takes whole ones)")
     parser.add_argument("--starts", type=int, help="how often each target is started")
+    parser.add_argument("--growth", action="store_true", help="how costs grow, instead of how gateways compare")
     parser.add_argument("--folder", type=Path, default=Path("bench"), help="for programs and peers, kept between runs")
     parser.add_argument("--out", type=Path, default=Path("bench.json"), help="where the figures go")
     return parser.parse_args(arguments)

@@ -141,10 +141,10 @@ class Bench:
         load = self._load(target, mode)
         rate = tool.run(attrs.evolve(load, seconds=self._plan.warmup))["rate"]
         enough = _ROUNDS_OF_ANSWERS * mode.connections / max(rate, 0.1)
-        _settle(target)
+        settle(target)
         with self._watched(target) as spent:
             told = tool.run(attrs.evolve(load, seconds=min(max(load.seconds, enough), _LONGEST_SECONDS)))
-        _settle(target)
+        settle(target)
         if not told["requests"]:  # nothing was over in time: there is nothing to tell of how long it takes
             told = {name: value for name, value in told.items() if not name.startswith(("p50", "p99", "first_"))}
         told |= {name: value for name, value in spent.items() if name != "cpu_seconds"}
@@ -179,8 +179,8 @@ class Bench:
         spent["memory_mb"] = memory_mb(target.process) if target.process else 0.0
 
 
-def _settle(target: Target) -> None:
-    """Wait until it has done with what was asked of it: it must not take time from who comes next."""
+def settle(target: Target) -> None:
+    """Wait until a target has done with what was asked of it: it must not take time from who comes next."""
     deadline = time.monotonic() + _MOST_SETTLE_SECONDS
     while target.process and time.monotonic() < deadline:
         before = cpu_seconds(target.process)

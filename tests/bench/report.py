@@ -1,8 +1,8 @@
 """Figures as tables: medians with their spread, and ratios within a round.
 
 ``python -m bench.report FILE`` prints the tables of figures that were kept; with ``DOCUMENT…`` behind it, they are
-written there instead, between ``<!-- bench: NAME -->`` and ``<!-- /bench -->``, where NAME is ``summary``, ``machine``
-or a mode.
+written there instead, between ``<!-- bench: NAME -->`` and ``<!-- /bench -->``, where NAME is ``summary``, ``machine``,
+``growth`` or a mode.
 """
 
 from __future__ import annotations
@@ -157,12 +157,38 @@ def machine(results: Results) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     where = f"{told['processor']}, {told['cores']} cores, {told['memory_gb']} GB, {told['system']}"
     how = f"{results['measured_at']}, {plan['rounds']} rounds of {plan['seconds']:g} s, load by {plan['load']}"
-    return f"{where}, Python {told['python']}; {how}. Versions: {versions}.\n"
+    build = f" ({told['build']})" if "build" in told else ""
+    return f"{where}, Python {told['python']}{build}; {how}. Versions: {versions}.\n"
+
+
+def growth(results: Results) -> str:
+    """What each thing costs at its sizes, and how many times what it does at the smallest."""
+    head = ["", "size", "CPU µs per request or event", "× the smallest", "memory (MB)", "each (MB)", "failed"]
+    found: dict[tuple[str, int], dict[int, Row]] = {}
+    for row in results.get("growth", []):
+        found.setdefault((row["what"], row["size"]), {})[row["round"]] = row
+    smallest = {what: min(size for other, size in found if other == what) for what, _ in found}
+    rows = []
+    for (what, size), rounds in sorted(found.items()):
+        least = found[what, smallest[what]]
+        ratios = [row["cpu_us"] / least[number]["cpu_us"] for number, row in rounds.items() if number in least]
+        each = [row[name] / unit for row in rounds.values() for name, unit in _EACH.items() if name in row]
+        memory = [row["memory_mb"] for row in rounds.values() if "memory_mb" in row]
+        cost = Figure.of([row["cpu_us"] for row in rounds.values()])
+        cells = [_cell(cost), *(_cell(Figure.of(values), spread=False) for values in (ratios, memory, each))]
+        rows.append([what, str(size), *cells, str(sum(row["failed"] for row in rounds.values()))])
+    return _table(head, rows) if rows else ""
+
+
+_EACH = {"worker_mb": 1, "stream_kb": 1024}
+"""What one worker or one stream holds, and how many of it are a megabyte."""
 
 
 def tables(results: Results) -> str:
     """All of it, in Markdown."""
-    parts = [machine(results), "\n", summary(results)]
+    parts = [machine(results), "\n", *([summary(results)] if results["runs"] else [])]
+    if results.get("growth"):
+        parts.append(f"\n### growth\n\n{growth(results)}")
     parts += [f"\n### {mode}\n\n{of_mode(results, mode)}" for mode in Runs(results).modes]
     parts += [f"\n{name} was left out: {why}\n" for name, why in results["left_out"].items()]
     for name, kinds in results["cannot"].items():
@@ -174,11 +200,14 @@ def tables(results: Results) -> str:
 
 def text_of(results: Results) -> str:
     """As JSON, a line for each run."""
-    runs = ",\n".join(json.dumps(row) for row in results["runs"])
-    rest = json.dumps({name: value for name, value in results.items() if name != "runs"}, indent=1)
-    return f'{rest[:-2]},\n "runs": [\n{runs}\n]\n}}\n'
+    lists = {name: value for name, value in results.items() if name in _LISTS}
+    rest = json.dumps({name: value for name, value in results.items() if name not in _LISTS}, indent=1)
+    lines = {name: ",\n".join(map(json.dumps, rows)) for name, rows in lists.items()}
+    told = [f' "{name}": [\n{text}\n]' for name, text in lines.items()]
+    return ",\n".join([rest[:-2], *told]) + "\n}\n"
 
 
+_LISTS = ("growth", "runs")
 _BLOCK = re.compile(r"(<!-- bench: (\S+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
 
@@ -187,7 +216,7 @@ def current(text: str, results: Results) -> str:
 
     def made(found: re.Match[str]) -> str:
         begin, name, end = found.groups()
-        make = {"summary": summary, "machine": machine}.get(name)
+        make = {"summary": summary, "machine": machine, "growth": growth}.get(name)
         return f"{begin}\n{make(results) if make else of_mode(results, name)}\n{end}"
 
     return _BLOCK.sub(made, text)

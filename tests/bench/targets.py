@@ -257,10 +257,15 @@ class Embedded(Target):
         (self.root / "config.yaml").write_text(yaml.safe_dump(configuration))
         first = _Unprepared(self)
         with running(first):
-            for number, key in enumerate(KEYS):
+            for number, key in enumerate(self.keys):
                 account = {"provider_id": "openai", "label": f"account {number}", "auth_data": {"api_key": key}}
                 self._admin(first.port, "/accounts", account)
             self._client_key = self._admin(first.port, "/keys", {"name": "bench"})["key"]
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The key of each account."""
+        return KEYS
 
     def storage(self) -> dict[str, Any]:
         """Where the gateway keeps what it knows."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.report import Figure, Runs, current, of_mode, summary, tables, text_of
+from bench.report import Figure, Runs, current, growth, of_mode, summary, tables, text_of
 
 MODE = "whole-native-small-c64"
 ABOUT = {
@@ -71,6 +71,20 @@ def test_the_summary_has_a_row_for_each_target_and_the_most_memory() -> None:
     _, _, direct, ours = summary(found).splitlines()
     assert direct.startswith("| DIRECT | 100,000 |")
     assert "| 77.0 | 0.50 | 0.40 |" in ours
+
+
+def test_what_grows_is_held_against_the_smallest_of_its_round() -> None:
+    grown = [
+        {"what": "open streams", "size": size, "round": number, "cpu_us": cost, "memory_mb": 90.0, "failed": 0}
+        for size, costs in ((100, (10.0, 30.0)), (1000, (20.0, 60.0)))
+        for number, cost in enumerate(costs)
+    ]
+    found = {**results(), "growth": [{**row, "stream_kb": 51.2} for row in grown]}
+    _, _, small, large = growth(found).splitlines()
+    assert small == "| open streams | 100 | 20.0 [10.0 – 30.0] | 1.00 | 90.0 | 0.05 | 0 |"
+    assert large == "| open streams | 1000 | 40.0 [20.0 – 60.0] | 2.00 | 90.0 | 0.05 | 0 |"
+    assert growth(found) in tables(found)
+    assert json.loads(text_of(found)) == found
 
 
 def test_a_document_gets_the_tables_that_it_asks_for_and_keeps_the_rest() -> None:
