@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TypeAlias
 
 import attrs
@@ -40,10 +40,7 @@ class StreamAnswer:
         self._chunks = self._run()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    def __anext__(self) -> Awaitable[bytes]:
-        return self._chunks.__anext__()
+        return self._chunks
 
     async def close(self) -> None:
         """End it here; a server calls this whether or not the stream has ended."""

@@ -98,5 +98,5 @@ async def _answer(
     # nginx and its like hold a stream back unless they are told not to.
     resp.set_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})
     resp.content_type = stream_type
-    resp.stream = answer
+    resp.stream = answer  # type: ignore[assignment]  # falcon iterates it, and closes it
     req.scope["state"]["stream"] = StreamHandle(keepalive=dialect.keepalive, ending=answer.ending)

@@ -12,6 +12,7 @@ alive while nothing comes, and ends it in its own dialect when the gateway shuts
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 
 from aigateway_core.server.asgi import App, Message, Receive, Scope, Send
@@ -43,12 +44,11 @@ class Guard:
         """How many requests are under way."""
         return len(self._requests)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request; or let the app start and stop."""
         if scope["type"] == "http":
-            await self._serve(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._app(scope, self._after_the_last(receive), send)
+            return self._serve(scope, receive, send)
+        return self._app(scope, self._after_the_last(receive), send)
 
     async def idle(self) -> None:
         """Wait until no request is under way."""

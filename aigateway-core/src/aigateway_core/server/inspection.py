@@ -110,7 +110,7 @@ class Inspector:
         if b"content-encoding" in found and found[b"content-encoding"].strip().lower() != b"identity":
             return Refusal(415, "the body must come as it is, without content-encoding")
         has_body = coding is not None or (length is not None and length.strip(b"0"))
-        if has_body and not _JSON.fullmatch(found.get(b"content-type", b"")):
+        if has_body and (kind := found.get(b"content-type", b"")) != b"application/json" and not _JSON.fullmatch(kind):
             return Refusal(415, _NOT_JSON)
         return Inspected(None if coding is not None else int(length or 0), fitting_id(found.get(b"x-request-id")))
 

@@ -192,7 +192,8 @@ class LiveRequest:
         if message["type"] == "http.response.start":
             message = self._begun(message)
         elif message.get("more_body", False):
-            self._keep_watch()
+            if self._pulse is None:
+                self._keep_watch()
         else:
             is_last = True
             if not self._body_is_in:
@@ -232,8 +233,7 @@ class LiveRequest:
                         return
 
     def _keep_watch(self) -> None:
-        if self._pulse is None:
-            self._pulse = self._loop.call_later(self._limits.tick, self._check)
+        self._pulse = self._loop.call_later(self._limits.tick, self._check)
 
     def _check(self) -> None:
         """Does the client still read, and has it been kept waiting? One timer for a stream, not one for a chunk."""
