@@ -63,12 +63,14 @@ def each_his_own(events: int, every: float, then: Script | None = None) -> Scrip
         for number in range(events):
             await wire.chunk(told(nonce, number))
             await asyncio.sleep(every)
-        if then is not None:
-            await then(wire)
-        else:
-            await wire.send(chunk_of(_finish()) + chunk_of(b""))
+        await (then or end_well)(wire)
 
     return script
+
+
+async def end_well(wire: Wire) -> None:
+    """The last words of a stream."""
+    await wire.send(chunk_of(_finish()) + chunk_of(b""))
 
 
 endless = each_his_own(3, 0.0, then=stall)
