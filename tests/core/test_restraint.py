@@ -202,6 +202,13 @@ async def test_a_refusal_opens_nothing_and_is_an_answer(status: int) -> None:
     assert not house.gateway._restraint.breakers
 
 
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_u_14_what_is_the_clients_to_mend_is_tried_on_no_other_account(status: int) -> None:
+    house = home("abc", a=[refused(status)], b=[reply(WHOLE)], c=[reply(WHOLE)])
+    await failing(house, 1)
+    assert asked(house) == "a"
+
+
 async def test_one_bad_account_never_opens_the_breaker_for_good_ones() -> None:
     house = home("ab", Restraint(limit=1), a=[refused(500)], b=[reply(WHOLE)])
     for _ in range(20):

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aigateway_core.dialects.arguments import GrowingArguments, parse_arguments
+from aigateway_core.jsontext import MAX_DEPTH
 
 OBJECTS = st.dictionaries(st.text('ab{}"\\\n\U0001f600', max_size=4), JSON | st.text('{}"\\', max_size=5), max_size=3)
 SPACE = st.sampled_from(["", " ", "\n\t"])
@@ -44,3 +45,11 @@ def test_growing_arguments_are_complete_where_they_spell_an_object(text: str, si
 def test_growing_arguments_are_not_complete_before_their_last_brace(text: str, data: st.DataObject) -> None:
     kept = data.draw(st.integers(0, text.rindex("}")))
     assert not grown(text[:kept], data.draw(st.integers(1, 9))).complete
+
+
+def test_arguments_that_are_nested_too_deep_are_broken_ones() -> None:
+    def nested(levels: int) -> str:
+        return '{"a":' * levels + "1" + "}" * levels
+
+    assert parse_arguments(nested(MAX_DEPTH)) == json.loads(nested(MAX_DEPTH))
+    assert parse_arguments(nested(MAX_DEPTH + 1)) is None

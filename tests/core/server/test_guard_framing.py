@@ -373,6 +373,24 @@ def test_a_length_that_is_none_is_refused_even_if_the_parser_let_it_through(leng
 
 
 @pytest.mark.parametrize(
+    "framing",
+    [
+        [(b"transfer-encoding", b"chunked"), (b"content-length", b"2")],
+        [(b"transfer-encoding", b"gzip")],
+        [(b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"chunked")],
+    ],
+)
+def test_a_length_that_is_given_twice_is_refused_even_if_the_parser_let_it_through(
+    framing: list[tuple[bytes, bytes]],
+) -> None:
+    headers = [(b"host", b"a"), (b"content-type", b"application/json"), *framing]
+    scope = {"http_version": "1.1", "raw_path": b"/", "path": "/", "query_string": b"", "headers": headers}
+    found = Inspector().inspect(scope)
+    assert isinstance(found, Refusal)
+    assert found.status == 400
+
+
+@pytest.mark.parametrize(
     ("request_line", "status", "code"),
     [("GET /a/../b HTTP/1.1", 404, "not_found"), ("GET /?" + "x" * 9_000 + " HTTP/1.1", 414, "invalid_request")],
 )
