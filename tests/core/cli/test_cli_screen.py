@@ -159,3 +159,19 @@ def test_many_models_are_counted_and_not_listed() -> None:
 def test_a_plugins_text_cannot_move_the_cursor_or_mark_up_the_screen() -> None:
     output = shown(attrs.evolve(FACTS, providers=[attrs.evolve(ECHO, title="a\x1b[2Jb [red]c[/red]")]))
     assert r"a\x1b[2Jb [red]c[/red]" in output
+
+
+def test_d_18_a_screen_that_cannot_be_shown_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    with Path("/dev/full").open("w") as full:
+        Page(FACTS, Console(file=full, width=80)).show()
+        assert "the screen cannot be shown: No space left on device" in caplog.text
+        full.write("and what is said there afterwards harms nobody either")
+        full.flush()
+
+
+def test_a_start_whose_admin_key_nobody_could_see_fails() -> None:
+    full = Path("/dev/full").open("w")  # noqa: SIM115 - its closing fails too
+    with pytest.raises(OSError, match="No space left"):
+        Page(attrs.evolve(FACTS, admin_key=KEY), Console(file=full, width=80)).show()
+    with pytest.raises(OSError, match="No space left"):
+        full.close()

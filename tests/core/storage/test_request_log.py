@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from services.private_servers import MariaDB
 
 from aigateway_core.records import Attempt, CallRecord
-from aigateway_core.storage import CallQuery, Storage
+from aigateway_core.retention import Retention
+from aigateway_core.state.memory import MemoryState
+from aigateway_core.storage import CallQuery, MySQLServer, Storage
+from aigateway_core.vault import KeyRing
 
 pytestmark = pytest.mark.anyio
 
@@ -190,3 +197,37 @@ async def test_old_records_are_deleted_a_slice_at_a_time(storage: Storage, noted
     assert await storage.calls.delete_before(limit, 5) == 2
     assert await storage.calls.delete_before(limit, 5) == 0
     assert ids(await storage.calls.list()) == ["9", "8", "7"]
+
+
+ROWS = int(os.environ.get("AIGATEWAY_TEST_LOG_ROWS", "20000"))
+"""Of which three quarters are to stay."""
+
+FILL = """INSERT INTO request_logs (id, request_id, created_at, dialect, client_key_id, outcome, status_code,
+ latency_ms, model, provider_id, account_id, streamed, native, attempts, operation)
+ SELECT CONCAT('filled-', seq), 'r', UTC_TIMESTAMP(6) - INTERVAL (seq * 40 * 86400 / {rows}) SECOND, 'd', '-', 'ok',
+ 200, 12, 'm', 'p', 'a', 0, 0, '[]', 'chat' FROM seq_1_to_{rows}"""
+
+
+@pytest.mark.services
+@pytest.mark.timeout(7200)
+async def test_k_05_forty_days_of_rows_are_cut_to_thirty_while_others_are_written(
+    own_mariadb: MariaDB, mysql_location: Callable[..., MySQLServer], keyring: KeyRing, noted: Noted
+) -> None:
+    with own_mariadb.database() as name:
+        async with await Storage.open(mysql_location(own_mariadb, name, read_timeout=60.0), keyring) as storage:
+            await asyncio.to_thread(own_mariadb.execute, FILL.format(rows=ROWS), database=name)
+            sweep = asyncio.create_task(Retention(storage.calls, MemoryState(), days=30).sweep())
+            slowest, number = 0.0, 0
+            while not sweep.done():
+                began, number = time.monotonic(), number + 1
+                batch = [noted(f"now-{number}-{n}", created_at=datetime.now(UTC)) for n in range(50)]
+                await storage.calls.insert_many(batch)
+                slowest = max(slowest, time.monotonic() - began)
+                await asyncio.sleep(0.05)
+            gone = await sweep
+            assert abs(gone - ROWS / 4) <= 2 + ROWS / 10_000
+            ((left, oldest),) = own_mariadb.execute("SELECT COUNT(*), MIN(created_at) FROM request_logs", database=name)
+            assert left == ROWS - gone + 50 * number
+            assert datetime.now(UTC) - oldest.replace(tzinfo=UTC) < timedelta(days=30, minutes=10)
+            sys.stdout.write(f"{gone} of {ROWS} rows gone, the slowest of {number} batches took {slowest:.3f} s\n")
+            assert slowest < 5.0, "nobody waits for it"

@@ -11,7 +11,6 @@ PARTLY = {
     "D-12": "the turns of one worker stay even; the 5 ms are asked of the state, not of a call",
     "D-13": "likewise",
     "D-16": "six seconds instead of ten minutes, likewise",
-    "D-18": "a spool that is full, and a queue; a log that goes to a full device is not tried",
     "D-23": "a long life is believed, without the clamp to a day: a token without a refresh token would end with it",
     "D-19": "within 20 s, since a read that was under way may take its time",
 }

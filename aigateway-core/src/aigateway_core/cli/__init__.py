@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -81,8 +82,10 @@ def main() -> None:
     except Exception as error:
         if "--traceback" in sys.argv:
             raise
-        for line in _told(error):
-            typer.echo(f"{PROGRAM}: {line}", err=True)
+        # Where nobody can read what is wrong, the exit code is all that tells.
+        with suppress(OSError):
+            for line in _told(error):
+                typer.echo(f"{PROGRAM}: {line}", err=True)
         sys.exit(ConfigurationError.exit_code if isinstance(error, ConfigurationError) else 1)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +16,8 @@ from rich.text import Text
 from aigateway_core import __version__
 from aigateway_core.logs import escape
 from aigateway_core.secret import Secret
+
+log = logging.getLogger(__name__)
 
 _LABEL_WIDTH = 11
 _SHOWN_MODELS = 6
@@ -72,8 +76,22 @@ class Page:
         self._is_shown = False
 
     def show(self) -> None:
-        """Print it."""
+        """Print it. Where nobody can read it, on a full disk or a closed pipe, the gateway serves all the same.
+
+        Raises :class:`OSError` when the admin key is on it, which nobody would ever see.
+        """
         self._is_shown = True
+        try:
+            self._print()
+            self._console.file.flush()
+        except OSError as error:
+            if self._facts.admin_key is not None:
+                raise
+            log.warning("the screen cannot be shown: %s", error.strerror)
+            # What is left in its buffer would make the end of the process fail.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._console.file.fileno())
+
+    def _print(self) -> None:
         facts, console = self._facts, self._console
         console.print(Text.assemble(("aigateway", "bold"), f" {__version__} listens on ", (facts.url, "bold cyan")))
         console.print()
