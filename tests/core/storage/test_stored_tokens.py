@@ -134,7 +134,7 @@ async def test_tokens_are_nowhere_in_clear(storage: Storage, add: Callable[..., 
     assert "canary" not in everything
 
 
-async def test_a_begun_login_is_taken_out_once(storage: Storage) -> None:
+async def test_s_21_a_begun_login_is_taken_out_once(storage: Storage) -> None:
     await storage.logins.put("state-1", "acme", {"verifier": "v"}, 60)
     await storage.logins.put("state-2", "acme", {}, 60)
     results = await asyncio.gather(*(storage.logins.take("state-1") for _ in range(5)), return_exceptions=True)
@@ -149,7 +149,7 @@ async def test_a_login_that_nobody_began_is_not_there(storage: Storage, state: s
         await storage.logins.take(state)
 
 
-async def test_a_login_expires_and_is_cleared_away(storage: Storage, sql: Callable[..., Any]) -> None:
+async def test_s_21_a_login_expires_and_is_cleared_away(storage: Storage, sql: Callable[..., Any]) -> None:
     await storage.logins.put("old", "acme", {}, 0)
     with pytest.raises(NotFoundError):
         await storage.logins.take("old")

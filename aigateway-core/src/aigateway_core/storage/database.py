@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import logging
 import random
 import sqlite3
 import threading
@@ -30,6 +31,8 @@ from aigateway_core.storage.failures import Trouble, diagnose, is_duplicate
 from aigateway_core.storage.locations import DatabaseLocation, SQLiteFile
 from aigateway_core.storage.mysql_provider import HardenedMySQLProvider, arguments
 from aigateway_core.storage.rows import Actor
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -132,8 +135,23 @@ class Session:
         """Hold up every other audited change until this transaction ends."""
         self.entities.fact.get_for_update(name="writer")
 
-    def record(self, change: Change, actor: Actor) -> None:
-        """Add to the audit log, in this transaction."""
+    def record(self, changes: Sequence[Change], actor: Actor) -> None:
+        """Add to the audit log, in this transaction.
+
+        Raises :class:`UnavailableError` when the log takes nothing: that contradicts nothing that the caller said.
+        """
+        self._db.flush()
+        try:
+            for change in changes:
+                self._record(change, actor)
+            self._db.flush()
+        except Exception as error:
+            if diagnose(error) not in {Trouble.CONFLICT, Trouble.BUG}:
+                raise
+            log.exception("the audit log takes no row, so nothing is changed")
+            raise UnavailableError("nothing was changed, since the audit log cannot be written") from error
+
+    def _record(self, change: Change, actor: Actor) -> None:
         self.entities.audit(
             created_at=to_naive(now()),
             actor=clipped(actor.id, 64),
@@ -210,8 +228,8 @@ class Database:
         def audited(session: Session) -> T:
             session.wait_for_turn()
             result, changes = unit(session)
-            for change in changes:
-                session.record(change, actor)
+            if changes:
+                session.record(changes, actor)
             return result
 
         return await self.transaction(audited)
