@@ -16,6 +16,7 @@ from aigateway_core.dialects.sse import (
     SseParser,
     format_event,
     parse_block,
+    parted,
 )
 from aigateway_core.errors import ErrorKind, UpstreamError
 
@@ -221,3 +222,30 @@ def test_a_large_event_in_small_chunks_costs_no_more_than_its_size() -> None:
 def test_an_event_is_formatted_with_its_name_first() -> None:
     assert format_event(b"{}", "ping") == b"event: ping\ndata: {}\n\n"
     assert format_event(b"[DONE]") == b"data: [DONE]\n\n"
+
+
+@given(
+    st.lists(st.sampled_from([b"\n", b"\n\n", b"data: x\n\n", b"event: a\ndata: " + b"y" * 40 + b"\n\n"]), max_size=30)
+)
+def test_events_are_parted_at_their_ends_until_each_is_alone(pieces: list[bytes]) -> None:
+    blocks = b"".join(pieces)
+
+    def single(part: bytes) -> list[bytes]:
+        parts = parted(part)
+        if parts is None:
+            return [part]
+        assert all(parts), "no part is empty, so that it comes to an end"
+        assert parts[0].endswith(b"\n\n")
+        return [*single(parts[0]), *single(parts[1])]
+
+    found = single(blocks)
+    assert b"".join(found) == blocks
+    assert all(b"\n\n" not in one[:-2] for one in found)
+
+
+def test_very_many_events_beside_a_large_one_are_parted_in_few_steps() -> None:
+    def depth(part: bytes) -> int:
+        parts = parted(part)
+        return 0 if parts is None else 1 + max(map(depth, parts))
+
+    assert depth(b":\n\n" * 3_000 + b"data: " + b"x" * 100_000 + b"\n\n" + b":\n\n" * 3_000) < 200

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from typing_extensions import override
 
@@ -11,7 +10,7 @@ from aigateway_core.dialects.anthropic.foreign import ANTHROPIC, marked
 from aigateway_core.dialects.anthropic.usage import merged_usage, read_finish, read_usage
 from aigateway_core.dialects.checks import from_upstream, mapping, optional_mapping, optional_string
 from aigateway_core.dialects.dialect import Classify, StreamTap
-from aigateway_core.dialects.sse import BlockSplitter, format_event, parse_block
+from aigateway_core.dialects.sse import BlockSplitter, format_event, parse_block, parted
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import JsonObject
@@ -64,20 +63,20 @@ class AnthropicStreamTap(StreamTap):
             self.error = UpstreamError(ErrorKind.PROTOCOL, "the upstream's stream was cut before its end")
 
     def _relay(self, blocks: bytes) -> bytes:
-        return blocks if self._passes_unread(blocks) else b"".join(self._each(blocks))
+        """The events to relay: those together in which nothing matters, and the others by themselves."""
+        if self.error is not None:
+            return b""
+        if self._passes_unread(blocks):
+            return blocks
+        if parts := parted(blocks):
+            return self._relay(parts[0]) + self._relay(parts[1])
+        return self._pass(blocks) if blocks.strip(b"\n") else b""
 
     def _passes_unread(self, blocks: bytes) -> bool:
         """Whether nothing that matters can be in there, be it one event or many: chunks must make no difference."""
         if not self.committed or b"message_" in blocks or b"error" in blocks:
             return False
         return not (self._marks and _PROVES.search(blocks))
-
-    def _each(self, blocks: bytes) -> Iterator[bytes]:
-        for block in blocks.split(b"\n\n"):
-            if self.error is not None:
-                return
-            if block:
-                yield self._pass(block + b"\n\n")
 
     def _pass(self, block: bytes) -> bytes:
         """The block to relay; empty for an error, which is kept instead."""

@@ -1,8 +1,9 @@
 """A native stream, watched while it passes.
 
 Until something has passed that a client would show, every event is parsed. From then on the bytes are relayed as they
-come, and only what can hold a finish reason, the usage or an error is looked at: these three are told by the bytes that
-must stand before them, which a text inside JSON cannot contain, since its quotes are escaped.
+come, and only what can hold a finish reason, the usage or an error is looked at. The first two are told by the bytes
+that must stand before them, which a text inside JSON cannot contain, since its quotes are escaped; an error by its
+name.
 """
 
 from __future__ import annotations
@@ -17,22 +18,13 @@ from aigateway_core.dialects.openai_chat.profile import OpenAIChatProfile
 from aigateway_core.dialects.openai_chat.response import failed_finish, text_in, thinking_in
 from aigateway_core.dialects.openai_chat.spelling import Roles, with_known_finish
 from aigateway_core.dialects.openai_chat.stream_decoder import DONE, cut, read_chunk
-from aigateway_core.dialects.sse import BlockSplitter, format_event, parse_block
+from aigateway_core.dialects.sse import BlockSplitter, format_event, parse_block, parted
 from aigateway_core.errors import UpstreamError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import JsonObject
 
 # Each is looked for at the speed of memory; one pattern for all would be tried at every byte.
-_TELLING = (
-    b'"finish_reason":"',
-    b'"finish_reason": "',
-    b'"usage":{',
-    b'"usage": {',
-    b'"error"',
-    b"[DONE]",
-    b"event: error",
-    b"event:error",
-)
+_TELLING = (b'"finish_reason":"', b'"finish_reason": "', b'"usage":{', b'"usage": {', b"[DONE]", b"error")
 _CONTENT = ("content", "refusal", "tool_calls", "function_call", "audio", "images")
 
 
@@ -60,10 +52,7 @@ class ChatStreamTap(StreamTap):
             blocks = self._splitter.feed(chunk)
         except UpstreamError as error:
             return self._fail(error)
-        if not blocks:
-            return b""
-        relayed = self._unread(blocks)
-        return self._with_one_role(self._each(blocks) if relayed is None else relayed)
+        return self._with_one_role(self._pass(blocks)) if blocks else b""
 
     @override
     def end(self) -> bytes:
@@ -83,21 +72,22 @@ class ChatStreamTap(StreamTap):
     def _cut_short(self) -> bool:
         return not self._over and self.finish_reason is None
 
-    def _each(self, blocks: bytes) -> bytes:
-        return b"".join([self._block(block + b"\n\n") for block in blocks.split(b"\n\n") if block.strip(b"\n")])
+    def _pass(self, blocks: bytes) -> bytes:
+        """The events to relay: those together that nothing has to be read of, and the others by themselves."""
+        if self._over:
+            return b""
+        relayed = self._unread(blocks)
+        if relayed is not None:
+            return relayed
+        if parts := parted(blocks):
+            return self._pass(parts[0]) + self._pass(parts[1])
+        return self._inspected(blocks) if blocks.strip(b"\n") else b""
 
     def _unread(self, blocks: bytes) -> bytes | None:
         """The events as they are to be relayed, if none of them, be it one or many, has to be read for that."""
         if self.committed and not any(map(blocks.__contains__, _TELLING)):
             return self._renamed(blocks)
         return None
-
-    def _block(self, block: bytes) -> bytes:
-        """One event, read where needed."""
-        if self._over:
-            return b""
-        unread = self._unread(block)
-        return self._inspected(block) if unread is None else unread
 
     def _inspected(self, block: bytes) -> bytes:
         """One event, after it was read; empty when it is not for the client."""

@@ -17,7 +17,7 @@ from aigateway_core.dialects.openai_responses.outcome import read_finish, read_u
 from aigateway_core.dialects.openai_responses.response import checked
 from aigateway_core.dialects.openai_responses.stream_decoder import cut, is_end, read_event, status_of
 from aigateway_core.dialects.openai_responses.stream_encoder import write_event
-from aigateway_core.dialects.sse import BlockSplitter, format_event, parse_block
+from aigateway_core.dialects.sse import BlockSplitter, format_event, parse_block, parted
 from aigateway_core.errors import GatewayError, UpstreamError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import JsonObject
@@ -78,12 +78,17 @@ class ResponsesStreamTap(StreamTap):
             self.error = cut()
 
     def _pass(self, blocks: bytes) -> bytes:
+        """The events to relay: those together that nothing has to be read of, and the others by themselves."""
+        if self.error is not None:
+            return b""
         if self._passes_unread(blocks):
             self._last = blocks
             return blocks
-        relayed = [self._block(block + b"\n\n") for block in blocks.split(b"\n\n") if block.strip(b"\n")]
-        self._last = next((block for block in reversed(relayed) if block), self._last)
-        return b"".join(relayed)
+        if parts := parted(blocks):
+            return self._pass(parts[0]) + self._pass(parts[1])
+        relayed = self._block(blocks) if blocks.strip(b"\n") else b""
+        self._last = relayed or self._last
+        return relayed
 
     def _passes_unread(self, blocks: bytes) -> bool:
         if self.ended or not self.committed:
@@ -92,9 +97,7 @@ class ResponsesStreamTap(StreamTap):
 
     def _block(self, block: bytes) -> bytes:
         """One event; empty when it is an error, which is kept instead."""
-        if self.error is not None:
-            return b""
-        if self._passes_unread(block) or (event := parse_block(block)) is None:
+        if (event := parse_block(block)) is None:
             return block
         try:
             read = read_event(event, self._classify)
