@@ -32,7 +32,7 @@ async def main(folder: str, slot: str) -> None:
         }
 
     metrics = Metrics(gauges, Share(Path(folder), int(slot)))
-    metrics.note()
+    await metrics.note()
     for line in sys.stdin:
         said = json.loads(line)
         await metrics.write([record(number) for number in range(said.pop("calls", 0))])

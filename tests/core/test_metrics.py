@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from core.metrics_process import record
 from prometheus_client.parser import text_string_to_metric_families
 
-from aigateway_core.metrics import Share
+from aigateway_core.metrics import _GAUGES, Metrics, Share, Told
 
 Found = dict[tuple[str, ...], float]
 
@@ -99,3 +102,25 @@ def test_no_counter_falls_when_a_worker_dies_and_another_takes_its_slot(
     assert found["aigateway_requests_total"] == {("m-1", "ok", "acme"): 7}
     assert found["aigateway_records_dropped"] == {(): 6}
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.anyio
+async def test_a_disk_that_takes_its_time_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics(lambda: dict.fromkeys(_GAUGES, 0), Share(tmp_path, 1))
+    written, busy = [], threading.Event()
+    write = Share.write
+
+    def slowly(share: Share, told: Told) -> None:
+        assert busy.wait(10)
+        write(share, told)
+        written.append(sum(told.counts.values()))
+
+    monkeypatch.setattr(Share, "write", slowly)
+    notes = [asyncio.create_task(metrics.note()) for _ in range(3)]
+    notes.append(asyncio.create_task(metrics.write([record(1)])))
+    await asyncio.sleep(0.05)  # the loop runs, though the disk does not
+    assert written == []
+    busy.set()
+    await asyncio.gather(*notes)
+    assert written == sorted(written)
+    assert Share(tmp_path, 1).read().counts["requests", "acme", "m-1", "ok"] == 1

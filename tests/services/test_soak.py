@@ -33,7 +33,7 @@ DATABASE = "test_soak"
 WORKERS = 2
 STEPS = 50
 ENOUGH = 20_000
-"""Requests below which nothing is said about memory: so many are the warming up of a longer soak."""
+"""Requests that are the warming up of a soak; whether anything grows is judged by at least as many after them."""
 
 PROXIED = "messages"
 """The provider whose accounts go by an outbound proxy."""
@@ -88,6 +88,8 @@ def config(vendor: SoakVendor, mariadb: MariaDB, redis: Redis) -> dict[str, Any]
         },
         "redis": {"enabled": True, "host": redis.host, "port": redis.port},
         "security": {"allow_private_hosts": ["127.0.0.1"]},
+        # Vendors and proxy share their process with the clients, on a machine that may have other things to do.
+        "upstream": {"connect_timeout": 60},
         "plugins": {"allowed": []},
     }
 
@@ -130,7 +132,7 @@ async def test_k_01_k_07_nothing_grows_and_every_count_agrees(site: Site, reques
     assert "Traceback" not in site.gateway.output
     every_row_is_there_once(site, requests)
     counts_agree(site)
-    if requests > ENOUGH:
+    if requests >= 2 * ENOUGH:
         nothing_grows([each for each in seen if each.asked > ENOUGH])
 
 

@@ -87,11 +87,11 @@ class Bookkeeping:
             await self._retention.aclose()
         await self.recorder.aclose()
         await self.ledger.aclose()
-        self.metrics.note()
+        await self.metrics.note()
 
     async def _note(self) -> None:
         while True:
-            self.metrics.note()
+            await self.metrics.note()
             await asyncio.sleep(_NOTE_SECONDS)
 
     def _gauges(self) -> Gauges:

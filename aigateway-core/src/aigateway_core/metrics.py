@@ -139,37 +139,40 @@ class Metrics:
         self._before = {name: before.gauges.get(name, 0.0) for name in _SINCE_THE_START}
         self._own: Mapping[str, float] = before.gauges
         self._failing = False
+        self._writing = asyncio.Lock()
 
     async def page(self) -> bytes:
         """Everything, as Prometheus reads it."""
-        self.note()
+        await self.note()
         # Looked up and copied here, since it is not for other threads; written elsewhere, since it may take a while.
         return await asyncio.to_thread(_page, self.share or Told(self._counts.copy()), self._gauges())
 
-    def note(self) -> None:
+    async def note(self) -> None:
         """Let the other workers know what this one has counted, and the gauges that only this one can look up."""
         if self.share is not None:
             gauges = self._gauges()
             self._own = {name: _number(gauges[name]) + self._before.get(name, 0.0) for name in _OF_EACH_WORKER}
-            self._write_down(self.share)
+            await self._write_down(self.share)
 
-    def _write_down(self, share: Share) -> None:
-        try:
-            share.write(Told(self._counts, self._own))
-        except OSError as error:
-            # Nothing is lost: the next time everything is written again.
-            if not self._failing:
-                log.warning("other workers cannot be told what this one counts: %s", error)
-            self._failing = True
-        else:
-            self._failing = False
+    async def _write_down(self, share: Share) -> None:
+        """Beside the event loop, since a busy disk takes its time; one after the other, so that the newest stays."""
+        async with self._writing:
+            try:
+                await asyncio.to_thread(share.write, Told(self._counts.copy(), self._own))
+            except OSError as error:
+                # Nothing is lost: the next time everything is written again.
+                if not self._failing:
+                    log.warning("other workers cannot be told what this one counts: %s", error)
+                self._failing = True
+            else:
+                self._failing = False
 
     async def write(self, records: Sequence[CallRecord]) -> None:
         """Add these."""
         for record in records:
             self._add(record)
         if self.share is not None:
-            self._write_down(self.share)
+            await self._write_down(self.share)
 
     async def aclose(self) -> None:
         """Nothing is held."""
