@@ -139,6 +139,13 @@ def test_a_hash_verifies_its_key_and_no_other(ring: KeyRing) -> None:
     assert key not in stored
 
 
+def test_a_hash_that_names_another_master_key_or_form_verifies_nothing(ring: KeyRing) -> None:
+    version, kid, digest = ring.hash_key("a key").split(":")
+    assert ring.verify("a key", f"{version}:{kid}:{digest}")
+    assert not ring.verify("a key", f"{version}:{'0' * len(kid)}:{digest}")
+    assert not ring.verify("a key", f"v0:{kid}:{digest}")
+
+
 def test_a_hash_is_compared_in_constant_time_be_it_known_or_not(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
     compare = hmac.compare_digest

@@ -24,6 +24,14 @@ async def test_one_of_many_claims_wins_and_the_others_wait(storage: Storage, add
     assert won.count(True) == 1
 
 
+async def test_who_asks_again_and_again_is_not_let_in_before_the_claim_has_ended(
+    storage: Storage, add: Callable[..., Any]
+) -> None:
+    account = await add("waiting")
+    assert await storage.tokens.claim(account.id, 0, "one", 30)
+    assert [await storage.tokens.claim(account.id, 0, "two", 30) for _ in range(3)] == [False] * 3
+
+
 async def test_a_claim_that_was_taken_back_leaves_room_and_one_that_has_run_out_a_moment_later(
     storage: Storage, add: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
