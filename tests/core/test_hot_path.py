@@ -44,7 +44,7 @@ FEW, MANY = 20, 120
 CEILINGS = {
     "whole, native": 208,
     "whole, translated": 352,
-    "a chunk, native": 9,
+    "a chunk, native": 8,
     "a chunk, translated": 56,
 }
 """Calls for each request, and for each chunk that comes by itself, with little room. Later Pythons make fewer.

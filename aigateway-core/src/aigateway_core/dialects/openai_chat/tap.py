@@ -52,7 +52,7 @@ class ChatStreamTap(StreamTap):
             blocks = self._splitter.feed(chunk)
         except UpstreamError as error:
             return self._fail(error)
-        return self._with_one_role(self._pass(blocks)) if blocks else b""
+        return self._with_one_role(self._pass(blocks)) if self._roles else self._pass(blocks)
 
     @override
     def end(self) -> bytes:
@@ -84,10 +84,17 @@ class ChatStreamTap(StreamTap):
         return self._inspected(blocks) if blocks.strip(b"\n") else b""
 
     def _unread(self, blocks: bytes) -> bytes | None:
-        """The events as they are to be relayed, if none of them, be it one or many, has to be read for that."""
-        if self.committed and not any(map(blocks.__contains__, _TELLING)):
-            return self._renamed(blocks)
-        return None
+        """The events under the client's name for the model, if none of them, be it one or many, has to be read.
+
+        Every spelling of the upstream's name that was learnt so far is replaced; one never seen has to be read.
+        """
+        if not self.committed or any(map(blocks.__contains__, _TELLING)):
+            return None
+        if blocks.count(b'"model":') != sum(map(blocks.count, self._names)):
+            return None
+        for name in self._names:
+            blocks = blocks.replace(name, self._new_name)
+        return blocks
 
     def _inspected(self, block: bytes) -> bytes:
         """One event, after it was read; empty when it is not for the client."""
@@ -148,11 +155,3 @@ class ChatStreamTap(StreamTap):
                 self._names.add(spelling)
                 return block.replace(spelling, self._new_name)
         return format_event(dumps({**chunk, "model": self._model}))
-
-    def _renamed(self, blocks: bytes) -> bytes | None:
-        """The bytes with every spelling learnt so far replaced; None when one occurs that was never seen."""
-        if blocks.count(b'"model":') != sum(map(blocks.count, self._names)):
-            return None
-        for name in self._names:
-            blocks = blocks.replace(name, self._new_name)
-        return blocks
