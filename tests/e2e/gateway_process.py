@@ -26,6 +26,7 @@ COMMAND = (str(Path(sys.executable).with_name("aigateway-core")), "server")
 _FLUSH = 0.02
 _SETTLED = 0.1
 _PATIENCE = 15.0
+_START_SECONDS = 90.0
 
 
 class GatewayProcess:
@@ -200,7 +201,7 @@ class GatewayProcess:
         }
 
     def _wait_until_healthy(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             assert process.poll() is None, f"the gateway ended with {process.returncode}:\n{self.output}"
             try:

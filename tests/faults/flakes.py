@@ -33,7 +33,7 @@ def command(rows: Sequence[str], more: Sequence[str]) -> list[str]:
     tests = carried()
     files = sorted({str(TESTS / test.partition("::")[0]) for row in rows for test in tests.get(row, ())})
     names = " or ".join(row.lower().replace("-", "_") for row in rows)
-    return [sys.executable, "-m", "pytest", "-q", *files, "-k", names, *more]
+    return [sys.executable, "-m", "pytest", "-q", "--tb=short", *files, "-k", names, *more]
 
 
 def once(rows: Sequence[str], more: Sequence[str]) -> tuple[int, list[str]]:
@@ -48,7 +48,7 @@ def once(rows: Sequence[str], more: Sequence[str]) -> tuple[int, list[str]]:
     if done.returncode and not failed:
         failed = [f"pytest itself, with exit code {done.returncode}"]
     if failed:
-        sys.stdout.write(done.stdout[-20_000:])
+        sys.stdout.write(done.stdout[-5_000:])
     return len(cases), failed
 
 
