@@ -116,7 +116,8 @@ class LiveRequest:
             self._stop_watching()
         if self._reason is not None and self._task is not None:
             self._task.uncancel()
-        await self._conclude(failure)
+        if failure is not None or not self._complete:
+            await self._conclude(failure)
 
     def finish(self) -> None:
         """The gateway shuts down: end this request now."""
