@@ -19,7 +19,8 @@ from certificates import client_context, server_context
 from scripted_upstream import ScriptedUpstream, Wire, chunk_of, chunked, cut, head_of, raw, reset, stall, whole
 
 from aigateway_core import engine
-from aigateway_core.engine import AiohttpTransport, DirectTransport, Transports, body
+from aigateway_core.engine import DirectTransport, Transports, body
+from aigateway_core.engine.proxied import AiohttpTransport
 
 pytestmark = pytest.mark.anyio
 

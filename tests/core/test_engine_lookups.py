@@ -13,7 +13,8 @@ import httpx
 import pytest
 from scripted_upstream import ScriptedUpstream, whole
 
-from aigateway_core.engine import AiohttpTransport, DirectTransport
+from aigateway_core.engine import DirectTransport
+from aigateway_core.engine.proxied import AiohttpTransport
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from outbound_proxies import HttpProxy, Socks5Proxy
 from scripted_upstream import ScriptedUpstream, chunked, cut, stall, whole
 
 from aigateway_core.addresses import Destinations
-from aigateway_core.engine import AiohttpTransport
+from aigateway_core.engine.proxied import AiohttpTransport
 from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.upstream import Limits, Upstream
 

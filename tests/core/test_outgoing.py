@@ -15,7 +15,8 @@ from scripted_upstream import Script, ScriptedUpstream, Wire, sse, stall, whole
 from typing_extensions import override
 
 from aigateway_core import credentials
-from aigateway_core.engine import AiohttpTransport, DirectTransport
+from aigateway_core.engine import DirectTransport
+from aigateway_core.engine.proxied import AiohttpTransport
 from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.secret import Secret
 from aigateway_core.signing import HeaderAuth, PlainAuth

@@ -13,7 +13,8 @@ from outbound_proxies import HttpProxy, Socks5Proxy
 from scripted_upstream import ScriptedUpstream, whole
 
 from aigateway_core.addresses import Destinations
-from aigateway_core.engine import AiohttpTransport, DirectTransport
+from aigateway_core.engine import DirectTransport
+from aigateway_core.engine.proxied import AiohttpTransport
 from aigateway_core.faults import AddressRefusedError
 
 pytestmark = pytest.mark.anyio

@@ -26,7 +26,7 @@ def imported() -> set[str]:
     return set(told.stdout.split())
 
 
-@pytest.mark.parametrize("library", ["redis", "prometheus_client", "jinja2", "markdown_it"])
+@pytest.mark.parametrize("library", ["aiohttp", "aiohttp_socks", "redis", "prometheus_client", "jinja2", "markdown_it"])
 def test_a_gateway_that_does_not_use_a_library_does_not_load_it(imported: set[str], library: str) -> None:
     assert "aigateway_core.gateway" in imported
     assert library not in imported

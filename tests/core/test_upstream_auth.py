@@ -12,7 +12,7 @@ import pytest
 from scripted_upstream import Script, ScriptedUpstream, Wire, chunked, cut, sse, stall, whole
 from typing_extensions import override
 
-from aigateway_core.engine import AiohttpTransport
+from aigateway_core.engine.proxied import AiohttpTransport
 from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.upstream import Limits, Upstream
 

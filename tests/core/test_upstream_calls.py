@@ -15,7 +15,9 @@ import httpx
 import pytest
 from scripted_upstream import Script, ScriptedUpstream, Wire, chunked, cut, head_of, raw, reset, stall, whole
 
-from aigateway_core.engine import AiohttpTransport, DirectTransport
+from aigateway_core.engine import DirectTransport
+from aigateway_core.engine.proxied import AiohttpTransport
+from aigateway_core.engine.resolving import look_up
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.secret import Secret
 from aigateway_core.upstream import Limits, Upstream
@@ -161,15 +163,11 @@ async def test_the_total_is_kept_to_the_moment(
 async def test_a_slow_connection_is_not_counted_as_a_slow_answer(
     calling: Callable[..., Upstream], scripted_upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from aiohttp import ThreadedResolver
-
-    resolve = ThreadedResolver.resolve
-
-    async def slow(self: ThreadedResolver, *args: Any) -> Any:
+    async def slow(*args: Any) -> Any:
         await asyncio.sleep(0.3)
-        return await resolve(self, *args)
+        return await look_up(*args)
 
-    monkeypatch.setattr(ThreadedResolver, "resolve", slow)
+    monkeypatch.setattr("aigateway_core.engine.resolving.look_up", slow)
     scripted_upstream.play(whole(b"{}", delay=0.3))
     limits = Limits(connect=1.0, first_byte=0.5, idle=0.5, total=3.0)
     assert (
@@ -418,11 +416,11 @@ async def test_a_call_that_was_left_before_there_was_a_connection_has_told_the_v
 ) -> None:
     looked_up: list[str] = []
 
-    async def never(_: object, host: str, *__: object, **___: object) -> Any:
+    async def never(host: str, *_: object) -> Any:
         looked_up.append(host)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("aiohttp.ThreadedResolver.resolve", never)
+    monkeypatch.setattr("aigateway_core.engine.resolving.look_up", never)
     call = calling()
     assert not call.dispatched
     await left(call.signed(None), "http://slow.test/v1", lambda: bool(looked_up))

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from scripted_upstream import Script, ScriptedUpstream, chunk_of, chunked, cut, head_of, raw, reset, sse, stall, whole
 
-from aigateway_core.engine import AiohttpTransport, DirectTransport
+from aigateway_core.engine import DirectTransport
+from aigateway_core.engine.proxied import AiohttpTransport
 from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.upstream import Limits, Upstream, UpstreamStream
 

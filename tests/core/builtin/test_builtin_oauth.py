@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from aigateway_core.builtin.oauth import OAuthCredential, OAuthOptions, OAuthStrategy
 from aigateway_core.builtin.oauth.answers import claims, read_tokens, refusal
 from aigateway_core.builtin.oauth.credential import end_of_life, moment
-from aigateway_core.engine import AiohttpTransport
+from aigateway_core.engine.proxied import AiohttpTransport
 from aigateway_core.errors import ErrorKind, LoginNeededError, UpstreamError, UpstreamFailure
 from aigateway_core.plugin import Account, AuthStrategy, Grant, Login, Secret, Upstream
 from aigateway_core.structuring import StructuringError, structure

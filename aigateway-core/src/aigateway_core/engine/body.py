@@ -10,6 +10,8 @@ import httpx
 from aiohttp.http import HttpProcessingError
 from typing_extensions import override
 
+from aigateway_core.engine.resolving import detail_of
+
 
 class Body(httpx.AsyncByteStream):
     """The body as it comes in. Closing it before its end closes the connection, at once."""
@@ -76,13 +78,6 @@ MEANINGS: dict[type[Exception], type[httpx.TransportError]] = {
 def failed(error: Exception) -> httpx.TransportError:
     """One of :data:`FAILURES` in httpx's words."""
     return next(meaning for kind, meaning in MEANINGS.items() if isinstance(error, kind))(detail_of(error))
-
-
-def detail_of(error: Exception) -> str:
-    """The kind of failure alone: aiohttp's texts hold URLs and headers, and so secrets."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    reason = cause.strerror if isinstance(cause, OSError) and cause.errno is not None else None
-    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 def _is_framed(response: aiohttp.ClientResponse) -> bool:

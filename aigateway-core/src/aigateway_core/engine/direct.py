@@ -1,7 +1,7 @@
 """The engine for calls without an outbound proxy: connections of our own, kept per origin.
 
-It does what :class:`~aigateway_core.engine.AiohttpTransport` does, at about half its cost. The same tests hold both.
-Whatever needs a tunnel is left to that one.
+It does what :class:`~aigateway_core.engine.proxied.AiohttpTransport` does, at about half its cost. The same tests hold
+both. Whatever needs a tunnel is left to that one.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ import httpx
 from typing_extensions import override
 
 from aigateway_core.addresses import PUBLIC_ONLY, Destinations, is_literal
-from aigateway_core.engine.body import detail_of
-from aigateway_core.engine.connecting import OUR_OWN_SHORTAGE, GuardedResolver, default_ssl_context
 from aigateway_core.engine.connection import Connection
+from aigateway_core.engine.resolving import OUR_OWN_SHORTAGE, GuardedResolver, default_ssl_context, detail_of
 from aigateway_core.faults import NOT_SENT, AddressRefusedError
 
 KEEPALIVE_SECONDS = 15.0
@@ -43,7 +42,7 @@ Origin: TypeAlias = tuple[bytes, bytes, int]
 class DirectTransport(httpx.AsyncBaseTransport):
     """``trusted`` says that the operator wrote the addresses that will be asked for, so that they are not judged.
 
-    Timeouts and limits are those of :class:`~aigateway_core.engine.AiohttpTransport`.
+    Timeouts and limits are those of :class:`~aigateway_core.engine.proxied.AiohttpTransport`.
     """
 
     def __init__(

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _TRIES = 6
-_ROWS_AT_ONCE = 50
+_ROWS_AT_ONCE = 100
 """Rows of one statement on SQLite: cheaper than one for each, and gives the interpreter's lock away less often."""
 _SQLITE_LOCK_TIMEOUT = 5.0
 
