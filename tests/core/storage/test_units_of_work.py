@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
+from uuid import uuid4
 
 import pymysql
 import pytest
@@ -15,6 +16,7 @@ from pymysql.connections import Connection
 from services.private_servers import MariaDB
 
 from aigateway_core.errors import ConflictError, NotFoundError, UnavailableError
+from aigateway_core.records import Target
 from aigateway_core.storage import (
     SYSTEM,
     AccountPatch,
@@ -23,6 +25,8 @@ from aigateway_core.storage import (
     DatabaseLocation,
     MySQLServer,
     NewAccount,
+    NewMapping,
+    NewProxy,
     Storage,
 )
 from aigateway_core.storage.database import Change, Database, Session
@@ -405,3 +409,81 @@ _ALLOWED: dict[str, dict[bool, list[dict[str, int]]]] = {
     "provider": {True: [{"providers": 2, "provider audits": 2}], False: [{}]},
     "calls": {True: [{"calls": 3}], False: [{}]},
 }
+
+
+TABLES = ("accounts", "account_rests", "api_keys", "audit_log", "model_mappings", "proxy_bindings", "proxy_pool")
+"""Those that the changes below could touch."""
+
+
+def contents(mariadb: MariaDB, name: str) -> dict[str, tuple[int, int]]:
+    """How many rows each table has, and a sum over all that is in them."""
+    counted = " UNION ALL ".join(f"SELECT '{table}', COUNT(*) FROM {table}" for table in TABLES)
+    rows = dict(mariadb.execute(counted, database=name))
+    sums = dict(mariadb.execute(f"CHECKSUM TABLE {', '.join(TABLES)}", database=name))
+    return {table: (rows[table], sums[f"{name}.{table}"]) for table in TABLES}
+
+
+def grown(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> dict[str, int]:
+    """Which tables have changed, and by how many rows."""
+    return {table: after[table][0] - before[table][0] for table in after if after[table] != before[table]}
+
+
+@pytest.mark.services
+@pytest.mark.timeout(300)
+async def test_d_10_what_a_cut_leaves_of_any_change_is_nothing_or_what_it_does_uncut(
+    mariadb_location: MySQLServer, mariadb: MariaDB, keyring: KeyRing, actor: Actor, cutter: Cutter
+) -> None:
+    name = mariadb_location.database
+    async with await Storage.open(mariadb_location, keyring, threads=1) as storage:
+        await storage.providers.upsert_installed("acme")
+        await storage.proxies.create(NewProxy(url="http://one.test:1", max_accounts=500), actor)
+
+        async def account() -> str:
+            made = await storage.accounts.create(NewAccount(provider_id="acme", auth_data={"k": "v"}), actor)
+            return made.id
+
+        async def key() -> str:
+            made, _ = await storage.keys.create("client", "k", actor)
+            return made.id
+
+        async def nothing() -> str:
+            return uuid4().hex
+
+        deeds: dict[str, tuple[Callable[[], Any], Callable[[str], Any]]] = {
+            "an account goes": (account, lambda each: storage.accounts.delete(each, actor)),
+            "an account is bound": (account, lambda each: storage.bindings.claim(each, actor)),
+            "tokens are kept": (account, lambda each: storage.tokens.keep(each, 0, {"access_token": "t"}, None)),
+            "a login is asked for": (account, lambda each: storage.tokens.need_login(each, 0, "dead")),
+            "a key is revoked": (key, lambda each: storage.keys.revoke(each, actor)),
+            "a proxy comes": (
+                nothing,
+                lambda each: storage.proxies.create(NewProxy(url=f"http://{each}.test:1"), actor),
+            ),
+            "a mapping comes": (
+                nothing,
+                lambda each: storage.mappings.create(
+                    NewMapping(alias=each, targets=(Target(provider="acme", model="m"),)), actor
+                ),
+            ),
+        }
+        for deed, (prepare, change) in deeds.items():
+            subject = await prepare()
+            before = contents(mariadb, name)
+            await change(subject)
+            effect = grown(before, contents(mariadb, name))
+            assert effect, f"{deed}: it changes nothing"
+            for nth in range(1, 100):
+                subject = await prepare()
+                before = contents(mariadb, name)
+                cutter.arm(nth)
+                try:
+                    await change(subject)
+                    expected = effect
+                except UnavailableError:
+                    expected = {}
+                reached = cutter.cut
+                cutter.arm(0)
+                assert grown(before, contents(mariadb, name)) == expected, (deed, nth, cutter.commands)
+                if not reached:
+                    break
+            assert nth > 3, f"{deed} was never cut in the middle"
