@@ -138,8 +138,9 @@ async def test_x_08_a_stream_without_end_ends_with_its_client() -> None:
     async with AsyncExitStack() as exits:
         answer = await it.ask({**CHAT, "stream": True}, exits=exits)
         assert isinstance(answer, StreamAnswer)
+        chunks = aiter(answer)
         for _ in range(1000):
-            assert await anext(answer)
+            assert await anext(chunks)
         await answer.close()
     assert provider.stopped
     assert (await it.record()).outcome == "client_gone"
