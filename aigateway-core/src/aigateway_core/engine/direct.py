@@ -1,7 +1,7 @@
 """The engine for calls without an outbound proxy: connections of our own, kept per origin.
 
-It does what :class:`~aigateway_core.engine.proxied.AiohttpTransport` does, at about half its cost. The same tests hold
-both. Whatever needs a tunnel is left to that one.
+It does what :class:`~aigateway_core.engine.proxied.AiohttpTransport` does, at a fraction of its cost. The same tests
+hold both. Whatever needs a tunnel is left to that one.
 """
 
 from __future__ import annotations
