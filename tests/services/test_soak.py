@@ -70,8 +70,11 @@ async def site(own_mariadb: MariaDB, own_redis: Redis, tmp_path: Path) -> AsyncI
         vendor = SoakVendor(upstream)
         environment = {"AIGATEWAY_MASTER_KEY": MASTER_KEY}
         gateway = GatewayProcess(config(vendor, own_mariadb, own_redis), tmp_path / "gateway", environment=environment)
-        await asyncio.to_thread(furnish, gateway, proxy)
-        yield Site(vendor, gateway, own_mariadb)
+        try:
+            await asyncio.to_thread(furnish, gateway, proxy)
+            yield Site(vendor, gateway, own_mariadb)
+        finally:
+            gateway.kill()
 
 
 def config(vendor: SoakVendor, mariadb: MariaDB, redis: Redis) -> dict[str, Any]:
