@@ -54,10 +54,15 @@ class Turns:
     def fetch(self, key: _Key) -> asyncio.Task[None]:
         """Fetch the next block, if nobody is at it."""
         task = self._fetching.get(key)
-        if task is None:
+        # One that is done brings nothing any more: a crowd may have taken all of its block before the loop has told us.
+        if task is None or task.done():
             task = self._fetching[key] = asyncio.create_task(self._fetch(key))
-            task.add_done_callback(lambda _: self._fetching.pop(key, None))
+            task.add_done_callback(lambda done: self._fetched(key, done))
         return task
+
+    def _fetched(self, key: _Key, task: asyncio.Task[None]) -> None:
+        if self._fetching.get(key) is task:
+            del self._fetching[key]
 
     async def _fetch(self, key: _Key) -> None:
         name = self._keys.turns(*key)
