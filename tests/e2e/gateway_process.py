@@ -28,6 +28,9 @@ _SETTLED = 0.1
 _PATIENCE = 15.0
 _START_SECONDS = 90.0
 
+_UNSAID = {"status_code": None, "error_kind": None, "scope": None, "dispatched": True, "proxy_id": None}
+"""What an attempt is where the database says nothing of it."""
+
 
 class GatewayProcess:
     """``config`` is the configuration without address and database; ``client_key`` None asks for none.
@@ -151,7 +154,7 @@ class GatewayProcess:
         with self._read_database() as database:
             database.row_factory = sqlite3.Row
             found = database.execute(f"SELECT * FROM request_logs WHERE {condition} ORDER BY seq", (value,)).fetchall()
-        return [{**dict(row), "attempts": json.loads(row["attempts"])} for row in found]
+        return [{**dict(row), "attempts": [_UNSAID | each for each in json.loads(row["attempts"])]} for row in found]
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         """Call the admin API."""
