@@ -492,11 +492,11 @@ async def test_c_11_a_provider_that_is_away_leaves_a_token_that_still_lives_in_u
     process: Opener, idp: FakeIdentityProvider
 ) -> None:
     house = await process()
-    before = ending(idp, 2.0)
+    before = ending(idp, 4.0)  # it is renewed from two seconds before its end on, or a little later
     account = await stored(house, before)
     idp.answer(TokenAnswer(status=500))
     await house.token(account)
-    await asyncio.sleep(1.3)
+    await asyncio.sleep(2.5)
     for _ in range(10):
         assert await house.token(account) == before["access_token"]
         await asyncio.sleep(0.01)
