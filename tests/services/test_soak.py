@@ -92,7 +92,8 @@ def config(vendor: SoakVendor, mariadb: MariaDB, redis: Redis) -> dict[str, Any]
         "redis": {"enabled": True, "host": redis.host, "port": redis.port},
         "security": {"allow_private_hosts": ["127.0.0.1"]},
         # Vendors and proxy share their process with the clients, on a machine that may have other things to do.
-        "upstream": {"connect_timeout": 60},
+        # At the end of a step only those are left that fail, slowly: several in a row, upon which a breaker would open.
+        "upstream": {"connect_timeout": 60, "breaker_failures": 0},
         "plugins": {"allowed": []},
     }
 
