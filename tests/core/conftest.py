@@ -14,6 +14,21 @@ from aigateway_core.snapshot import ProviderEntry
 from aigateway_core.upstream import Upstream
 
 
+class Clock:
+    """A time that stands still unless a test moves it; in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 class PlainProvider:
     """A provider on a wire of its own: posts to one address and says back what came."""
 

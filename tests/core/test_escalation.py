@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
+from core.conftest import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,19 +15,6 @@ from aigateway_core.secret import Secret
 
 ONE = Account(id="a", provider_id="acme")
 LADDER = (10.0, 20.0, 40.0)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

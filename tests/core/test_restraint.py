@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 import httpx
 import pytest
+from core.conftest import Clock
 from core.gateway_house import CHAT, OPENAI, WHOLE, House, Script, openai_like, refused, reply
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,19 +21,6 @@ from aigateway_core.records import Caller
 from aigateway_core.restraint import Breaker, Budget, Restraint, is_ambiguous, is_the_vendors
 
 pytestmark = pytest.mark.anyio
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 from faults.watched_gateway import WatchedGateway
+from scripted_upstream import ScriptedUpstream
+
+
+@pytest.fixture(scope="module")
+async def upstream() -> AsyncIterator[ScriptedUpstream]:
+    """The server that plays the vendors of all tests of a file, and of their one gateway."""
+    async with ScriptedUpstream() as made:
+        yield made
 
 
 @pytest.fixture

@@ -47,12 +47,6 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    async with ScriptedUpstream() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 async def gateway(
     upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[GatewayProcess]:

@@ -47,12 +47,6 @@ def in_every_pair(test: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    async with ScriptedUpstream() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 async def gateway(
     upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[WatchedGateway]:

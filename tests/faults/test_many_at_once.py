@@ -36,12 +36,6 @@ ANSWER = (
 )
 
 
-@pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    async with ScriptedUpstream() as made:
-        yield made
-
-
 def providers(upstream: ScriptedUpstream) -> dict[str, Any]:
     crowd = {"kind": "openai-compatible", "base_url": f"{upstream.url}/v1", "models": ["crowd"]}
     messages = {"kind": "anthropic-compatible", "base_url": upstream.url, "models": ["messages"], "api_key": KEY}

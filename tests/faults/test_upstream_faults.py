@@ -76,12 +76,6 @@ whole_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["whol
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    async with ScriptedUpstream() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 async def gateway(
     upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[WatchedGateway]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+from core.conftest import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,14 +11,6 @@ from aigateway_core.egress.health import ProxyHealthBook, Standing
 from aigateway_core.snapshot import OutboundProxy
 
 PROXY = OutboundProxy(id=1, url="http://proxy.test:1")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def book(clock: Clock | None = None, max_failures: int = 3) -> ProxyHealthBook:
