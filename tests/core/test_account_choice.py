@@ -141,6 +141,10 @@ async def test_t_04_an_account_is_back_when_its_time_is_over(pool: Pool, monkeyp
     assert {await pool.pick() for _ in range(6)} == {"b", "c"}
     now, moved = now + 300.1, -7200.0
     assert {await pool.pick() for _ in range(6)} == {"a", "b", "c"}, "the clock was set back meanwhile"
+    pool.fails("a", BUSY)
+    assert {await pool.pick() for _ in range(6)} == {"b", "c"}
+    moved += 900.1
+    assert {await pool.pick() for _ in range(6)} == {"a", "b", "c"}, "the clock was set forward, or the machine slept"
 
 
 # -- what a key may use

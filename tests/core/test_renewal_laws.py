@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import attrs
 import pytest
+from core.dialects.profiles import budget
 from core.token_house import PROVIDER, TokenHouse
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -264,6 +265,6 @@ class RenewingWithGrace(Renewing):
 
 
 TestRenewing = Renewing.TestCase
-TestRenewing.settings = settings(max_examples=20, stateful_step_count=12, deadline=None)
+TestRenewing.settings = settings(budget(20), stateful_step_count=12)
 TestRenewingWithGrace = RenewingWithGrace.TestCase
-TestRenewingWithGrace.settings = settings(max_examples=10, stateful_step_count=12, deadline=None)
+TestRenewingWithGrace.settings = settings(budget(10), stateful_step_count=12)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+from core.dialects.profiles import budget
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -188,4 +189,4 @@ class Selection(RuleBasedStateMachine):
 
 
 TestSelection = Selection.TestCase
-TestSelection.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+TestSelection.settings = settings(budget(40), stateful_step_count=50)

@@ -44,12 +44,20 @@ ANY = Terms()
 
 @attrs.frozen(eq=False)
 class _Ready:
-    """The accounts of ``pool`` that could be asked, as long as it and the state stay, and until the first is back."""
+    """The accounts of ``pool`` that could be asked, as long as it and the state stay, and until the first is back.
+
+    ``until`` is by the clock on the wall, ``within`` by the one that nobody sets; infinite while none of them rests.
+    """
 
     accounts: Sequence[Account]
     pool: Sequence[Account]
     changes: int
     until: float
+    within: float
+
+    def stands(self) -> bool:
+        """Whether none is back yet, by either clock: the one may be set, the other stops while a machine sleeps."""
+        return self.within == math.inf or (time.monotonic() < self.within and time.time() < self.until)
 
 
 Note: TypeAlias = Callable[[Account, datetime | None, str, Cooldown], None]
@@ -136,18 +144,17 @@ class AccountSelector:
         pool = self._pool(route)
         key = (route.provider.id, route.quota_group, route.model, allowed)
         kept, state = self._lists.get(key), self._state
-        if kept is not None and kept.pool is pool and kept.changes == state.changes and time.monotonic() < kept.until:
+        if kept is not None and kept.pool is pool and kept.changes == state.changes and kept.stands():
             return kept.accounts
         changes, resting = state.changes, self._resting(route)
         accounts = pool if allowed is None else [each for each in pool if each.id in allowed]
         if resting:
             accounts = [each for each in accounts if each.id not in resting]
-        # By the clock that nobody sets: a list that was made before the other was set back would stand too long.
-        soonest = min((cooldown.until for cooldown in resting.values()), default=math.inf)
-        until = time.monotonic() + soonest - time.time()
+        until = min((cooldown.until for cooldown in resting.values()), default=math.inf)
+        within = time.monotonic() + until - time.time()
         if len(self._lists) >= _MOST_LISTS:
             self._lists.clear()
-        self._lists[key] = _Ready(accounts, pool, changes, until)
+        self._lists[key] = _Ready(accounts, pool, changes, until, within)
         return accounts
 
     def _healthy(self, route: Route, account_id: str, allowed: frozenset[str] | None) -> Account | None:
