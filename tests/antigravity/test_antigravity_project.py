@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from clock import Clock
 
 from aigateway_antigravity.config import AntigravityConfig
 from aigateway_antigravity.project import COOLDOWN, Discovery, Projects, named, tier_to_join
@@ -288,14 +289,6 @@ async def test_P10_without_a_project_nothing_is_sent_and_the_error_says_what_to_
     assert (error.kind, error.scope, error.dispatched) == (ErrorKind.CREDENTIAL, "account", False)
     assert error.remedy == "Verify. https://g.test/v"
     assert "Log in again, or store one as project in the account's metadata" in error.message
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def test_P11_after_a_failure_nobody_is_asked_for_a_while() -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from clock import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,14 +40,6 @@ def upstream(*replies: Reply | Exception, **metadata: Any) -> FakeUpstream:
     made = FakeUpstream(*replies)
     made.account_id, made.metadata = "a-1", {"project": "proj-a", **metadata}
     return made
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Parts:

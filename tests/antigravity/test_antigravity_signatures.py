@@ -36,6 +36,7 @@ from antigravity_clients import (
     user,
     wired,
 )
+from clock import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -254,14 +255,6 @@ def test_which_models_want_their_calls_signed_is_told_by_the_version(model: str,
 
 
 # -- the memory
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def claude_answers() -> list[StreamEvent]:

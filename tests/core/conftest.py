@@ -6,22 +6,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import httpx
 import pytest
+from clock import Clock
 
 from aigateway_core.events import StreamEvent, StreamFinish, StreamStart, TextDelta, UsageUpdate
 from aigateway_core.model import ChatRequest, ChatResponse, ModelInfo, TextPart, Usage
 from aigateway_core.records import Account
 from aigateway_core.snapshot import ProviderEntry
 from aigateway_core.upstream import Upstream
-
-
-class Clock:
-    """A time that stands still unless a test moves it; in seconds."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

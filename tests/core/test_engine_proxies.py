@@ -167,7 +167,7 @@ async def test_a_proxy_whose_name_is_unknown_is_blamed(scene: Scene, url: str, s
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("kind", [HttpProxy, Socks5Proxy])
-async def test_a_proxy_that_refuses_our_credentials_is_blamed(
+async def test_u_33_a_proxy_that_refuses_our_credentials_is_blamed(
     scene: Scene, kind: type[HttpProxy | Socks5Proxy], scheme: str
 ) -> None:
     async with kind("me", "right") as proxy:
@@ -220,7 +220,7 @@ async def test_a_proxy_of_another_version_is_blamed(scene: Scene) -> None:
 
 @pytest.mark.parametrize("proxied", ["http", "socks5"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_proxy_that_speaks_nonsense_or_hangs_up_is_blamed(proxied: str, scheme: str) -> None:
+async def test_u_33_a_proxy_that_speaks_nonsense_or_hangs_up_is_blamed(proxied: str, scheme: str) -> None:
     for script in (b"220 smtp.test ESMTP\r\n" * 500, b""):
 
         async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bytes = script) -> None:
@@ -247,6 +247,26 @@ async def test_u_33_garbage_in_a_tunnel_is_blamed_on_the_proxy(scene: Scene) -> 
         error = await caught(scene.upstream(proxy.url), scene.url("https"))
         assert (error.scope, error.dispatched) == ("outbound_proxy", False)
         assert scene.secure.requests == []
+
+
+@pytest.mark.parametrize("kind", [HttpProxy, Socks5Proxy])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_u_33_a_proxy_that_dies_amid_a_stream_ends_it_at_once_and_never_as_if_it_were_whole(
+    scene: Scene, kind: type[HttpProxy | Socks5Proxy], scheme: str
+) -> None:
+    target = scene.secure if scheme == "https" else scene.plain
+    target.play(chunked(b"a", then=stall))
+    async with kind() as proxy, scene.upstream(proxy.url).stream(scene.url(scheme), json={}) as reply:
+        chunks = reply.chunks()
+        assert await anext(chunks) == b"a"
+        began = asyncio.get_running_loop().time()
+        await proxy.__aexit__()
+        with pytest.raises(UpstreamError) as error:
+            await anext(chunks)
+        assert asyncio.get_running_loop().time() - began < LIMITS.idle
+        # Nobody can tell whether it was the proxy or the upstream that hung up, so that neither is blamed.
+        assert (error.value.kind, error.value.scope, error.value.dispatched) == (ErrorKind.PROTOCOL, "request", True)
+    assert (await caught(scene.upstream(proxy.url), scene.url(scheme))).scope == "outbound_proxy"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
-from core.conftest import Clock
+from clock import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -107,6 +111,45 @@ async def test_u_22_a_busy_account_rests_for_the_time_it_asked_for_and_for_that_
     (resting,) = asked.state.resting("m").items()
     assert resting[0] == "a"
     assert asked.state.resting("another") == {}
+
+
+def _soon() -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "least", "most"),
+    [("30", 29, 30), (_soon, 25, 31), ("1000000000", 3599, 3600), ("9" * 400, 3599, 3600)],
+    ids=["seconds", "a date", "decades", "no number at all"],
+)
+async def test_u_22_a_wait_is_read_in_either_form_and_has_a_bound(
+    said: str | Callable[[], str], least: float, most: float
+) -> None:
+    busy = refusal(429, {"error": {"message": "slow down"}}, retry_after=said if isinstance(said, str) else said())
+    asked = pool(a=[busy])
+    await ask(asked, CHAT)
+    assert least <= asked.state.resting("m")["a"].until - time.time() <= most
+
+
+@pytest.mark.parametrize("said", ["soon", "", "nan", "1e9"])
+async def test_u_22_junk_instead_of_a_wait_is_a_short_rest_all_the_same(said: str) -> None:
+    asked = pool(a=[refusal(429, {"error": {"message": "slow down"}}, retry_after=said)])
+    assert await ask(asked, CHAT) != "a"
+    assert 0 < asked.state.resting("m")["a"].until - time.time() <= 60
+
+
+async def test_u_22_when_all_of_them_are_busy_the_client_is_told_of_the_first_that_is_back() -> None:
+    waits = {"a": "300", "b": "20", "c": "4000"}
+    asked = pool(
+        **{name: [refusal(429, {"error": {"message": "no"}}, retry_after=each)] for name, each in waits.items()}
+    )
+    for _ in range(2):
+        with pytest.raises(GatewayError) as raised:
+            await ask(asked, CHAT)
+        assert raised.value.kind is ErrorKind.RATE_LIMIT
+        assert raised.value.retry_after is not None
+        assert 19 <= raised.value.retry_after <= 20
+    assert len(asked.script.seen) == 3
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import httpx
 import pytest
-from core.conftest import Clock
+from clock import Clock
 from core.gateway_house import CHAT, OPENAI, WHOLE, House, Script, openai_like, refused, reply
 from hypothesis import given
 from hypothesis import strategies as st

@@ -44,12 +44,14 @@ class Section:
 
 @attrs.frozen
 class Excuses:
-    """Reasons by row. ``partly`` is of rows that are carried, but not to the letter; the others are of those that are
-    not: the feature does not exist, what shows it has no name of its own, and what is not shown at all."""
+    """Reasons by row. ``at_length`` is of rows that are carried small in every run, and to the letter in an environment
+    of their own; ``partly`` of those that are carried, but never to the letter; the others of those that are not: the
+    feature does not exist, what shows it has no name of its own, and what is not shown at all."""
 
     not_applicable: Mapping[str, str]
     elsewhere: Mapping[str, str]
     missing: Mapping[str, str]
+    at_length: Mapping[str, str]
     partly: Mapping[str, str]
 
     @property
@@ -73,6 +75,9 @@ SECTIONS = (
     Section("K", "soak and resources", "resources", _up_to(8)),
     Section("X", "plugins and supply chain", "plugins", _up_to(8)),
 )
+
+
+STANDINGS = {"at_length": "carried at length"}
 
 
 def carried_in(path: Path) -> Iterator[tuple[str, str]]:
@@ -100,7 +105,7 @@ def carried() -> dict[str, list[str]]:
 def _standing(row: str, excuses: Excuses, tests: Mapping[str, list[str]]) -> tuple[str, str]:
     for field in attrs.fields(Excuses):
         if row in (table := getattr(excuses, field.name)):
-            return field.name.replace("_", " "), table[row]
+            return STANDINGS.get(field.name, field.name.replace("_", " ")), table[row]
     return ("carried", "") if row in tests else ("missing", "no reason given")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,32 +9,19 @@ from typing import Any
 import httpx
 import pytest
 from core.contract import document, operations
-from e2e.gateway_process import ADMIN_KEY, CLIENT_KEY, GatewayProcess
+from core.gateway_house import ANTHROPIC_WHOLE, WHOLE
+from e2e.gateway_process import ADMIN_KEY
+from faults.watched_gateway import WatchedGateway
 from scripted_upstream import ScriptedUpstream, whole
 
 pytestmark = pytest.mark.anyio
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 CONTENT = "/v1beta/models/{model}:generateContent"
+KEY = "sk-abused-bodies"
 ANSWERS: dict[str, dict[str, Any]] = {
-    "chat": {
-        "id": "c",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "m",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
-        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
-    },
-    "messages": {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "model": "m",
-        "content": [{"type": "text", "text": "hello"}],
-        "stop_reason": "end_turn",
-        "stop_sequence": None,
-        "usage": {"input_tokens": 3, "output_tokens": 2},
-    },
+    "chat": WHOLE,
+    "messages": ANTHROPIC_WHOLE,
     "gem": {
         "candidates": [
             {"content": {"role": "model", "parts": [{"text": "hello"}]}, "finishReason": "STOP", "index": 0}
@@ -49,27 +35,24 @@ ANSWERS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 async def gateway(
     upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[GatewayProcess]:
+) -> AsyncIterator[WatchedGateway]:
     """A gateway before three vendors that are the same server."""
-    key = {"api_key": "sk-abused-bodies"}
+    key = {"api_key": KEY}
     providers = {
         "chat": {"kind": "openai-compatible", "base_url": f"{upstream.url}/v1", "models": ["chat-*"], **key},
         "messages": {"kind": "anthropic-compatible", "base_url": upstream.url, "models": ["messages-*"], **key},
         "gem": {"kind": "gemini-compatible", "base_url": upstream.url, "models": ["gem-*", ".*", "x*"], **key},
     }
-    process = GatewayProcess({"plugins": {"allowed": []}, "providers": providers}, tmp_path_factory.mktemp("bodies"))
-    await asyncio.to_thread(process.start)
-    yield process
-    assert await asyncio.to_thread(process.stop) == 0
-    assert "Traceback" not in process.output
-    assert "sk-abused-bodies" not in process.output
+    folder = tmp_path_factory.mktemp("bodies")
+    async with WatchedGateway(upstream, {"providers": providers}, folder, secrets=(KEY,)) as made:
+        yield made
 
 
 @pytest.fixture
-async def client(gateway: GatewayProcess, upstream: ScriptedUpstream) -> AsyncIterator[httpx.AsyncClient]:
+async def client(gateway: WatchedGateway, upstream: ScriptedUpstream) -> AsyncIterator[httpx.AsyncClient]:
     upstream.requests.clear()
-    headers = {"authorization": f"Bearer {CLIENT_KEY}", "content-type": "application/json"}
-    async with httpx.AsyncClient(base_url=gateway.url, headers=headers, trust_env=False, timeout=30) as made:
+    async with gateway.client() as made:
+        made.headers["content-type"] = "application/json"
         yield made
 
 
@@ -168,7 +151,7 @@ async def test_i_19_no_field_of_a_body_leads_a_request_elsewhere(
     [seen] = upstream.requests
     assert seen.target == ("/v1/chat/completions" if vendor == "chat" else "/v1/messages")
     assert "x-evil" not in seen.headers
-    assert "sk-abused-bodies" in seen.headers.get("authorization", "") + seen.headers.get("x-api-key", "")
+    assert KEY in seen.headers.get("authorization", "") + seen.headers.get("x-api-key", "")
     passed_on = elsewhere.keys() & json.loads(seen.body).keys()
     assert bool(passed_on) == (path.endswith("messages") == (vendor == "messages")), (
         "as data, where nothing is translated"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from faults.catalogue import SECTIONS, Section, carried, report
+from faults.catalogue import SECTIONS, TESTS, Section, carried, report
 
 ROWS = 180
 NOT_APPLICABLE_AT_MOST = 10
@@ -25,7 +27,16 @@ def test_every_row_has_a_test_or_a_reason_and_none_has_both(section: Section, te
     of_tests = [row for row in section.ids if row in tests]
     excuses = section.excuses
     assert sorted([*of_tests, *excuses.instead_of_a_test]) == section.ids
-    assert set(excuses.partly) <= set(of_tests)
+    assert {*excuses.partly, *excuses.at_length} <= set(of_tests)
+    assert not excuses.partly.keys() & excuses.at_length.keys()
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=[section.letter for section in SECTIONS])
+def test_what_is_carried_at_length_names_the_environment_that_does_so(section: Section) -> None:
+    commands = (TESTS.parent / "tox.ini").read_text(encoding="utf-8")
+    for row, reason in section.excuses.at_length.items():
+        (named,) = re.findall(r"`tox -e (\w+)`", reason)
+        assert f"\n    {named}: " in commands or f"[testenv:{named}]" in commands, row
 
 
 def test_few_rows_are_said_not_to_apply() -> None:

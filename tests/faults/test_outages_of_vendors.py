@@ -11,43 +11,36 @@ from pathlib import Path
 
 import httpx
 import pytest
+from core.gateway_house import WHOLE
 from e2e.gateway_process import CLIENT_KEY, GatewayProcess
+from faults.watched_gateway import WatchedGateway
 from scripted_upstream import ScriptedUpstream, whole
 
 pytestmark = pytest.mark.anyio
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
-ANSWER = {
-    "id": "c",
-    "object": "chat.completion",
-    "created": 1,
-    "model": "m",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
-    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
-}
-WELL = whole(json.dumps(ANSWER).encode())
+WELL = whole(json.dumps(WHOLE).encode())
 REQUESTS = 400
 
 
 @pytest.fixture
-async def gateway(scripted_upstream: ScriptedUpstream, tmp_path: Path) -> AsyncIterator[GatewayProcess]:
+async def gateway(upstream: ScriptedUpstream, tmp_path: Path) -> AsyncIterator[WatchedGateway]:
     """A gateway with three accounts at a vendor, and one at another vendor of the same kind on the same server."""
-    kind = {"kind": "openai-compatible", "base_url": f"{scripted_upstream.url}/v1"}
+    kind = {"kind": "openai-compatible", "base_url": f"{upstream.url}/v1"}
     providers = {"acme": {**kind, "models": ["m-*"]}, "other": {**kind, "models": ["o-*"]}}
-    process = GatewayProcess({"plugins": {"allowed": []}, "providers": providers}, tmp_path)
-    await asyncio.to_thread(process.start)
-    for number in range(3):
-        await asyncio.to_thread(process.add_account, "acme", f"sk-outage-{number}")
-    await asyncio.to_thread(process.add_account, "other", "sk-outage-other")
-    yield process
-    assert await asyncio.to_thread(process.stop) == 0
-    assert "Traceback" not in process.output
+    async with WatchedGateway(
+        upstream, {"providers": providers}, tmp_path, at_once=40, secrets=("sk-outage-",)
+    ) as made:
+        for number in range(3):
+            await asyncio.to_thread(made.add_account, "acme", f"sk-outage-{number}")
+        await asyncio.to_thread(made.add_account, "other", "sk-outage-other")
+        upstream.requests.clear()
+        yield made
 
 
 @pytest.fixture
-async def client(gateway: GatewayProcess) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"authorization": f"Bearer {CLIENT_KEY}"}
-    async with httpx.AsyncClient(base_url=gateway.url, headers=headers, trust_env=False, timeout=30) as made:
+async def client(gateway: WatchedGateway) -> AsyncIterator[httpx.AsyncClient]:
+    async with gateway.client() as made:
         yield made
 
 
@@ -57,9 +50,9 @@ async def ask(client: httpx.AsyncClient, model: str = "m-1", path: str = CHAT) -
 
 
 async def test_u_25_an_outage_is_answered_at_once_and_the_vendor_is_asked_little_more_than_the_clients_ask(
-    gateway: GatewayProcess, client: httpx.AsyncClient, scripted_upstream: ScriptedUpstream
+    gateway: WatchedGateway, client: httpx.AsyncClient, upstream: ScriptedUpstream
 ) -> None:
-    scripted_upstream.play(whole(status=503))
+    upstream.play(whole(status=503))
     statuses: Counter[int] = Counter()
     limit = asyncio.Semaphore(20)
 
@@ -71,9 +64,9 @@ async def test_u_25_an_outage_is_answered_at_once_and_the_vendor_is_asked_little
 
     await asyncio.gather(*(one(path) for path in [CHAT, MESSAGES] * (REQUESTS // 2)))
     assert set(statuses) == {503, 529}, "each in its own dialect"
-    assert len(scripted_upstream.requests) <= 1.2 * REQUESTS
+    assert len(upstream.requests) <= 1.2 * REQUESTS
     # Far fewer, in truth: once the breaker is open there is a probe now and then.
-    assert len(scripted_upstream.requests) < REQUESTS / 2
+    assert len(upstream.requests) < REQUESTS / 2
     refused = await ask(client)
     assert refused.status_code == 503
     assert 1 <= int(refused.headers["retry-after"]) <= 30
@@ -83,12 +76,12 @@ async def test_u_25_an_outage_is_answered_at_once_and_the_vendor_is_asked_little
 
 
 async def test_u_25_when_the_vendor_is_back_one_probe_opens_the_door_for_all(
-    gateway: GatewayProcess, client: httpx.AsyncClient, scripted_upstream: ScriptedUpstream
+    gateway: WatchedGateway, client: httpx.AsyncClient, upstream: ScriptedUpstream
 ) -> None:
-    scripted_upstream.play(whole(status=503))
+    upstream.play(whole(status=503))
     for _ in range(6):
         await ask(client)
-    scripted_upstream.play(WELL)
+    upstream.play(WELL)
     answer = await ask(client)
     assert answer.status_code == 503
     assert (await ask(client, "o-1")).status_code == 200, "another vendor has nothing to do with it"

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from core.gateway_house import ANTHROPIC_WHOLE, WHOLE
 from faults.watched_gateway import WatchedGateway
 from scripted_upstream import Script, ScriptedUpstream, cut, raw, reset, sse, stall, whole
 
@@ -46,23 +47,7 @@ STREAM = {
         _event("message_stop"),
     ],
 }
-WHOLE = {
-    CHAT: {
-        "id": "c",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "m",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
-        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
-    },
-    MESSAGES: {
-        **_BEGUN,
-        "content": [{"type": "text", "text": "hello"}],
-        "stop_reason": "end_turn",
-        "stop_sequence": None,
-        "usage": {"input_tokens": 3, "output_tokens": 2},
-    },
-}
+WHOLES: dict[str, dict[str, Any]] = {CHAT: WHOLE, MESSAGES: ANTHROPIC_WHOLE}
 FAILED = {
     CHAT: b'data: {"error":{"message":"overloaded","type":"server_error","code":"overloaded"}}\n\n',
     MESSAGES: _event("error", error={"type": "overloaded_error", "message": "overloaded"}),
@@ -124,7 +109,7 @@ def assert_refused(path: str, answer: httpx.Response) -> None:
 
 
 def healthy(path: str, *, stream: bool) -> Script:
-    return sse(*STREAM[path]) if stream else whole(json.dumps(WHOLE[path]).encode())
+    return sse(*STREAM[path]) if stream else whole(json.dumps(WHOLES[path]).encode())
 
 
 BROKEN: dict[str, Script] = {
@@ -248,7 +233,7 @@ async def test_u_09_u_37_nothing_compressed_is_asked_for_and_no_header_of_the_up
         "x_ratelimit_remaining": "4711",
         "x_foreign": "4711",
     }
-    upstream.play(whole(json.dumps(WHOLE[path]).encode(), **foreign))
+    upstream.play(whole(json.dumps(WHOLES[path]).encode(), **foreign))
     for _ in range(2):
         answer = await ask(gateway, path, "headers", stream=stream)
         assert answer.status_code == 200
@@ -286,7 +271,7 @@ async def test_u_20_u_21_each_event_is_passed_on_as_it_comes(
 async def test_u_12_an_answer_without_text_that_says_why_is_an_answer(
     path: str, reason: str, gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
-    said: dict[str, Any] = json.loads(json.dumps(WHOLE[path]))
+    said: dict[str, Any] = json.loads(json.dumps(WHOLES[path]))
     if path == CHAT:
         said["choices"][0] |= {"finish_reason": reason, "message": {"role": "assistant", "content": ""}}
     else:

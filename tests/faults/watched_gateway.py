@@ -52,6 +52,10 @@ async def _plain_answer(wire: Wire) -> None:
     await cut(wire)
 
 
+def _is_a_call(request: httpx.Request) -> bool:
+    return request.method == "POST" and request.url.path.startswith(("/v1/", "/v1beta/"))
+
+
 @attrs.frozen
 class _Standing:
     """What may not grow: tasks of the event loop, and open files that are no connections to the upstream."""
@@ -131,13 +135,15 @@ class WatchedGateway(GatewayProcess):
         return self._key
 
     async def _note_request(self, request: httpx.Request) -> None:
-        self.asked += request.method == "POST" and request.url.path.startswith("/v1")
+        self.asked += _is_a_call(request)
 
     async def _note_answer(self, response: httpx.Response) -> None:
         number = response.headers.get("x-request-id")
         assert number, f"an answer without an x-request-id: {response!r}"
-        if response.request.method != "POST" or response.status_code in _NOT_TAKEN:
-            self.asked -= response.request.method == "POST"
+        if not _is_a_call(response.request):
+            return
+        if response.status_code in _NOT_TAKEN:
+            self.asked -= 1
         else:
             self.answers.append((number, response.status_code))
 

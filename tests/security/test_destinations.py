@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
+from core.gateway_house import WHOLE
 from scripted_upstream import ScriptedUpstream, whole
 from security.doors import Door, opened, settings_in
 
@@ -18,14 +19,6 @@ from aigateway_core.settings import ProviderSettings
 pytestmark = pytest.mark.anyio
 
 KEY = "sk-of-the-operator-0001"
-ANSWER = {
-    "id": "c-1",
-    "object": "chat.completion",
-    "created": 1,
-    "model": "m-1",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
-    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-}
 
 
 @pytest.fixture
@@ -67,7 +60,7 @@ async def test_s_16_nothing_that_a_client_sends_changes_where_its_request_goes(
     sent = [({}, overrides), (overrides, {}), ({"litellm_params": overrides, "extra_body": overrides}, {})]
     async with door.client(authorization=f"Bearer {door.keys.client}") as client:
         for body, headers in sent:
-            scripted_upstream.play(whole(json.dumps(ANSWER).encode()))
+            scripted_upstream.play(whole(json.dumps(WHOLE).encode()))
             answer = await client.post("/v1/chat/completions", json={**chat, **wants, **body}, headers=headers)
             assert answer.status_code in {200, 502}, answer.text
             request = scripted_upstream.requests[-1]

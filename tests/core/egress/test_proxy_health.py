@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import attrs
-from core.conftest import Clock
+from clock import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ def book(clock: Clock | None = None, max_failures: int = 3) -> ProxyHealthBook:
     return ProxyHealthBook(max_failures=max_failures, retry_interval=60, clock=clock or Clock())
 
 
-def test_a_proxy_goes_down_after_so_many_failures_in_a_row() -> None:
+def test_u_33_a_proxy_goes_down_after_so_many_failures_in_a_row() -> None:
     it = book()
     seen = []
     for _ in range(4):
