@@ -17,7 +17,7 @@ from aigateway_core.records import Attempt, CallRecord
 
 
 async def main(folder: str, slot: str) -> None:
-    told: dict[str, float] = {"under_way": 0, "waiting": 0, "lost": 0, "tasks": 5, "stalls": 0}
+    told: dict[str, float] = {"under_way": 0, "waiting": 0, "lost": 0, "tasks": 5, "stalls": 0, "breakers": 0}
 
     def gauges() -> Gauges:
         return {
@@ -27,6 +27,7 @@ async def main(folder: str, slot: str) -> None:
             "spool_bytes": 0,
             "tasks": told["tasks"],
             "loop_stalls": told["stalls"],
+            "open_breakers": told["breakers"],
             "accounts_cooling": {"acme": 2},
             "outbound_proxies": {"healthy": 1},
         }

@@ -105,7 +105,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"structuring", "plugin"},
     # What happens with call records, from the start to the end: it puts together the parts that do it.
     "bookkeeping": WORDS
-    | {"assembly", "ledger", "metrics", "recording", "retention", "settings", "snapshot", "spool", "state", "storage"},
+    | {"assembly", "ledger", "metrics", "recording", "restraint", "retention", "settings", "snapshot", "spool", "state"}
+    | {"storage"},
     "office": WORDS
     | {"administration", "assembly", "logins", "checkup", "addresses", "egress", "renewal", "state", "storage"},
     # HTTP.

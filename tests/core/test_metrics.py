@@ -74,12 +74,13 @@ def test_each_worker_tells_what_all_of_them_have_counted(worker: Callable[[int],
 
 def test_gauges_of_each_are_added_and_those_of_all_are_told_once(worker: Callable[[int], Worker]) -> None:
     one, other = worker(1), worker(2)
-    one.told(under_way=5, waiting=3, lost=1)
-    found = other.told(under_way=6, waiting=4, lost=2)
+    one.told(under_way=5, waiting=3, lost=1, breakers=2)
+    found = other.told(under_way=6, waiting=4, lost=2, breakers=1)
     assert found["aigateway_requests_in_flight"] == {(): 11}
     assert found["aigateway_queue_length"] == {(): 7}
     assert found["aigateway_tasks"] == {(): 10}
     assert found["aigateway_records_dropped"] == {(): 3}
+    assert found["aigateway_open_breakers"] == {(): 2}, "of one vendor, as those see it that see the most"
     assert found["aigateway_accounts_cooling"] == {("acme",): 2}
     assert found["aigateway_outbound_proxies"] == {("healthy",): 1}
     assert one.told(waiting=0)["aigateway_queue_length"] == {(): 4}

@@ -206,11 +206,15 @@ async def test_one_bad_account_never_opens_the_breaker_for_good_ones() -> None:
 
 
 async def test_one_model_that_fails_leaves_the_others_open_and_a_host_that_is_away_none(clock: Clock) -> None:
-    house = home("a", Restraint(limit=1, clock=clock), a=[refused(503), reply(WHOLE), httpx.ConnectError("no")])
+    vendors = Restraint(limit=1, clock=clock)
+    house = home("a", vendors, a=[refused(503), reply(WHOLE), httpx.ConnectError("no")])
+    assert vendors.open_breakers == 0
     await failing(house, 1)
+    assert vendors.open_breakers == 1
     await house.ask({**CHAT, "model": "acme/other"})
     clock.now += 60
     await failing(house, 1)
+    assert vendors.open_breakers == 2
     with pytest.raises(UpstreamError, match="the provider 'acme' has answered none"):
         await house.ask({**CHAT, "model": "acme/other"})
     assert asked(house) == "aaa"

@@ -13,6 +13,7 @@ from aigateway_core.assembly import Assembly
 from aigateway_core.metrics import Gauges, Metrics, Share
 from aigateway_core.recording import Recorder, RecorderLimits
 from aigateway_core.records import CallRecord
+from aigateway_core.restraint import Restraint
 from aigateway_core.retention import Retention
 from aigateway_core.settings import Settings
 from aigateway_core.snapshot import CurrentSnapshot
@@ -51,11 +52,19 @@ class Bookkeeping:
     ``share`` is this worker's part of what several workers count together.
     """
 
-    def __init__(self, assembly: Assembly, state: State, snapshot: CurrentSnapshot, share: Share | None = None) -> None:
+    def __init__(
+        self,
+        assembly: Assembly,
+        state: State,
+        snapshot: CurrentSnapshot,
+        restraint: Restraint,
+        share: Share | None = None,
+    ) -> None:
         settings = assembly.settings.recording
         self._assembly = assembly
         self._state = state
         self._snapshot = snapshot
+        self._restraint = restraint
         self._retention: Retention | None = None
         self.ledger = assembly.ledger
         self.metrics = Metrics(self._gauges, share)
@@ -106,6 +115,7 @@ class Bookkeeping:
             "spool_bytes": self.ledger.spool_bytes,
             "tasks": len(asyncio.all_tasks()),
             "loop_stalls": self.stalls,
+            "open_breakers": self._restraint.open_breakers,
             "accounts_cooling": {name: cooling[name] for name in snapshot.accounts},
             "outbound_proxies": {name: health[name] for name in ("healthy", "degraded", "down", "off")},
         }

@@ -108,7 +108,8 @@ class House:
             max_failures=settings.proxy.max_failures, retry_interval=settings.proxy.health_check_interval or 60.0
         )
         self._egress = Egress(self._transports, self._snapshot, self._pool, self._health)
-        self._books = Bookkeeping(assembly, self._state, self._snapshot, share)
+        in_trouble = restraint(settings.upstream)
+        self._books = Bookkeeping(assembly, self._state, self._snapshot, in_trouble, share)
         self._readiness = Readiness(lambda: self._snapshot.value.version, self._state, assembly.ledger)
         router = Router(assembly.providers, self._snapshot)
         gateway = Gateway(
@@ -122,7 +123,7 @@ class House:
             max_attempts=settings.upstream.max_attempts,
             patience=settings.upstream.patience,
             learn=self._standings.learn,
-            restraint=restraint(settings.upstream),
+            restraint=in_trouble,
         )
         self.app = create_app(
             gateway,

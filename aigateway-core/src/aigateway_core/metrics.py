@@ -56,18 +56,26 @@ _GAUGES = {
     "spool_bytes": ("Room that call records take on disk while the database is away.", None),
     "tasks": ("Tasks of the event loop: several for each request under way, and some that are always there.", None),
     "loop_stalls": ("Times since the start that something blocked an event loop for half a second or longer.", None),
+    "open_breakers": ("Models and providers that have answered none of the last requests and are left alone.", None),
     "accounts_cooling": ("Accounts that rest now for every model, by provider.", "provider"),
     "outbound_proxies": ("Outbound proxies, by health.", "health"),
 }
+
+
+def _most(told: Iterable[float]) -> float:
+    return max(told, default=0.0)
+
+
 _OF_EACH_WORKER: Mapping[str, Callable[[Iterable[float]], float]] = {
     "requests_in_flight": sum,
     "queue_length": sum,
     "records_dropped": sum,
-    "spool_bytes": lambda told: max(told, default=0.0),
+    "spool_bytes": _most,
     "tasks": sum,
     "loop_stalls": sum,
+    "open_breakers": _most,
 }
-"""Gauges that other workers cannot look up, and what they come to. All spool into the same file."""
+"""Gauges that other workers cannot look up, and what they come to. All spool into one file and see the same vendors."""
 
 _SINCE_THE_START = ("records_dropped", "loop_stalls")
 """What stays when a worker is gone: what it has lost stays lost."""

@@ -99,6 +99,11 @@ class Breaker:
         self._probing = False
 
     @property
+    def is_open(self) -> bool:
+        """Whether requests are turned away, or wait for what becomes of a probe."""
+        return self._until > 0
+
+    @property
     def has_opened(self) -> bool:
         """Whether it is open, or was so since the last answer."""
         return self._pause > 0
@@ -154,6 +159,11 @@ class Restraint:
         self._budgets: defaultdict[str, Budget] = defaultdict(lambda: Budget(share, clock))
         self.breakers: dict[_Key, Breaker] = {}
         """Those that have counted a failure: none, as long as all is well."""
+
+    @property
+    def open_breakers(self) -> int:
+        """How many are open now."""
+        return sum(breaker.is_open for breaker in self.breakers.values())
 
     def enter(self, route: Route, *, probes: bool = True) -> None:
         """A request comes for this vendor. Raises :class:`UpstreamError` while a breaker is open."""

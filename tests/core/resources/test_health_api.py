@@ -85,7 +85,14 @@ async def test_gauges_are_looked_up(house: House, client: httpx.AsyncClient, adm
     found = await samples(client)
     assert found["aigateway_outbound_proxies"] == {("healthy",): 1, ("degraded",): 0, ("down",): 0, ("off",): 0}
     assert found["aigateway_accounts_cooling"] == {("config-only",): 0}
-    for name in ("requests_in_flight", "loop_stalls", "queue_length", "records_dropped", "spool_bytes"):
+    for name in (
+        "requests_in_flight",
+        "loop_stalls",
+        "open_breakers",
+        "queue_length",
+        "records_dropped",
+        "spool_bytes",
+    ):
         assert found[f"aigateway_{name}"] == {(): 0}
     assert found["aigateway_tasks"][()] == len(asyncio.all_tasks())
 
