@@ -236,7 +236,8 @@ class House:
             return body if isinstance(body, bytes) else json.dumps(body).encode()
 
         caller = Caller(id="-", role="client")
-        return await self.gateway.answer(Incoming(dialect, caller, "req-1", read(), exits or AsyncExitStack(), header))
+        stack = exits or AsyncExitStack()
+        return await self.gateway.answer(Incoming(dialect, caller, "req-1", read(), lambda: stack, header))
 
     async def whole(self, body: object, dialect: Dialect = OPENAI) -> dict[str, object]:
         answer = await self.ask(body, dialect)

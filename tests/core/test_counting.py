@@ -54,7 +54,7 @@ async def count(house: House, body: JsonObject, dialect: Dialect) -> WholeAnswer
         return json.dumps(body).encode()
 
     caller = Caller(id="-", role="client")
-    incoming = Incoming(dialect, caller, "req-1", read(), AsyncExitStack(), operation="count_tokens")
+    incoming = Incoming(dialect, caller, "req-1", read(), AsyncExitStack, operation="count_tokens")
     answer = await house.gateway.answer(incoming)
     assert isinstance(answer, WholeAnswer)
     return answer

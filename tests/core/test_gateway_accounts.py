@@ -42,7 +42,7 @@ async def ask(asked: House, body: dict[str, Any], *, headers: dict[str, str] | N
     caller = more.pop("caller", Caller(id="k", role="client"))
     dialect = ANTHROPIC if "max_tokens" in body else OPENAI
     header = (headers or {}).get
-    await asked.gateway.answer(Incoming(dialect, caller, "r", read(), AsyncExitStack(), header, **more))
+    await asked.gateway.answer(Incoming(dialect, caller, "r", read(), AsyncExitStack, header, **more))
     return asked.script.seen[-1][0]
 
 

@@ -33,9 +33,7 @@ async def embed(house: House, body: JsonObject = ASKED) -> Any:
     async def read() -> bytes:
         return json.dumps(body).encode()
 
-    incoming = Incoming(
-        DIALECT, Caller(id="-", role="client"), "req-1", read(), AsyncExitStack(), operation="embeddings"
-    )
+    incoming = Incoming(DIALECT, Caller(id="-", role="client"), "req-1", read(), AsyncExitStack, operation="embeddings")
     answer = await house.gateway.answer(incoming)
     assert isinstance(answer, WholeAnswer)
     return json.loads(answer.body)

@@ -75,7 +75,7 @@ async def ask(it: House, model: str = "fast", caller: Caller = ANYBODY, **more: 
         return json.dumps({**CHAT, "model": model, **more}).encode()
 
     async with AsyncExitStack() as exits:
-        answer = await it.gateway.answer(Incoming(OPENAI, caller, "req-1", read(), exits))
+        answer = await it.gateway.answer(Incoming(OPENAI, caller, "req-1", read(), lambda: exits))
         if isinstance(answer, StreamAnswer):
             return {"bytes": b"".join([each async for each in answer])}
         assert isinstance(answer, WholeAnswer)
@@ -217,6 +217,6 @@ async def test_a_translated_request_goes_to_the_next_target_as_well() -> None:
         return json.dumps({**MESSAGES, "model": "fast"}).encode()
 
     async with AsyncExitStack() as exits:
-        answer = await it.gateway.answer(Incoming(ANTHROPIC, ANYBODY, "req-1", read(), exits))
+        answer = await it.gateway.answer(Incoming(ANTHROPIC, ANYBODY, "req-1", read(), lambda: exits))
     assert isinstance(answer, WholeAnswer)
     assert json.loads(answer.body)["model"] == "fast"

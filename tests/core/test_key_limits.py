@@ -31,7 +31,7 @@ async def ask(
         return body
 
     tell = {} if told is None else told
-    return await it.gateway.answer(Incoming(OPENAI, caller, "req-1", read(), exits, tell=tell.update))
+    return await it.gateway.answer(Incoming(OPENAI, caller, "req-1", read(), lambda: exits, tell=tell.update))
 
 
 BODY = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'

@@ -230,7 +230,7 @@ async def test_who_names_an_account_asks_it_whatever_the_breaker_says() -> None:
 
     caller = Caller(id="-", role="admin")
     with pytest.raises(UpstreamError):
-        await house.gateway.answer(Incoming(OPENAI, caller, "req-2", body(), AsyncExitStack(), account="a"))
+        await house.gateway.answer(Incoming(OPENAI, caller, "req-2", body(), AsyncExitStack, account="a"))
     assert asked(house) == "aa"
 
 

@@ -36,7 +36,7 @@ from aigateway_core.errors import (
 )
 from aigateway_core.exchange import Exchange, Stream, Whole
 from aigateway_core.jsontext import loads_object
-from aigateway_core.key_limits import KeyLimits, Tell
+from aigateway_core.key_limits import Exits, KeyLimits, Tell
 from aigateway_core.model import JsonObject
 from aigateway_core.operations import Asked, exchange_for
 from aigateway_core.patience import Patience
@@ -54,7 +54,8 @@ class Incoming:
     """A request to a client endpoint, its caller known and its body not yet read.
 
     ``dialect`` is that of the ``operation``: the one for chat, or a variant that reads and writes its bodies.
-    ``exits`` is closed when the request is over, whatever its end: what an answer holds open is registered there.
+    ``exits`` gives the stack that is closed when the request is over, whatever its end: what an answer holds open is
+    registered there.
     ``header`` gives one of the request's headers; ``said_by_url`` are fields that the URL says instead of the body;
     ``account`` is the one account to ask, if the caller has named one. ``tell`` adds headers to the answer, be it an
     error.
@@ -64,7 +65,7 @@ class Incoming:
     caller: Caller
     request_id: str
     body: Awaitable[bytes]
-    exits: AsyncExitStack
+    exits: Exits
     header: Callable[[str], str | None] = lambda _: None
     said_by_url: Mapping[str, Any] = attrs.field(factory=dict)
     account: str | None = None
@@ -129,7 +130,7 @@ class Gateway:
         call.answered()
         if isinstance(answer, Stream):
             # If the client has left before its first byte it is never iterated: this still ends its record.
-            incoming.exits.callback(call.end, asyncio.CancelledError())
+            incoming.exits().callback(call.end, asyncio.CancelledError())
             return StreamAnswer(answer, call, incoming.dialect)
         call.usage, call.finish_reason = answer.outcome.usage, answer.outcome.finish_reason
         call.end()
@@ -145,7 +146,7 @@ class Gateway:
         )
 
     async def _answer(
-        self, routes: Sequence[Route], terms: Terms, asked: Asked, call: Call, exits: AsyncExitStack
+        self, routes: Sequence[Route], terms: Terms, asked: Asked, call: Call, exits: Exits
     ) -> Whole | Stream:
         """The answer of the first route that gives one, or what can be said without any."""
         failures: list[GatewayError] = []
@@ -173,9 +174,7 @@ class Gateway:
             return known
         raise error
 
-    async def _ask(
-        self, route: Route, terms: Terms, exchange: Exchange, call: Call, exits: AsyncExitStack
-    ) -> Whole | Stream:
+    async def _ask(self, route: Route, terms: Terms, exchange: Exchange, call: Call, exits: Exits) -> Whole | Stream:
         """Try one account after the other until one answers, or the failure is not one that another could mend."""
         tried: set[str] = set()
         attempts = 0
@@ -222,7 +221,7 @@ class Gateway:
         raise failure
 
     async def _mended(
-        self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: AsyncExitStack
+        self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: Exits
     ) -> Whole | Stream:
         """One account's answer; it is asked again while there is something to be mended about the exchange."""
         while True:
@@ -237,7 +236,7 @@ class Gateway:
         return not error.retryable or self._restraint.forbids(error)
 
     async def _attempt(
-        self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: AsyncExitStack
+        self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: Exits
     ) -> Whole | Stream:
         """One account's try, written down whatever comes of it; a stream is open up to its commit point."""
         call.route, call.native = route, exchange.is_native
@@ -250,7 +249,7 @@ class Gateway:
             else:
                 async with AsyncExitStack() as held:
                     answer = await exchange.open(upstream, held)
-                    await exits.enter_async_context(held.pop_all())
+                    await exits().enter_async_context(held.pop_all())
         except GatewayError as error:
             without_secrets(error, call)
             attempt.failed(error)

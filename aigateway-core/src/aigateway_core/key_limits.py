@@ -19,6 +19,9 @@ _BUSY_SECONDS = 1.0
 
 Tell: TypeAlias = Callable[[Mapping[str, str]], None]
 
+Exits: TypeAlias = Callable[[], AsyncExitStack]
+"""Gives the stack that is closed when a request is over; most need none, so that it is made when first asked for."""
+
 
 class LimitError(ClientError):
     """The key has asked for as much as it may, for now."""
@@ -32,8 +35,8 @@ class KeyLimits:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    async def enter(self, caller: Caller, exits: AsyncExitStack, tell: Tell) -> None:
-        """Count this request, until ``exits`` are closed; ``tell`` adds headers to its answer, whatever that will be.
+    async def enter(self, caller: Caller, exits: Exits, tell: Tell) -> None:
+        """Count this request, until its ``exits`` close; ``tell`` adds headers to its answer, whatever that will be.
 
         Raises :class:`LimitError`.
         """
@@ -42,13 +45,13 @@ class KeyLimits:
         if caller.requests_per_minute is not None:
             await self._spend(caller.id, caller.requests_per_minute, tell)
 
-    async def _take_place(self, key_id: str, most: int, exits: AsyncExitStack) -> None:
+    async def _take_place(self, key_id: str, most: int, exits: Exits) -> None:
         place = await self._state.take_place(key_id, most)
         if place is None:
             raise LimitError(
                 f"this key may have {_counted(most, 'request')} under way at a time", retry_after=_BUSY_SECONDS
             )
-        exits.callback(self._state.leave_place, place)
+        exits().callback(self._state.leave_place, place)
 
     async def _spend(self, key_id: str, per_minute: int, tell: Tell) -> None:
         allowance = await self._state.spend(key_id, per_minute)

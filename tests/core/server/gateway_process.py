@@ -14,6 +14,7 @@ import attrs
 import falcon.asgi
 
 from aigateway_core.errors import ConfigurationError, GatewayError
+from aigateway_core.resources.resource import exits
 from aigateway_core.server.run import serve
 from aigateway_core.settings import ServerSettings
 
@@ -48,7 +49,7 @@ class Lifespan:
 class Stream:
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         source = self._events(req.get_param_as_int("events", default=1_000_000))
-        req.scope["state"]["exits"].push_async_callback(source.aclose)
+        exits(req).push_async_callback(source.aclose)
         req.scope["state"]["stream"] = Handle()
         resp.content_type = "text/event-stream"
         resp.stream = source

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import falcon.asgi
 import pytest
+
+from aigateway_core.resources.resource import exits
 
 pytestmark = pytest.mark.anyio
 
@@ -168,6 +171,7 @@ async def test_an_app_that_fails_is_answered_for_without_a_word_of_its_own(
         elif how == "raises":
             raise ZeroDivisionError("hunter22")
         elif how == "fails while letting go":
+            scope["state"]["exits"] = AsyncExitStack()
             scope["state"]["exits"].callback(lambda: 1 / 0)
 
     served = await serving(app)
@@ -185,7 +189,7 @@ async def test_an_answer_that_is_out_is_not_spoilt_by_what_fails_after_it(
 ) -> None:
     class Careless:
         async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-            req.scope["state"]["exits"].callback(lambda: 1 / 0)
+            exits(req).callback(lambda: 1 / 0)
             resp.text = "fine"
 
     app = falcon.asgi.App()
@@ -204,9 +208,9 @@ async def test_the_exit_stack_is_closed_after_the_answer_in_reverse_order(servin
 
     class Holding:
         async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-            exits = req.scope["state"]["exits"]
-            exits.callback(closed.append, "first")
-            exits.callback(closed.append, "second")
+            stack = exits(req)
+            stack.callback(closed.append, "first")
+            stack.callback(closed.append, "second")
             resp.text = "x"
 
     app = falcon.asgi.App()

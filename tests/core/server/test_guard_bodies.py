@@ -197,11 +197,27 @@ async def test_an_answer_before_the_body_closes_the_connection(serving: Serving,
     served = await serving(app, max_body_bytes=CAP)
     client = await served.connect()
     smuggled = served.request("/", b"smuggled")
-    await client.send(served.request("/", smuggled, b"Authorization: no"))
+    whole = served.request("/", smuggled, b"Authorization: no")
+    await client.send(whole[: -len(smuggled)])
     answer = await client.answer()
     assert (answer.status, answer.body, answer.headers["connection"]) == (401, b"who are you?", "close")
+    await client.send(smuggled)
     assert await client.closed() == b""
     assert target.bodies == []
+
+
+async def test_a_body_that_came_with_its_head_is_over_whether_or_not_it_is_read(
+    serving: Serving, app: Any, target: Resource
+) -> None:
+    served = await serving(app, max_body_bytes=CAP)
+    client = await served.connect()
+    await client.send(served.request("/", served.request("/", b"smuggled"), b"Authorization: no"))
+    answer = await client.answer()
+    assert (answer.status, answer.body) == (401, b"who are you?")
+    assert "connection" not in answer.headers
+    await client.send(served.request("/", b"next"))
+    assert (await client.answer()).status == 200
+    assert target.bodies == [b"next"]
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])

@@ -9,6 +9,8 @@ from typing import Any
 import falcon.asgi
 import pytest
 
+from aigateway_core.resources.resource import exits
+
 pytestmark = pytest.mark.anyio
 
 Serving = Callable[..., Awaitable[Any]]
@@ -58,7 +60,7 @@ class Resource:
         self.diary = diary
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        req.scope["state"]["exits"].callback(self.diary.entries.append, "exits closed")
+        exits(req).callback(self.diary.entries.append, "exits closed")
         await req.stream.read()
         self.diary.entries.append("body read")
         if req.get_param_as_bool("quick"):
@@ -67,7 +69,7 @@ class Resource:
         await self.diary.wait("responder")
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        req.scope["state"]["exits"].callback(self.diary.entries.append, "exits closed")
+        exits(req).callback(self.diary.entries.append, "exits closed")
         resp.content_type = "text/event-stream"
         resp.stream = Closing(self._events(req.get_param_as_float("every", default=30.0)))
 
@@ -171,7 +173,7 @@ async def test_a_generator_that_falcon_does_not_close_is_closed_by_the_exit_stac
     class Naked:
         async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
             source = events()
-            req.scope["state"]["exits"].push_async_callback(source.aclose)
+            exits(req).push_async_callback(source.aclose)
             resp.stream = source
 
     app = falcon.asgi.App()

@@ -14,6 +14,7 @@ import falcon.asgi
 import pytest
 
 from aigateway_core.errors import GatewayError, UnavailableError
+from aigateway_core.resources.resource import exits
 from aigateway_core.server.guard import Guard, GuardLimits
 from aigateway_core.server.request import LiveRequest
 
@@ -43,7 +44,7 @@ def streaming(source: Source, handle: Handle | None = Handle(), events: list[str
                 if events is not None:
                     events.append("closed")
 
-            req.scope["state"]["exits"].push_async_callback(closed)
+            exits(req).push_async_callback(closed)
             if handle is not None:
                 req.scope["state"]["stream"] = handle
             resp.content_type = "text/event-stream"

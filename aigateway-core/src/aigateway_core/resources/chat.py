@@ -82,7 +82,7 @@ async def _answer(
             req.context.caller,
             number,
             req.stream.read(),
-            exits(req),
+            lambda: exits(req),
             req.get_header,
             said_by_url or {},
             account=req.context.account,

@@ -118,8 +118,8 @@ def request_id(req: Request) -> str:
 
 
 def exits(req: Request) -> AsyncExitStack:
-    """The stack that the guard closes when this request is over."""
-    stack: AsyncExitStack = req.scope["state"]["exits"]
+    """The stack that the guard closes when this request is over; made when it is first asked for."""
+    stack: AsyncExitStack = req.scope["state"].setdefault("exits", AsyncExitStack())
     return stack
 
 

@@ -1,9 +1,12 @@
 """The outermost layer: what a web framework leaves open.
 
 Falcon never tells a responder that the client has left, uvicorn has no deadline for a body and none for a client that
-does not read. Here every request has both, a cap on its body, a stack that owns what was acquired for it
-(``scope["state"]["exits"]``), an id (``scope["state"]["request_id"]``), and an end: when the client leaves, the app's
-task is cancelled, wherever it is, and has run all its ``finally`` blocks before the guard returns.
+does not read. Here every request has both, a cap on its body, an id (``scope["state"]["request_id"]``), and an end:
+when the client leaves, the app's task is cancelled, wherever it is, and has run all its ``finally`` blocks before the
+guard returns.
+
+An app that acquires something for a request may leave an ``AsyncExitStack`` that owns it in
+``scope["state"]["exits"]``: the guard closes it when the request is over, whatever its end.
 
 An app that begins a stream may leave a :class:`LiveStream` in ``scope["state"]["stream"]``: the guard then keeps it
 alive while nothing comes, and ends it in its own dialect when the gateway shuts down.
@@ -12,7 +15,6 @@ alive while nothing comes, and ends it in its own dialect when the gateway shuts
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from contextlib import suppress
 
 from aigateway_core.server.asgi import App, Message, Receive, Scope, Send
@@ -44,11 +46,26 @@ class Guard:
         """How many requests are under way."""
         return len(self._requests)
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; or let the app start and stop."""
-        if scope["type"] == "http":
-            return self._serve(scope, receive, send)
-        return self._app(scope, self._after_the_last(receive), send)
+        if scope["type"] != "http":
+            await self._app(scope, self._after_the_last(receive), send)
+            return
+        found = self._inspector.inspect(scope)
+        if self._draining or 0 < self._limits.max_concurrency <= len(self._requests):
+            found = self._admit(scope, found)
+        if isinstance(found, Refusal):
+            await refuse(send, found, fitting_id(dict(scope["headers"]).get(b"x-request-id")))
+            return
+        request = LiveRequest(scope, receive, send, found, self._limits)
+        self._requests.add(request)
+        try:
+            await request.run(self._app)
+        finally:
+            self._requests.discard(request)
+            if self._all_done is not None and not self._requests:
+                self._all_done.set()
+                self._all_done = None
 
     async def idle(self) -> None:
         """Wait until no request is under way."""
@@ -67,29 +84,10 @@ class Guard:
         for request in tuple(self._requests):
             request.finish()
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._inspector.inspect(scope)
-        if isinstance(found, Inspected):
-            found = self._admit(scope) or found
-        if isinstance(found, Refusal):
-            await refuse(send, found, fitting_id(dict(scope["headers"]).get(b"x-request-id")))
-            return
-        request = LiveRequest(scope, receive, send, found, self._limits)
-        self._requests.add(request)
-        try:
-            await request.run(self._app)
-        finally:
-            self._requests.discard(request)
-            if self._all_done is not None and not self._requests:
-                self._all_done.set()
-                self._all_done = None
-
-    def _admit(self, scope: Scope) -> Refusal | None:
-        most = self._limits.max_concurrency
-        if not self._draining and not 0 < most <= len(self._requests):
-            return None
-        if scope["path"] in self._limits.always_admitted:
-            return None
+    def _admit(self, scope: Scope, found: Inspected | Refusal) -> Inspected | Refusal:
+        """What becomes of a request that there is no room for."""
+        if isinstance(found, Refusal) or scope["path"] in self._limits.always_admitted:
+            return found
         return _CLOSING if self._draining else _BUSY
 
     def _after_the_last(self, receive: Receive) -> Receive:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, count
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -54,11 +54,8 @@ class Refusal:
     message: str
 
 
-class Inspected(NamedTuple):
-    """A request that may go on; ``declared`` is the length of its body in bytes, None when only its end will tell."""
-
-    declared: int | None
-    request_id: bytes
+Inspected: TypeAlias = tuple[int | None, bytes]
+"""A request that may go on: the length of its body in bytes, None when only its end will tell; and its id."""
 
 
 class Inspector:
@@ -66,6 +63,7 @@ class Inspector:
 
     def __init__(self, allowed_hosts: Iterable[str] = ()) -> None:
         self._hosts = frozenset(host.lower().encode() for host in allowed_hosts)
+        self._good_path: str | None = None
         self._good_host: bytes | None = None
         """What the last request was addressed to: mostly the next one as well."""
 
@@ -81,18 +79,20 @@ class Inspector:
         found = dict(headers)
         if len(found) < len(headers) and (name := _twice(headers)) is not None:
             return Refusal(400, f"the header {name.decode()} may be given only once")
-        if _ODD_PATH.search(scope["path"]):
-            return Refusal(404, "there is nothing at this address")
+        if (path := scope["path"]) != self._good_path:
+            if _ODD_PATH.search(path):
+                return Refusal(404, "there is nothing at this address")
+            self._good_path = path
         if (sent_by := found.get(b"user-agent", b"")).startswith(_FIRST):
             if sent_by == _RELAYED:
                 return Refusal(508, _GOES_ROUND)
             agent.set(RELAYED)
-        return self._named(found) or self._framed(found, scope["http_version"])
-
-    def _named(self, found: dict[bytes, bytes]) -> Refusal | None:
         host = found.get(b"host", b"")
-        if host == self._good_host:
-            return None
+        if host != self._good_host and (refusal := self._misnamed(host)) is not None:
+            return refusal
+        return _framed(found, scope["http_version"])
+
+    def _misnamed(self, host: bytes) -> Refusal | None:
         if not _HOST.fullmatch(host):
             return Refusal(400, "the header host is missing or malformed")
         if self._hosts and host.lower() not in self._hosts and host.lower().rpartition(b":")[0] not in self._hosts:
@@ -100,19 +100,19 @@ class Inspector:
         self._good_host = host
         return None
 
-    @staticmethod
-    def _framed(found: dict[bytes, bytes], version: str) -> Inspected | Refusal:
-        length, coding = found.get(b"content-length"), found.get(b"transfer-encoding")
-        if coding is not None and (length is not None or coding.strip().lower() != b"chunked" or version == "1.0"):
-            return Refusal(400, "the length of the body is given in two ways, or in an unknown one")
-        if length is not None and not length.isdigit():
-            return Refusal(400, "the header content-length is no length")
-        if b"content-encoding" in found and found[b"content-encoding"].strip().lower() != b"identity":
-            return Refusal(415, "the body must come as it is, without content-encoding")
-        has_body = coding is not None or (length is not None and length.strip(b"0"))
-        if has_body and (kind := found.get(b"content-type", b"")) != b"application/json" and not _JSON.fullmatch(kind):
-            return Refusal(415, _NOT_JSON)
-        return Inspected(None if coding is not None else int(length or 0), fitting_id(found.get(b"x-request-id")))
+
+def _framed(found: dict[bytes, bytes], version: str) -> Inspected | Refusal:
+    length, coding = found.get(b"content-length"), found.get(b"transfer-encoding")
+    if coding is not None and (length is not None or coding.strip().lower() != b"chunked" or version == "1.0"):
+        return Refusal(400, "the length of the body is given in two ways, or in an unknown one")
+    if length is not None and not length.isdigit():
+        return Refusal(400, "the header content-length is no length")
+    if b"content-encoding" in found and found[b"content-encoding"].strip().lower() != b"identity":
+        return Refusal(415, "the body must come as it is, without content-encoding")
+    has_body = coding is not None or (length is not None and length.strip(b"0"))
+    if has_body and (kind := found.get(b"content-type", b"")) != b"application/json" and not _JSON.fullmatch(kind):
+        return Refusal(415, _NOT_JSON)
+    return None if coding is not None else int(length or 0), fitting_id(found.get(b"x-request-id"))
 
 
 def _twice(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from enum import Enum
 from typing import Protocol
 
@@ -76,6 +77,16 @@ class _Reason(Enum):
 class LiveRequest:
     """Runs the app for one request, and stands between it and the server."""
 
+    # What most requests leave as it is costs them nothing here.
+    _reason: _Reason | None = None
+    _asked = _reading = _late = False
+    _started = _complete = _sending = _over = False
+    _read = 0
+    _last_sent = 0.0
+    _timer: asyncio.TimerHandle | None = None
+    _pulse: asyncio.TimerHandle | None = None
+    _ping: asyncio.Task[None] | None = None
+
     def __init__(self, scope: Scope, receive: Receive, send: Send, inspected: Inspected, limits: GuardLimits) -> None:
         self._scope = scope
         self._receive = receive
@@ -88,15 +99,7 @@ class LiveRequest:
         self._line: Line | None = scope.get("extensions", {}).get(LINE)
         if self._line is not None:
             self._line.on_leave = self._leave
-        self._reason: _Reason | None = None
         self._body_is_in = self._declared == 0
-        self._asked = self._reading = self._late = False
-        self._started = self._complete = self._sending = self._over = False
-        self._read = 0
-        self._last_sent = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._pulse: asyncio.TimerHandle | None = None
-        self._ping: asyncio.Task[None] | None = None
 
     async def run(self, app: App) -> None:
         """Run the app to its end, or to the client's."""
@@ -104,9 +107,11 @@ class LiveRequest:
         state["request_id"] = self._number.decode()
         failure: Exception | None = None
         try:
-            async with AsyncExitStack() as exits:
-                state["exits"] = exits
+            try:
                 await app(self._scope, self.receive, self.send)
+            finally:
+                if (exits := state.get("exits")) is not None:
+                    await exits.__aexit__(*sys.exc_info())
         except asyncio.CancelledError:
             if self._reason is None:
                 raise
@@ -127,18 +132,19 @@ class LiveRequest:
 
     async def receive(self) -> Message:
         """The app's next message from the client. Raises :class:`ClientError` for a body too large or too slow."""
+        cap = self._limits.max_body_bytes
+        has_news = self._line is not None and self._line.has_news
         if not self._asked:
-            # Falcon asks for a first message before it has anybody who could answer an error; this one is empty, so
-            # that the headers can be judged before the body is waited for.
             self._asked = True
-            return {"type": "http.request", "body": b"", "more_body": not self._body_is_in}
+            if not has_news or not 0 < (self._declared or 0) <= cap:
+                # Falcon asks for a first message before it has anybody who could answer an error; this one is empty, so
+                # that the headers can be judged before the body is waited for.
+                return {"type": "http.request", "body": b"", "more_body": not self._body_is_in}
         if self._body_is_in:
             # Nothing can come now but the client's leaving, and that is a cancellation.
             await self._loop.create_future()
-        cap = self._limits.max_body_bytes
         if self._declared is not None and self._declared > cap:
             raise RequestTooLargeError(f"the body has {self._declared} bytes; at most {cap} are taken")
-        has_news = self._line is not None and self._line.has_news
         message = await (self._receive() if has_news else self._in_time())
         if message["type"] == "http.disconnect":
             # Falcon would take half a body for a whole one.
@@ -199,9 +205,12 @@ class LiveRequest:
             is_last = True
             if not self._body_is_in:
                 message = await self._too_early(message)
-        self._sending, self._last_sent = True, self._loop.time()
-        await self._send(message)
-        self._sending, self._last_sent = False, self._loop.time()
+        if self._pulse is None:  # nobody looks how long it takes
+            await self._send(message)
+        else:
+            self._sending, self._last_sent = True, self._loop.time()
+            await self._send(message)
+            self._sending, self._last_sent = False, self._loop.time()
         self._complete = is_last
 
     def _begun(self, message: Message) -> Message:
