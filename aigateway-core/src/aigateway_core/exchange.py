@@ -17,7 +17,7 @@ from typing import ClassVar
 import attrs
 from typing_extensions import override
 
-from aigateway_core.dialects.dialect import Classify, Dialect, StreamTap
+from aigateway_core.dialects.dialect import Classify, Dialect, NativeAnswer, StreamTap
 from aigateway_core.errors import ClientError, GatewayError, UpstreamError
 from aigateway_core.events import unfold
 from aigateway_core.headers import DROPPED, listed
@@ -46,7 +46,7 @@ class Whole:
     """A whole answer in the client's dialect."""
 
     body: bytes
-    outcome: Outcome
+    outcome: Outcome | NativeAnswer
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
@@ -59,7 +59,7 @@ class Stream:
     """
 
     chunks: AsyncGenerator[bytes, None]
-    outcome: Outcome
+    outcome: Outcome | NativeAnswer
     fail: Callable[[GatewayError, str], bytes | None]
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
@@ -123,26 +123,27 @@ class NativeExchange(Exchange):
         self._model = model
         self._as_it_came = content, body
         self._mended = False
-        self._send(self._prepared())
+        self._send()
 
-    def _prepared(self) -> JsonObject:
-        sent = self._endpoint.dialect.native_request(self._body, self._model)
-        return self._endpoint.prepare(sent) if self._endpoint.prepare else sent
-
-    def _send(self, sent: JsonObject) -> None:
+    def _send(self, mended: JsonObject | None = None) -> None:
+        """Make ready what goes out: the client's body for this vendor, or that after it was mended."""
+        sent = mended
+        if sent is None:
+            sent = self._endpoint.dialect.native_request(self._body, self._model)
+            sent = self._endpoint.prepare(sent) if self._endpoint.prepare else sent
         self._sent = sent
         content, body = self._as_it_came
         if self._endpoint.enclose:
-            self._content = b""  # what depends on the account is written for each of them
+            self._content = None  # what depends on the account is written for each of them
         elif content is not None and self._endpoint.prepare is None and _is_unchanged(sent, body):
             self._content = content
         else:
             self._content = dumps(sent)
 
-    async def _written(self, upstream: Upstream) -> bytes:
-        """What goes out to this account."""
+    async def _enclosed(self, upstream: Upstream) -> bytes:
+        """What goes out to this account alone."""
         enclose = self._endpoint.enclose
-        return self._content if enclose is None else dumps(await enclose(self._sent, upstream))
+        return dumps(self._sent if enclose is None else await enclose(self._sent, upstream))
 
     @override
     def mend(self, error: UpstreamError) -> bool:
@@ -163,7 +164,7 @@ class NativeExchange(Exchange):
         if name is not None:
             self._body = {field: value for field, value in self._body.items() if field != name}
             self.headers = {DROPPED: listed([name])}
-            self._send(self._prepared())
+            self._send()
             return True
         mended = self._endpoint.mend(self._sent, error) if self._endpoint.mend else None
         if mended is not None:
@@ -173,19 +174,17 @@ class NativeExchange(Exchange):
     @override
     async def complete(self, upstream: Upstream) -> Whole:
         """Relay a whole answer."""
-        response = await upstream.post(
-            self._endpoint.url, content=await self._written(upstream), headers=self._endpoint.headers
-        )
-        answer = self._endpoint.dialect.native_response(response.content, self._client_model, self._classify)
-        outcome = Outcome()
-        outcome.usage, outcome.finish_reason = answer.usage, answer.finish_reason
-        return Whole(answer.body, outcome, self.headers)
+        content, endpoint = self._content or await self._enclosed(upstream), self._endpoint
+        response = await upstream.post(endpoint.url, content=content, headers=endpoint.headers)
+        answer = endpoint.dialect.native_response(response.content, self._client_model, self._classify)
+        return Whole(answer.body, answer, self.headers)
 
     @override
     async def open(self, upstream: Upstream, exits: AsyncExitStack) -> Stream:
         """Relay a stream."""
-        content, url = await self._written(upstream), self._endpoint.stream_url or self._endpoint.url
-        reply = await exits.enter_async_context(upstream.stream(url, content=content, headers=self._endpoint.headers))
+        content, endpoint = self._content or await self._enclosed(upstream), self._endpoint
+        streamed = upstream.stream(endpoint.stream_url or endpoint.url, content=content, headers=endpoint.headers)
+        reply = await exits.enter_async_context(streamed)
         if reply.is_json:
             return self._from_whole(await reply.read())
         chunks = await exits.enter_async_context(aclosing(reply.chunks()))
@@ -212,18 +211,19 @@ class NativeExchange(Exchange):
             # The vendor knows what the gateway does not. Little of a request shows in how its answer is written.
             request = ChatRequest(model=self._client_model, stream=True)
         response = self._endpoint.dialect.decode_response(loads_upstream(content), request)
-        outcome = Outcome()
-        outcome.usage, outcome.finish_reason = answer.usage, answer.finish_reason
         encoder = self._client.stream_encoder(request)
         content = b"".join(map(encoder.encode, unfold(response))) + encoder.end()
-        return Stream(_once(content), outcome, encoder.fail, self.headers)
+        return Stream(_once(content), answer, encoder.fail, self.headers)
 
 
 def _is_unchanged(sent: JsonObject, body: JsonObject) -> bool:
     """Whether it is the client's own body, its values the very same objects; but a model may have the same name."""
     if len(sent) != len(body) or sent.get("model") != body.get("model"):
         return False
-    return all(value is body.get(name, sent) or name == "model" for name, value in sent.items())
+    for name, value in sent.items():  # noqa: SIM110 - a generator would be resumed for each
+        if value is not body.get(name, sent) and name != "model":
+            return False
+    return True
 
 
 async def _relay(

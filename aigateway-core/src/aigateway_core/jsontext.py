@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -42,7 +42,8 @@ def loads_object(body: bytes) -> JsonObject:
     # No key is without a colon, and no ordinary body has so many outside of objects: it is not walked through.
     if _is_crowded(body) or (len(body) > _SHORTEST_PAIR * MAX_KEYS and body.count(b":") > MAX_KEYS):
         _refuse_masses(value)
-    if _repeats_a_key(body, value):
+    written = dumps(value)
+    if written != body and _lost_a_key(body, written):
         raise InvalidRequestError(f"the request body gives {_repeated(body)} twice in one object; give it once")
     return value
 
@@ -50,7 +51,7 @@ def loads_object(body: bytes) -> JsonObject:
 def loads_arguments(body: bytes) -> JsonObject:
     """As :func:`loads_object`, for what a model wrote: of two equal keys the last one counts, and none are too many."""
     value = _parsed(body)
-    if _too_deep(body, value):
+    if _is_crowded(body) and _deeper_than(value, MAX_DEPTH):
         raise _nested_too_deep()
     return value
 
@@ -78,16 +79,15 @@ def loads_upstream(body: bytes) -> JsonObject:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         value = None
-    if not isinstance(value, dict):
+    if type(value) is not dict:
         raise UpstreamError(ErrorKind.PROTOCOL, "the upstream's answer is not a JSON object")
-    if _too_deep(body, value):
+    if _is_crowded(body) and _deeper_than(value, MAX_DEPTH):
         raise UpstreamError(ErrorKind.PROTOCOL, f"the upstream's answer is nested deeper than {MAX_DEPTH} levels")
     return value
 
 
-def dumps(value: Any) -> bytes:
-    """Compact JSON."""
-    return orjson.dumps(value)
+dumps: Callable[[Any], bytes] = orjson.dumps
+"""Compact JSON."""
 
 
 _TYPES: dict[type, str] = {
@@ -132,12 +132,9 @@ def _holds_too_many(items: list[Any]) -> bool:
 _ESCAPED_COLON = re.compile(rb"(?<!\\)(?:\\\\)*\\u003[aA]")
 
 
-def _repeats_a_key(body: bytes, value: JsonObject) -> bool:
-    written = dumps(value)
-    if written == body:
-        return False
-    # Written again, ``value`` has all the colons of ``body`` but those of what was overwritten: each key has one, and
-    # the colons of texts stay. Both are counted at the speed of memory; to parse with a hook takes four times as long.
+def _lost_a_key(body: bytes, written: bytes) -> bool:
+    # Written again, it has all the colons of ``body`` but those of what was overwritten: each key has one, and the
+    # colons of texts stay. Both are counted at the speed of memory; to parse with a hook takes four times as long.
     colons = body.count(b":")
     if b"\\u003" in body:
         colons += len(_ESCAPED_COLON.findall(body))
@@ -160,23 +157,18 @@ def _repeated(body: bytes) -> str:
     return f"the key {json.dumps(found[0][:100])}"
 
 
-def _too_deep(body: bytes, value: Any) -> bool:
-    return _is_crowded(body) and _deeper_than(value, MAX_DEPTH)
-
-
 def _is_crowded(body: bytes) -> bool:
     """Whether it has to be walked through: what has few brackets is neither deep nor full of objects."""
-    return _holds_more(body, b"{", MAX_DEPTH // 2) or _holds_more(body, b"[", MAX_DEPTH // 2)
-
-
-def _holds_more(body: bytes, mark: bytes, most: int) -> bool:
     # One by one, up to that many: to count them all in a long text takes longer than to parse it.
-    at = -1
-    for _ in range(most + 1):
-        at = body.find(mark, at + 1)
-        if at < 0:
-            return False
-    return True
+    for mark in (b"{", b"["):
+        at = -1
+        for _ in range(MAX_DEPTH // 2 + 1):
+            at = body.find(mark, at + 1)
+            if at < 0:
+                break
+        else:
+            return True
+    return False
 
 
 def _deeper_than(value: Any, limit: int) -> bool:

@@ -8,7 +8,7 @@ from openai.types.chat import ChatCompletion
 from aigateway_core.dialects.identifiers import legal_tool_name
 from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIChatProfile
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
-from aigateway_core.jsontext import dumps
+from aigateway_core.jsontext import dumps, loads_object
 from aigateway_core.model import (
     ChatRequest,
     ChatResponse,
@@ -338,6 +338,12 @@ def test_a_native_request_changes_only_what_it_must() -> None:
         "stream_options": {"include_obfuscation": False, "include_usage": True},
     }
     assert streamed["stream_options"] == {"include_obfuscation": False}
+
+
+def test_a_native_answer_that_bears_the_client_s_name_for_the_model_is_kept_to_the_byte() -> None:
+    spelled = b' {"model" : "mine", "choices": [{"message": {"content": "a"}, "logprob": -1.0E-2}]}\n'
+    assert DIALECT.native_response(spelled, "mine").body == spelled
+    assert DIALECT.native_response(spelled, "other").body == dumps({**loads_object(spelled), "model": "other"})
 
 
 def test_a_native_answer_keeps_everything_but_the_model() -> None:

@@ -198,7 +198,8 @@ class Dialect(ABC):
             refuse("a string", model, "model")
         if not model.strip():
             raise InvalidRequestError("the name of a model is required", path="model")
-        return Peek(model, bool(optional_boolean(body.get("stream"), "stream")))
+        stream = body.get("stream")
+        return Peek(model, stream if type(stream) is bool else bool(optional_boolean(stream, "stream")))
 
     @abstractmethod
     def decode_request(self, body: JsonObject) -> ChatRequest:

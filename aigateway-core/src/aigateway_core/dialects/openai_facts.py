@@ -17,7 +17,6 @@ from aigateway_core.model import (
     Effort,
     HostedTool,
     ImagePart,
-    JsonObject,
     Part,
     Reasoning,
     ResponseFormat,
@@ -165,28 +164,28 @@ def usage_in(value: Any, prompt: str, answer: str) -> Usage | None:
     asked, produced = _count(value.get(prompt)), _count(value.get(answer))
     if asked is None and produced is None:
         return None
-    asked = asked or 0
-    read = min(_detail(value, f"{prompt}_details", "cached_tokens"), asked)
+    asked, read, written, thought = asked or 0, 0, 0, 0
+    if type(details := value.get(prompt + "_details")) is dict:
+        read = min(_count(details.get("cached_tokens")) or 0, asked)
+        written = min(_count(details.get("cache_write_tokens")) or 0, asked - read)
+    if type(details := value.get(answer + "_details")) is dict:
+        thought = _count(details.get("reasoning_tokens")) or 0
     return Usage(
         input_tokens=asked,
         output_tokens=produced or 0,
         cache_read_tokens=read,
-        cache_write_tokens=min(_detail(value, f"{prompt}_details", "cache_write_tokens"), asked - read),
-        reasoning_tokens=_detail(value, f"{answer}_details", "reasoning_tokens"),
+        cache_write_tokens=written,
+        reasoning_tokens=thought,
     )
 
 
 def _count(value: Any) -> int | None:
     """A number of tokens as a server reports it; None for what is no count."""
+    if type(value) is int and 0 <= value <= _MOST_TOKENS:
+        return value
     if type(value) is int or (type(value) is float and value.is_integer()):
         return min(max(int(value), 0), _MOST_TOKENS)
     return None
-
-
-def _detail(usage: JsonObject, group: str, name: str) -> int:
-    """A number of tokens out of a group of them; 0 for what is not told."""
-    details = usage.get(group)
-    return (_count(details.get(name)) or 0) if type(details) is dict else 0
 
 
 def read_data_url(url: str) -> tuple[str, str] | None:

@@ -73,7 +73,9 @@ class OpenAIChat(Dialect):
     @override
     def peek(self, body: JsonObject) -> Peek:
         peeked = super().peek(body)
-        read_messages(body)
+        messages = body.get("messages")
+        if type(messages) is not list or not messages:
+            read_messages(body)  # which says what is wrong
         return peeked
 
     @override

@@ -20,7 +20,7 @@ def relayed_request(body: JsonObject, model: str, *, refuses_thinking: bool = Fa
         if options.get("include_usage") is not True:
             native["stream_options"] = {**options, "include_usage": True}
     messages = body.get("messages")
-    if type(messages) is list and any(map(_holds_seal, messages)):
+    if type(messages) is list and _hold_seals(messages):
         native["messages"] = messages = [
             _without_seals(message) if _holds_seal(message) else message for message in messages
         ]
@@ -43,6 +43,14 @@ def _without_thinking(message: JsonObject) -> JsonObject:
 def _calls(message: Any) -> list[Any]:
     calls = message.get("tool_calls") if type(message) is dict else None
     return calls if type(calls) is list else []
+
+
+def _hold_seals(messages: list[Any]) -> bool:
+    # Conversations are long, and few messages have a place for a mark: nothing is called for the others.
+    for message in messages:
+        if type(message) is dict and ("tool_calls" in message or "extra_content" in message) and _holds_seal(message):
+            return True
+    return False
 
 
 def _holds_seal(message: Any) -> bool:

@@ -110,12 +110,17 @@ def read_native(body: bytes, client_model: str, profile: OpenAIChatProfile, clas
     """A whole answer to relay, under the client's name for the model."""
     parsed = parse(body, classify)
     choice, message = _answer(parsed)
-    text_in(message.get("content"))
+    if type(content := message.get("content")) is not str:
+        text_in(content)
     finish = settled(_finish(choice, profile), called=bool(message.get("tool_calls") or message.get("function_call")))
-    parsed["model"] = client_model
+    usage = _usage(parsed)
+    renamed = parsed.get("model") != client_model
+    if renamed:
+        parsed["model"] = client_model
     if profile.finish_reasons and "finish_reason" in choice:
         choice["finish_reason"] = known_finish(choice["finish_reason"], profile.finish_reasons)
-    return NativeAnswer(dumps(parsed), _usage(parsed), finish)
+        renamed = True
+    return NativeAnswer(dumps(parsed) if renamed else body, usage, finish)
 
 
 def parse(raw: bytes, classify: Classify) -> JsonObject:
@@ -124,7 +129,7 @@ def parse(raw: bytes, classify: Classify) -> JsonObject:
         # Google's OpenAI endpoint puts its errors into an array.
         raise classify(UpstreamFailure(200, {}, raw))
     value = loads_upstream(raw)
-    if holds_error(value):
+    if ("choices" not in value or "error" in value) and holds_error(value):
         raise classify(UpstreamFailure(200, {}, raw))
     return value
 
