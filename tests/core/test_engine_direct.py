@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -30,6 +31,46 @@ async def ask(transport: DirectTransport, url: str) -> bytes:
         return b"".join([chunk async for chunk in response.stream])
     finally:
         await response.aclose()
+
+
+async def plainly(
+    transport: DirectTransport, url: str, headers: dict[str, str], *unique: tuple[str, str], content: bytes = b"{}"
+) -> None:
+    answer = await transport.ask(
+        "POST", url, headers, unique, content, connect=2.0, first_byte=2.0, idle=2.0, until=math.inf
+    )
+    await answer.aclose()
+
+
+async def test_what_frames_a_body_is_written_by_the_engine_alone(
+    transport: DirectTransport, scripted_upstream: ScriptedUpstream
+) -> None:
+    wrong = {"Content-Length": "1", "x-own": "1", "Transfer-Encoding": "chunked"}
+    await plainly(transport, scripted_upstream.url, wrong, ("content-length", "2"), content=b'{"a":1}')
+    [seen] = scripted_upstream.requests
+    assert seen.body == b'{"a":1}'
+    assert set(seen.headers) == {"host", "x-own", "content-length"}
+    assert seen.headers["content-length"] == "7"
+
+
+@pytest.mark.parametrize("value", ["a\r\nx: y", "a\nb", "a\rb", "a\0b", "\xe9"])
+async def test_a_header_that_would_break_the_head_is_refused_whether_it_is_remembered_or_not(
+    transport: DirectTransport, scripted_upstream: ScriptedUpstream, value: str
+) -> None:
+    for headers, unique in ({"x": value}, ()), ({}, (("x", value),)):
+        with pytest.raises(httpx.LocalProtocolError) as caught:
+            await plainly(transport, scripted_upstream.url, headers, *unique)
+        assert value not in str(caught.value)
+    assert scripted_upstream.opened == 0
+
+
+async def test_each_request_has_its_own_unique_headers_and_all_have_the_others(
+    transport: DirectTransport, scripted_upstream: ScriptedUpstream
+) -> None:
+    for number in range(3):
+        await plainly(transport, scripted_upstream.url, {"x": "1"}, ("authorization", f"Bearer {number}"))
+    sent = [(seen.headers["x"], seen.headers["authorization"]) for seen in scripted_upstream.requests]
+    assert sent == [("1", "Bearer 0"), ("1", "Bearer 1"), ("1", "Bearer 2")]
 
 
 async def test_idle_connections_are_closed_after_a_while(

@@ -61,7 +61,8 @@ async def refusal(reply: Reply) -> bytes:
     with suppress(httpx.HTTPError, TimeoutError):
         while len(body) < MAX_ERROR_BYTES and (chunk := await reply.received(until)):
             body += chunk
-    return _unpacked(bytes(body[:MAX_ERROR_BYTES]), _encoding(reply))
+    encoding = header(reply.headers, b"content-encoding").strip().lower()
+    return _unpacked(bytes(body[:MAX_ERROR_BYTES]), encoding or "identity")
 
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
@@ -78,12 +79,9 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
         return b""
 
 
-def _encoding(reply: Reply) -> str:
-    return header(reply.headers, b"content-encoding").strip().lower() or "identity"
-
-
 def refuse_encoding(reply: Reply) -> None:
     """Identity was asked for. Decoding what came instead would let a kilobyte fill the memory."""
-    if _encoding(reply) != "identity":
-        message = "the upstream compressed its answer although it was asked not to"
-        raise UpstreamError(ErrorKind.PROTOCOL, message, status=reply.status)
+    for name, value in reply.headers:
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            message = "the upstream compressed its answer although it was asked not to"
+            raise UpstreamError(ErrorKind.PROTOCOL, message, status=reply.status)

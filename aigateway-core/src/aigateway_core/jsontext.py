@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -42,7 +42,7 @@ def loads_object(body: bytes) -> JsonObject:
     # No key is without a colon, and no ordinary body has so many outside of objects: it is not walked through.
     if _is_crowded(body) or (len(body) > _SHORTEST_PAIR * MAX_KEYS and body.count(b":") > MAX_KEYS):
         _refuse_masses(value)
-    written = dumps(value)
+    written = orjson.dumps(value)
     if written != body and _lost_a_key(body, written):
         raise InvalidRequestError(f"the request body gives {_repeated(body)} twice in one object; give it once")
     return value
@@ -86,8 +86,9 @@ def loads_upstream(body: bytes) -> JsonObject:
     return value
 
 
-dumps: Callable[[Any], bytes] = orjson.dumps
-"""Compact JSON."""
+def dumps(value: Any) -> bytes:
+    """Compact JSON."""
+    return orjson.dumps(value)
 
 
 _TYPES: dict[type, str] = {

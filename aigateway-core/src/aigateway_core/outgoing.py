@@ -90,23 +90,25 @@ class Sender:
         ask: Ask | None = getattr(self._transport, "ask", None)
         if ask is not None:
             if self._auth is None or type(self._auth) is httpx.Auth:
-                return await self._plainly(ask, asked, asked.headers, deadline)
+                return await self._plainly(ask, asked, None, deadline)
             if isinstance(self._auth, PlainAuth) and (header := self._auth.plain()) is not None:
-                return await self._signed(ask, asked, self._auth, header, deadline)
+                reply = await self._plainly(ask, asked, header, deadline)
+                if reply.status != HTTPStatus.UNAUTHORIZED:
+                    return reply
+                return await self._once_more(ask, asked, self._auth, header, reply, deadline)
         async with asyncio.timeout_at(deadline):
             return HttpxReply(await self._driven(asked.request()), self._limits.idle)
 
     # -- in plain words
 
-    async def _signed(self, ask: Ask, asked: Outgoing, auth: PlainAuth, header: HeaderAuth, deadline: float) -> Reply:
-        """With one header; and once more with another one, if there is another when the upstream refuses it."""
-        reply = await self._plainly(ask, asked, {**asked.headers, header.name: header.value()}, deadline)
-        if reply.status != HTTPStatus.UNAUTHORIZED:
-            return reply
+    async def _once_more(
+        self, ask: Ask, asked: Outgoing, auth: PlainAuth, refused: HeaderAuth, reply: Reply, deadline: float
+    ) -> Reply:
+        """With another header, if there is another when the upstream refuses one."""
         other: HeaderAuth | None = None
         try:
             async with asyncio.timeout_at(deadline):
-                other = await auth.replacement(header)
+                other = await auth.replacement(refused)
         except BaseException:
             await reply.aclose()
             raise
@@ -114,16 +116,21 @@ class Sender:
             return reply
         await reply.aclose()
         asked.content = other.again(asked.content)
-        return await self._plainly(ask, asked, {**asked.headers, other.name: other.value()}, deadline)
+        return await self._plainly(ask, asked, other, deadline)
 
-    async def _plainly(self, ask: Ask, asked: Outgoing, headers: Mapping[str, str], deadline: float) -> Reply:
+    async def _plainly(self, ask: Ask, asked: Outgoing, signed: HeaderAuth | None, deadline: float) -> Reply:
         limits, before = self._limits, self.sent[0]
+        unique: tuple[tuple[str, str], ...] = ()
+        if signed is not None:
+            asked.headers.pop(signed.name, None)
+            unique = ((signed.name, signed.value()),)
         self.sent[0] = True
         try:
             return await ask(
                 asked.method,
                 asked.url,
-                _raw(headers),
+                asked.headers,
+                unique,
                 asked.content or b"",
                 connect=limits.connect,
                 first_byte=limits.first_byte,
@@ -208,13 +215,6 @@ class Sender:
 def _parsed(url: str) -> httpx.URL:
     """The address, taken apart once: vendors are asked at few of them, and over and over again."""
     return httpx.URL(url)
-
-
-def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    try:
-        return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
-    except UnicodeEncodeError:
-        raise httpx.LocalProtocolError("a header holds characters that none can carry") from None
 
 
 def _may_be_seen(error: asyncio.CancelledError) -> bool:

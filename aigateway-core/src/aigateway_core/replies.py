@@ -8,7 +8,7 @@ that knows nothing else, or as an auth flow wants to see it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import httpx
@@ -47,7 +47,8 @@ class Ask(Protocol):
         self,
         method: str,
         url: str,
-        headers: RawHeaders,
+        headers: Mapping[str, str],
+        unique: Sequence[tuple[str, str]],
         content: bytes,
         *,
         connect: float,
@@ -57,8 +58,8 @@ class Ask(Protocol):
     ) -> Reply:
         """The reply to one request, with deadlines in seconds, and all of it ``until`` a time of the loop's clock.
 
-        What frames the body is written by the engine. Raises what a
-        transport may raise: :class:`httpx.ReadTimeout` when the head is not there in time, for one.
+        An engine may remember ``headers``, but not those that are ``unique``: a credential. What frames the body is
+        written by the engine. Raises what a transport may raise: :class:`httpx.ReadTimeout` for a head that is late.
         """
 
 

@@ -192,7 +192,7 @@ class Upstream:
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[UpstreamStream]:
         """A request whose answer is read while it comes in; errors as for :meth:`post`, before the block is entered."""
-        deadline = self._deadline()
+        deadline = asyncio.get_running_loop().time() + self._limits.total
         reply = await self._send(Outgoing(method, url, json, content, headers), deadline)
         try:
             yield UpstreamStream(reply, self._limits, deadline, self._failed)
@@ -200,7 +200,7 @@ class Upstream:
             await reply.aclose()
 
     async def _whole(self, asked: Outgoing) -> httpx.Response:
-        deadline = self._deadline()
+        deadline = asyncio.get_running_loop().time() + self._limits.total
         reply = await self._send(asked, deadline)
         try:
             content = await collect(reply, deadline, self._limits.max_response_bytes)
@@ -217,24 +217,22 @@ class Upstream:
         except FAILURES as error:
             raise self._failed(error, deadline) from error
         try:
-            await self._refuse(reply)
+            if not 200 <= reply.status < 300:
+                raise await self._refused(reply)
+            refuse_encoding(reply)
         except BaseException:
             await reply.aclose()
             raise
         return reply
 
-    async def _refuse(self, reply: Reply) -> None:
-        """Raise what a status other than 2xx means, and what an encoding does that nobody asked for."""
+    async def _refused(self, reply: Reply) -> UpstreamError:
+        """What a status other than 2xx means."""
         status = reply.status
         if status >= 400:
             failure = UpstreamFailure(status, dict(httpx.Headers(list(reply.headers))), await refusal(reply))
-            raise self._scrubbed(self._classify(failure))
-        if status >= 300:
-            message = f"the upstream answered with a redirect ({status}), which is not followed"
-            raise UpstreamError(ErrorKind.PROTOCOL, message, status=status)
-        if status < 200:
-            raise UpstreamError(ErrorKind.PROTOCOL, f"the upstream answered with status {status}", status=status)
-        refuse_encoding(reply)
+            return self._scrubbed(self._classify(failure))
+        what = f"a redirect ({status}), which is not followed" if status >= 300 else f"status {status}"
+        return UpstreamError(ErrorKind.PROTOCOL, f"the upstream answered with {what}", status=status)
 
     def _scrubbed(self, error: UpstreamError) -> UpstreamError:
         error.message = scrub(error.message, self._secrets)
@@ -249,6 +247,3 @@ class Upstream:
         if silent or isinstance(error, TimeoutError):
             return UpstreamError(ErrorKind.TIMEOUT, "the call took longer than the time limit")
         return fault_of(error, proxied=self._proxied)
-
-    def _deadline(self) -> float:
-        return asyncio.get_running_loop().time() + self._limits.total

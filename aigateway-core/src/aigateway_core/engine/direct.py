@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from math import inf
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import aiohappyeyeballs
 import httpx
@@ -29,6 +29,7 @@ KEEPALIVE_SECONDS = 15.0
 
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 _WITH_A_BODY = ("POST", "PUT", "PATCH")
+_FRAMING = ("content-length", "transfer-encoding")
 _CLOSING_SECONDS = 1.0
 """A kept connection that is closed within this time of a request, without a word, was closed before it came."""
 
@@ -64,10 +65,13 @@ class DirectTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         timeout = request.extensions.get("timeout", {})
         connect, idle = (inf if timeout.get(name) is None else timeout[name] for name in ("connect", "read"))
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
+        host = [header for header in headers if header[0].lower() == "host"]
         answer = await self.ask(
             request.method,
             str(request.url),
-            request.headers.raw,
+            dict(host),
+            [header for header in headers if header not in host],
             await request.aread(),
             connect=connect,
             first_byte=timeout.get("first_byte", idle),
@@ -80,7 +84,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
         self,
         method: str,
         url: str,
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: Mapping[str, str],
+        unique: Iterable[tuple[str, str]],
         content: bytes,
         *,
         connect: float,
@@ -90,13 +95,15 @@ class DirectTransport(httpx.AsyncBaseTransport):
     ) -> _Answer:
         """A request in plain words, without httpx's objects, which would cost more than all the rest.
 
-        Deadlines in seconds; all of it ends at the latest at ``until``, a time of the loop's clock. What frames the
-        body is written here where ``headers`` do not say it. Errors as for a request of httpx's.
+        ``headers`` are remembered as they were written, ``unique`` ones are not: a credential, for one. What frames the
+        body is written here. Deadlines in seconds; all of it ends at the latest at ``until``, a time of the loop's
+        clock. Errors as for a request of httpx's.
         """
-        place = _place(url)
-        request = _head(method, place, headers, len(content)), content
+        origin, begun = _begun(method, url, tuple(headers.items()))
+        framed = b"Content-Length: %d\r\n\r\n" % len(content) if content or method in _WITH_A_BODY else b"\r\n"
+        request = begun, _lines("", unique), framed, content
         time = asyncio.get_running_loop().time
-        connection, began = self._kept(place.origin), time()
+        connection, began = self._kept(origin), time()
         if connection is not None:
             try:
                 await connection.exchange(request, min(began + first_byte, until))
@@ -106,7 +113,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
                 # once: who closes after some thought may have worked on it.
                 if self._closed or not connection.unanswered or time() - began > _CLOSING_SECONDS:
                     raise
-        connection = await self._connected(place.origin, min(time() + connect, until))
+        connection = await self._connected(origin, min(time() + connect, until))
         await connection.exchange(request, min(time() + first_byte, until))
         return _Answer(self, connection, idle)
 
@@ -243,17 +250,9 @@ def _address(family: int, host: str, port: int) -> aiohappyeyeballs.AddrInfoType
     return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place
 
 
-class _Place(NamedTuple):
-    """Where a URL leads."""
-
-    origin: Origin
-    host: bytes
-    target: bytes
-
-
 @lru_cache(maxsize=1024)
-def _place(url: str) -> _Place:
-    """Taken apart once: vendors are asked at few addresses, and over and over again.
+def _place(url: str) -> tuple[Origin, str, str]:
+    """Where a URL leads, whom that names, and what is asked for there: vendors are asked at few addresses.
 
     Raises what httpx raises for an address that cannot be asked.
     """
@@ -263,25 +262,32 @@ def _place(url: str) -> _Place:
         raise httpx.UnsupportedProtocol("not an http or https URL")
     if known.userinfo:
         raise httpx.LocalProtocolError("credentials in the URL")
-    return _Place((scheme, host, known.port or _DEFAULT_PORTS[scheme]), known.netloc, known.raw_path)
+    origin = scheme, host, known.port or _DEFAULT_PORTS[scheme]
+    return origin, known.netloc.decode("ascii"), known.raw_path.decode("ascii")
 
 
-def _head(method: str, place: _Place, headers: Iterable[tuple[bytes, bytes]], length: int) -> bytes:
-    """The request's head. Raises :class:`httpx.LocalProtocolError` for what would end a line of it."""
-    lines = [b"%s %s HTTP/1.1" % (method.encode("ascii"), place.target)]
-    seen = set()
+@lru_cache(maxsize=256)
+def _begun(method: str, url: str, headers: tuple[tuple[str, str], ...]) -> tuple[Origin, bytes]:
+    """Where a request goes, and its head as far as that is the same each time. Errors as of :func:`_lines`."""
+    origin, host, target = _place(url)
+    named = () if any(name.lower() == "host" for name, _ in headers) else (("Host", host),)
+    return origin, _lines(f"{method} {target} HTTP/1.1\r\n", (*named, *headers))
+
+
+def _lines(lines: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """``lines`` and headers, but for those that frame a body, which is done here.
+
+    Raises :class:`httpx.LocalProtocolError` for what would end a line of the head, and for what is no ASCII.
+    """
+    ends = 1 if lines else 0
     for name, value in headers:
-        known = name.lower()
-        if known != b"transfer-encoding":
-            seen.add(known)
-            lines.append(name + b": " + value)
-    if b"host" not in seen:
-        lines.insert(1, b"Host: " + place.host)
-    if b"content-length" not in seen and (length or method in _WITH_A_BODY):
-        lines.append(b"Content-Length: %d" % length)
-    lines.append(b"\r\n")
-    head = b"\r\n".join(lines)
-    ends = len(lines)
-    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
+        if name.lower() not in _FRAMING:
+            lines += f"{name}: {value}\r\n"
+            ends += 1
+    try:
+        written = lines.encode("ascii")
+    except UnicodeEncodeError:
+        raise httpx.LocalProtocolError("a header holds characters that none can carry") from None
+    if written.count(b"\n") != ends or written.count(b"\r") != ends or b"\0" in written:
         raise httpx.LocalProtocolError("a header holds a line break")
-    return head
+    return written
