@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import product
 from typing import Any
 
 import pytest
@@ -81,6 +82,22 @@ async def test_the_first_version_of_a_record_stays(storage: Storage, noted: Note
     await storage.calls.insert_many([first])
     await storage.calls.insert_many([noted("same", status_code=500)])
     assert await storage.calls.list() == (first,)
+
+
+async def test_a_record_in_a_batch_is_kept_as_it_is_by_itself(storage: Storage, noted: Noted) -> None:
+    # What is alike in many records is spelled once for all of them.
+    tried = [
+        (Attempt(account_id="a1", latency_ms=1, status_code=200),),
+        (Attempt(account_id="a1", latency_ms=1, status_code=200, provider_id="acme"),) * 2,
+        (),
+    ]
+    said: list[dict[str, Any]] = [
+        {"model": model, "streamed": streamed, "input_tokens": count, "reasoning_tokens": count, "attempts": attempts}
+        for model, streamed, count, attempts in product([None, "m", "1"], [False, True], [None, 0, 1], tried)
+    ]
+    batch = [noted(f"{number:03}", **each) for number, each in enumerate(said)]
+    await storage.calls.insert_many(batch)
+    assert await storage.calls.list(CallQuery(limit=1000)) == tuple(reversed(batch))
 
 
 async def test_a_request_id_that_a_client_repeats_is_no_repeated_record(storage: Storage, noted: Noted) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -18,6 +19,9 @@ from aigateway_core.storage.tallies import add_up
 
 _COLUMNS = tuple(field.name for field in attrs.fields(CallRecord))
 _FLAGS = frozenset({"streamed", "native"})
+_OF_ITS_OWN = frozenset({"id", "request_id", "created_at", "attempts"})
+"""What is never empty, and another for each record."""
+
 _WIDTHS = {
     "id": 64,
     "request_id": 128,
@@ -37,6 +41,9 @@ _WIDTHS = {
 _MOST = 2**31 - 1
 """Counts and milliseconds beyond this are nonsense that an upstream said; the row is worth keeping all the same."""
 
+_MOST_ATTEMPTS = 4096
+"""Attempts whose text is kept: most differ in their account and some milliseconds only."""
+
 _EQUAL = ("provider_id", "account_id", "model", "outcome", "client_key_id")
 _BOUNDS = {"since": "created_at >= $since", "until": "created_at < $until"}
 _PLACE = "SELECT created_at, seq FROM request_logs WHERE id = $id"
@@ -55,7 +62,7 @@ class Calls:
         """
 
         def unit(session: Session) -> Sequence[CallRecord]:
-            new = session.insert_new("request_logs", _COLUMNS, [_row(record) for record in records])
+            new = session.insert_new("request_logs", _COLUMNS, _rows(records))
             fresh = records if len(new) == len(records) else [records[place] for place in new]
             add_up(session, fresh)
             return fresh
@@ -110,8 +117,17 @@ def _listing(conditions: Sequence[str]) -> str:
     return f"SELECT {', '.join(_COLUMNS)} FROM request_logs{where} {newest}"  # noqa: S608 - constants
 
 
-def _row(record: CallRecord) -> list[object]:
-    return [None if value is None else spelled(value) for spelled, value in zip(_SPELLINGS, _VALUES(record))]  # noqa: B905
+def _rows(records: Sequence[CallRecord]) -> Sequence[tuple[object, ...]]:
+    """Spelled column by column: a batch says little that is new in most of them."""
+    return [*zip(*map(_column, _COLUMNS, zip(*map(_VALUES, records))))]  # noqa: B905 - a record has all of its fields
+
+
+def _column(name: str, values: Sequence[Any]) -> Iterable[object]:
+    spelled = _SPELLINGS[name]
+    if name in _OF_ITS_OWN:
+        return map(spelled, values)
+    found = {value: None if value is None else spelled(value) for value in {*values}}
+    return map(found.__getitem__, values)
 
 
 def _number(value: Any) -> int:
@@ -131,13 +147,14 @@ def _text(width: int) -> Callable[[str], str | None]:
 
 
 def _told(attempts: Sequence[Attempt]) -> str:
-    return orjson.dumps([_said(attempt) for attempt in attempts]).decode()
+    return f"[{','.join([_said(*_ATTEMPTED(attempt)) for attempt in attempts])}]"
 
 
-def _said(attempt: Attempt) -> dict[str, object]:
+@functools.lru_cache(_MOST_ATTEMPTS)
+def _said(*values: object) -> str:
     """What is not as it is by default; the rest would be half of the row."""
-    values = zip(_OF_ATTEMPT, _ATTEMPTED(attempt), strict=True)
-    return {name: value for (name, default), value in values if value is not default}
+    told = {name: value for (name, default), value in zip(_OF_ATTEMPT, values, strict=True) if value is not default}
+    return orjson.dumps(told).decode()
 
 
 def _spelling(name: str) -> Callable[[Any], object]:
@@ -149,7 +166,7 @@ def _spelling(name: str) -> Callable[[Any], object]:
 
 
 _VALUES = attrgetter(*_COLUMNS)
-_SPELLINGS = tuple(map(_spelling, _COLUMNS))
+_SPELLINGS = {name: _spelling(name) for name in _COLUMNS}
 _OF_ATTEMPT = tuple((field.name, field.default) for field in attrs.fields(Attempt))
 _ATTEMPTED = attrgetter(*(name for name, _ in _OF_ATTEMPT))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time
 from typing import Any, TypeAlias
 
 from aigateway_core.errors import ErrorKind
@@ -92,8 +93,7 @@ def _by_proxy(records: Sequence[CallRecord]) -> Mapping[_Key, _Sums]:
 
 # -- by the hour
 
-_DAY, _HOUR = len("2026-11-22"), len("2026-11-22 03")
-_MIDNIGHT = "2026-11-22 00:00:00.000000"
+_DAY = len("2026-11-22")
 
 
 def _by_hour(records: Sequence[CallRecord]) -> Mapping[_Key, _Sums]:
@@ -105,9 +105,9 @@ def _by_hour(records: Sequence[CallRecord]) -> Mapping[_Key, _Sums]:
             sums = alike[key] = _none()
         _count(sums, record)
     found: dict[_Key, _Sums] = {}
-    for (hour, *names), sums in alike.items():
+    for (day, hour, *names), sums in alike.items():
         for dimension, name in _places(*names):
-            for place in ((dimension, hour, name), (dimension + BY_DAY, hour[:_DAY] + _MIDNIGHT[_DAY:], name)):
+            for place in ((dimension, _beginning(day, hour), name), (dimension + BY_DAY, _beginning(day), name)):
                 found[place] = [one + other for one, other in zip(found.get(place) or _none(), sums, strict=True)]
     return found
 
@@ -115,8 +115,13 @@ def _by_hour(records: Sequence[CallRecord]) -> Mapping[_Key, _Sums]:
 def _likeness(record: CallRecord) -> _Key:
     model = "-" if record.provider_id is None or record.error_kind in _MADE_UP else record.model or "-"
     error = None if record.outcome == "ok" else record.error_kind or record.outcome
-    hour = to_text(record.created_at)[:_HOUR] + _MIDNIGHT[_HOUR:]
-    return hour, record.provider_id or "-", model, record.account_id or "-", record.client_key_id, error
+    began = record.created_at.astimezone(UTC)
+    day, hour = began.toordinal(), began.hour
+    return day, hour, record.provider_id or "-", model, record.account_id or "-", record.client_key_id, error
+
+
+def _beginning(day: int, hour: int = 0) -> str:
+    return to_text(datetime.combine(date.fromordinal(day), time(hour), UTC))
 
 
 def _places(provider: str, model: str, account: str, key: str, error: str | None) -> Iterator[tuple[str, str | None]]:
