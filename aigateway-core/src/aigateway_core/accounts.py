@@ -46,10 +46,13 @@ ANY = Terms()
 class _Ready:
     """The accounts of ``pool`` that could be asked, as long as it and the state stay, and until the first is back.
 
+    They come in the order of their turns, and by their ids.
+
     ``until`` is by the clock on the wall, ``within`` by the one that nobody sets; infinite while none of them rests.
     """
 
     accounts: Sequence[Account]
+    by_id: Mapping[str, Account]
     pool: Sequence[Account]
     changes: int
     until: float
@@ -57,7 +60,7 @@ class _Ready:
 
     def stands(self) -> bool:
         """Whether none is back yet, by either clock: the one may be set, the other stops while a machine sleeps."""
-        return self.within == math.inf or (time.monotonic() < self.within and time.time() < self.until)
+        return time.monotonic() < self.within and time.time() < self.until
 
 
 Note: TypeAlias = Callable[[Account, datetime | None, str, Cooldown], None]
@@ -86,20 +89,21 @@ class AccountSelector:
         """
         if terms.named is not None:
             return self._named(route, terms.named, tried)
-        ready = self._ready(route, terms.allowed)
+        found = self._ready(route, terms.allowed)
+        ready = found.accounts
         if not ready or (tried and all(each.id in tried for each in ready)):
             raise self._none_left(route, terms.allowed)
         conversation = terms.conversation
         if conversation is None:
             return await self._next(route, ready, tried, aside=terms.aside)
-        if len(ready) == 1 and len(self._pool(route)) == 1:
+        if len(ready) == 1 and len(found.pool) == 1:
             # There is nothing to ask, but there may be a second account one day.
             self._state.bind(conversation.key, route.provider.id, route.quota_group, ready[0].id)
             return ready[0]
         bound = None
         if tried or not conversation.begins:
             bound = await self._state.bound(conversation.key, route.provider.id, route.quota_group)
-        healthy = None if bound is None else self._healthy(route, bound, terms.allowed)
+        healthy = None if bound is None else found.by_id.get(bound)
         if healthy is not None and healthy.id not in tried:
             return healthy
         chosen = await self._next(route, ready, tried)
@@ -139,13 +143,18 @@ class AccountSelector:
     def _pool(self, route: Route) -> Sequence[Account]:
         return self._snapshot.value.accounts.get(route.provider.id, ())
 
-    def _ready(self, route: Route, allowed: frozenset[str] | None) -> Sequence[Account]:
+    def _ready(self, route: Route, allowed: frozenset[str] | None) -> _Ready:
         """The accounts that could be asked; looked up anew only when something has changed."""
-        pool = self._pool(route)
+        pool = self._snapshot.value.accounts.get(route.provider.id, ())
         key = (route.provider.id, route.quota_group, route.model, allowed)
         kept, state = self._lists.get(key), self._state
-        if kept is not None and kept.pool is pool and kept.changes == state.changes and kept.stands():
-            return kept.accounts
+        if (
+            kept is not None
+            and kept.pool is pool
+            and kept.changes == state.changes
+            and (kept.within == math.inf or kept.stands())
+        ):
+            return kept
         changes, resting = state.changes, self._resting(route)
         accounts = pool if allowed is None else [each for each in pool if each.id in allowed]
         if resting:
@@ -154,17 +163,9 @@ class AccountSelector:
         within = time.monotonic() + until - time.time()
         if len(self._lists) >= _MOST_LISTS:
             self._lists.clear()
-        self._lists[key] = _Ready(accounts, pool, changes, until, within)
-        return accounts
-
-    def _healthy(self, route: Route, account_id: str, allowed: frozenset[str] | None) -> Account | None:
-        """The account, if it could be asked."""
-        account = self._snapshot.value.by_id.get(account_id)
-        if account is None or account.provider_id != route.provider.id:
-            return None
-        if allowed is not None and account_id not in allowed:
-            return None
-        return account if self._cooldown(route, account_id) is None else None
+        by_id = {each.id: each for each in accounts}
+        ready = self._lists[key] = _Ready(accounts, by_id, pool, changes, until, within)
+        return ready
 
     def _resting(self, route: Route) -> Mapping[str, Cooldown]:
         """The accounts that rest for this model, or for all that share its quota."""

@@ -39,18 +39,14 @@ class Conversation:
 
 def conversation(caller_id: str, header: Callable[[str], str | None], body: JsonObject) -> Conversation | None:
     """The conversation that a request belongs to, in whichever dialect its body is; None if nothing tells."""
-    name = _name(header, body)
-    if name is not None:
-        return Conversation(_digest(caller_id, "named", name))
-    opening, continues = _opening(body)
-    if opening is None:
-        return None
-    return Conversation(_digest(caller_id, "opened", opening), begins=not continues)
-
-
-def _digest(caller_id: str, how: str, what: str) -> str:
-    text = "\0".join((caller_id, how, what[:_LONGEST]))
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    how, what, continues = "named", _name(header, body), True
+    if what is None:
+        how = "opened"
+        what, continues = _opening(body)
+        if what is None:
+            return None
+    text = "\0".join((caller_id, how, what[:_LONGEST])).encode("utf-8", "surrogatepass")
+    return Conversation(hashlib.blake2b(text, digest_size=16).hexdigest(), begins=not continues)
 
 
 def _name(header: Callable[[str], str | None], body: JsonObject) -> str | None:

@@ -77,7 +77,7 @@ class Guesses:
         if until is None or not keys:
             return
         if (left := until - time.monotonic()) <= 0:
-            self._waiting.pop((role, place))
+            self._waiting.pop((role, place), None)
             self.somebody_waits = len(self._waiting) > 0
         elif not any((role, place, hash(key)) in self._right for key in keys):
             raise _too_many(left)
@@ -101,7 +101,7 @@ class Guesses:
         if self._waiting.get((role, place)) is None:
             hint = "; if that is a reverse proxy, name it in server.trusted_proxies" if not self._trusted else ""
             log.warning("too many wrong %s keys from %s: it has to wait%s", role, place, hint)
-        self._waiting.put((role, place), time.monotonic() + allowance.wait)
+        self._waiting[role, place] = time.monotonic() + allowance.wait
         self.somebody_waits = True
         raise _too_many(allowance.wait)
 

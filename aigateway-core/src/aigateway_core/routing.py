@@ -112,7 +112,8 @@ class Router:
 
         Raises :class:`UnknownModelError`, with near names, and :class:`InvalidRequestError` for what can be no name.
         """
-        self._keep_up()
+        if self._of is not self._snapshot.value:
+            self._keep_up()
         decided = self._decided.get(model)
         if decided is None:
             if len(model) > LONGEST_NAME or not model.isprintable():

@@ -46,6 +46,8 @@ class ProviderEntry:
     reports: ReportsQuota | None = attrs.field(init=False)
     renews: RenewsTokens | None = attrs.field(init=False)
     logs_in: LogsIn | None = attrs.field(init=False)
+    classify: Classify | None = attrs.field(init=False)
+    """How the provider judges a refusal, if it does."""
 
     @native.default
     def _native(self) -> SpeaksNatively | None:
@@ -83,9 +85,8 @@ class ProviderEntry:
     def _logs_in(self) -> LogsIn | None:
         return self.strategy if isinstance(self.strategy, LogsIn) else None
 
-    @property
-    def classify(self) -> Classify | None:
-        """How the provider judges a refusal, if it does."""
+    @classify.default
+    def _classify(self) -> Classify | None:
         return self.errors.classify_error if self.errors else None
 
 

@@ -124,7 +124,6 @@ async def test_t_04_a_clock_that_was_set_forward_costs_at_most_a_question_too_ea
 def test_what_was_put_first_is_forgotten_first() -> None:
     recent: Recent[str, int] = Recent(2)
     for key, value in (("a", 1), ("b", 2), ("a", 3), ("c", 4)):
-        recent.put(key, value)
+        recent[key] = value
     assert (recent.get("a"), recent.get("b"), recent.get("c"), recent.get("d", 9)) == (3, None, 4, 9)
-    assert recent.pop("a") == 3
-    assert recent.pop("a") is None
+    assert len(recent) == 2

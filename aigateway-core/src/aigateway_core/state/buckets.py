@@ -50,12 +50,12 @@ class Buckets:
         left = full - now
         if left > WINDOW + _SLACK:
             return _allowance(left, per_minute, granted=False)
-        self._full_at.put(key_id, full)
+        self._full_at[key_id] = full
         return _allowance(left, per_minute, granted=True)
 
     def learn(self, key_id: str, seconds: float) -> None:
         """The bucket of all workers is full in so many seconds: what counts here while that one cannot be asked."""
-        self._full_at.put(key_id, time.monotonic() + seconds)
+        self._full_at[key_id] = time.monotonic() + seconds
 
 
 class SharedBuckets:

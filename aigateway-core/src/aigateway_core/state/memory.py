@@ -39,7 +39,8 @@ class MemoryState:
         self._turns: Recent[tuple[str, str], int] = Recent(_MOST_TURNS)
         self._cooldowns: dict[str, dict[str, Cooldown]] = {}
         self._clock = time.time() - time.monotonic()
-        self._changes = 0
+        self.changes = 0
+        """Grows with every change of a cooldown."""
         self._bindings: Recent[tuple[str, str, str], tuple[str, float]] = Recent(_MOST_CONVERSATIONS)
         self._tokens: Recent[tuple[str, str], _Token] = Recent(_MOST_TOKENS)
         self._leases: dict[str, tuple[int, float]] = {}
@@ -53,15 +54,10 @@ class MemoryState:
     async def take_turn(self, provider_id: str, model: str) -> int:
         """The next number of this round-robin, from 0 on."""
         turn = self._turns.get((provider_id, model), 0)
-        self._turns.put((provider_id, model), turn + 1)
+        self._turns[provider_id, model] = turn + 1
         return turn
 
     # -- cooldowns
-
-    @property
-    def changes(self) -> int:
-        """Grows with every change of a cooldown."""
-        return self._changes
 
     def resting(self, model: str) -> Mapping[str, Cooldown]:
         """Which accounts rest for this model now."""
@@ -104,7 +100,7 @@ class MemoryState:
         standing = models.get(model)
         if standing is None or standing.until < cooldown.until:
             models[model] = cooldown
-            self._changes += 1
+            self.changes += 1
         if len(models) > _MOST_COOLDOWNS:
             soonest = min((name for name in models if name != EVERY_MODEL), key=lambda name: models[name].until)
             del models[soonest]
@@ -112,7 +108,7 @@ class MemoryState:
     def clear(self, account_id: str) -> None:
         """Forget this account's cooldowns."""
         if self._cooldowns.pop(account_id, None) is not None:
-            self._changes += 1
+            self.changes += 1
 
     def cooldowns_of(self, account_id: str) -> Mapping[str, Cooldown]:
         """This account's cooldowns by model, those that are over included."""
@@ -130,7 +126,7 @@ class MemoryState:
             for models in self._cooldowns.values():
                 for name, cooldown in models.items():
                     models[name] = attrs.evolve(cooldown, until=cooldown.until - back)
-            self._changes += 1
+            self.changes += 1
 
     # -- affinity
 
@@ -140,15 +136,15 @@ class MemoryState:
 
     def recall(self, conversation: str, provider_id: str, model: str) -> str | None:
         """The same, at once."""
-        binding = self._bindings.get((conversation, provider_id, model))
-        if binding is None or binding[1] <= time.monotonic():
+        binding, now = self._bindings.get((conversation, provider_id, model)), time.monotonic()
+        if binding is None or binding[1] <= now:
             return None
-        self.bind(conversation, provider_id, model, binding[0])
+        self._bindings[conversation, provider_id, model] = (binding[0], now + AFFINITY_SECONDS)
         return binding[0]
 
     def bind(self, conversation: str, provider_id: str, model: str, account_id: str) -> None:
         """Remember this account for the conversation."""
-        self._bindings.put((conversation, provider_id, model), (account_id, time.monotonic() + AFFINITY_SECONDS))
+        self._bindings[conversation, provider_id, model] = (account_id, time.monotonic() + AFFINITY_SECONDS)
 
     # -- tokens
 
@@ -159,11 +155,11 @@ class MemoryState:
 
     async def put_token(self, provider_id: str, account_id: str, sealed: bytes, seconds: float) -> None:
         """Keep it."""
-        self._tokens.put((provider_id, account_id), _Token(sealed, time.monotonic() + seconds))
+        self._tokens[provider_id, account_id] = _Token(sealed, time.monotonic() + seconds)
 
     async def delete_token(self, provider_id: str, account_id: str) -> None:
         """Forget it."""
-        self._tokens.pop((provider_id, account_id))
+        self._tokens.pop((provider_id, account_id), None)
 
     # -- locks
 

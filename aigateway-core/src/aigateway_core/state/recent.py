@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar, overload
+from typing import TypeVar
+
+from typing_extensions import override
 
 KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
-DefaultT = TypeVar("DefaultT")
 
 
-class Recent(Generic[KeyT, ValueT]):
-    """At most ``most`` entries: a new one beyond that takes the place of the one that was put first."""
+class Recent(dict[KeyT, ValueT]):
+    """At most ``most`` entries: a new one beyond that takes the place of the one that was set first.
+
+    Set by ``recent[key] = value``, that is; the other ways of filling a dictionary know of no bound.
+    """
 
     def __init__(self, most: int) -> None:
+        super().__init__()
         self._most = most
-        self._entries: dict[KeyT, ValueT] = {}
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    @overload
-    def get(self, key: KeyT) -> ValueT | None: ...
-    @overload
-    def get(self, key: KeyT, default: DefaultT) -> ValueT | DefaultT: ...
-    def get(self, key: KeyT, default: object = None) -> object:
-        """The value of this key."""
-        return self._entries.get(key, default)
-
-    def put(self, key: KeyT, value: ValueT) -> None:
-        """Set it, as the newest."""
-        # A dictionary keeps the order of insertion, so what was put last stands at its end.
-        self._entries.pop(key, None)
-        self._entries[key] = value
-        if len(self._entries) > self._most:
-            del self._entries[next(iter(self._entries))]
-
-    def pop(self, key: KeyT) -> ValueT | None:
-        """Forget it."""
-        return self._entries.pop(key, None)
+    @override
+    def __setitem__(self, key: KeyT, value: ValueT) -> None:
+        # A dictionary keeps the order of insertion, so what was set last stands at its end.
+        self.pop(key, None)
+        super().__setitem__(key, value)
+        if len(self) > self._most:
+            del self[next(iter(self))]

@@ -138,14 +138,14 @@ class RedisState:
         told: list[Command] = [("SET", key, account_id, "EX", int(AFFINITY_SECONDS))]
         if before is not None:
             told.append(self._hints.tell(moved=[conversation, provider_id, model, account_id]))
-        self._kept_alive.put(key, time.monotonic())
+        self._kept_alive[key] = time.monotonic()
         self._outbox.put(key, *told)
 
     def _keep_alive(self, key: str) -> None:
         """Let a binding that is used live on in Redis too; it need not hear of every use."""
         now = time.monotonic()
         if now - self._kept_alive.get(key, 0.0) > AFFINITY_SECONDS / 4:
-            self._kept_alive.put(key, now)
+            self._kept_alive[key] = now
             if key not in self._outbox:
                 self._outbox.put(key, ("EXPIRE", key, int(AFFINITY_SECONDS)))
 

@@ -76,7 +76,7 @@ class Turns:
             if end is not None:
                 self._heal(command, end)
             end = self._own = self._own + BLOCK
-        self._blocks.put(key, [*(self._blocks.get(key) or []), range(end - BLOCK, end)])
+        self._blocks[key] = [*(self._blocks.get(key) or []), range(end - BLOCK, end)]
 
     async def aclose(self) -> None:
         """End what is under way."""
