@@ -42,8 +42,8 @@ FEW, MANY = 20, 120
 """Chunks of two streams: what the one has more than the other is what chunks cost."""
 
 CEILINGS = {
-    "whole, native": 169,
-    "whole, translated": 325,
+    "whole, native": 137,
+    "whole, translated": 294,
     "a chunk, native": 8,
     "a chunk, translated": 56,
 }
@@ -51,6 +51,9 @@ CEILINGS = {
 
 After a change that makes do with less, write down the lower figure, so that it stays.
 """
+
+
+_WHOLE = json.dumps(WHOLE).encode()
 
 
 class Answer:
@@ -76,7 +79,7 @@ class Ready(httpx.AsyncBaseTransport):
 
     async def ask(self, *_: object, **__: object) -> Answer:
         if not self.chunks:
-            return Answer(b"application/json", json.dumps(WHOLE).encode())
+            return Answer(b"application/json", _WHOLE)
         texts = [chunk({"content": "hello"})] * self.chunks
         return Answer(b"text/event-stream", *texts, chunk({}, "stop"), USAGE_CHUNK, b"data: [DONE]\n\n")
 

@@ -10,7 +10,7 @@ import pytest
 from core.gateway_house import CHAT, WHOLE, House, Script, openai_like, refused, reply
 
 from aigateway_core.errors import ErrorKind, GatewayError, NoAccountError
-from aigateway_core.patience import Patience
+from aigateway_core.patience import wait
 from aigateway_core.state import Cooldown
 
 pytestmark = pytest.mark.anyio
@@ -97,7 +97,8 @@ async def test_all_waits_of_a_request_together_stay_within_its_patience() -> Non
 
 
 async def test_many_short_waits_are_not_free() -> None:
-    patience, waits = Patience(0.1), 0
-    while await patience.wait(0.0001):
+    patience, waits = 0.1, 0
+    while waited := await wait(0.0001, patience):
+        patience -= waited
         waits += 1
     assert waits <= 10

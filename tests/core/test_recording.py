@@ -8,7 +8,7 @@ import pytest
 
 from aigateway_core.errors import ErrorKind, InvalidRequestError, NoAccountError, UnavailableError, UpstreamError
 from aigateway_core.model import Usage
-from aigateway_core.recording import Call, Recorder, RecorderLimits
+from aigateway_core.recording import Call, PendingAttempt, Recorder, RecorderLimits
 from aigateway_core.records import Account, CallRecord
 from aigateway_core.routing import Router
 from aigateway_core.snapshot import ProviderEntry
@@ -309,10 +309,10 @@ async def test_a_record_tells_the_whole_story(entry: Callable[..., ProviderEntry
     recorder = Recorder([sink], SOON)
     one = call(recorder)
     one.model, one.route = "alias", Router([entry("acme", models=["m"])]).route("m")
-    one.attempt(Account(id="a", provider_id="acme")).failed(
+    PendingAttempt(one, Account(id="a", provider_id="acme")).failed(
         UpstreamError(ErrorKind.RATE_LIMIT, "slow down", scope="model", status=429)
     )
-    one.attempt(Account(id="b", provider_id="acme")).succeeded()
+    PendingAttempt(one, Account(id="b", provider_id="acme")).end()
     one.usage = Usage(input_tokens=10, output_tokens=5, cache_read_tokens=4, reasoning_tokens=2)
     one.finish_reason = "stop"
     one.end()

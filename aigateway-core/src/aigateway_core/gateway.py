@@ -39,8 +39,8 @@ from aigateway_core.jsontext import loads_object
 from aigateway_core.key_limits import Exits, KeyLimits, Tell
 from aigateway_core.model import JsonObject
 from aigateway_core.operations import Asked, exchange_for
-from aigateway_core.patience import Patience
-from aigateway_core.recording import Call, Recorder
+from aigateway_core.patience import wait
+from aigateway_core.recording import Call, PendingAttempt, Recorder
 from aigateway_core.records import Account, Caller, Operation
 from aigateway_core.restraint import Restraint
 from aigateway_core.routing import Route, Router, permitted
@@ -105,10 +105,17 @@ class Gateway:
 
     async def answer(self, incoming: Incoming) -> Answer:
         """Answer a request. Raises :class:`GatewayError`; whatever happens, one record of it is kept."""
-        call = self._begin(incoming)
+        call = Call(
+            self._recorder,
+            request_id=incoming.request_id,
+            operation=incoming.operation,
+            dialect=incoming.dialect.name,
+            client_key_id=incoming.caller.id,
+        )
         try:
             content = await incoming.body
-            await self._key_limits.enter(incoming.caller, incoming.exits, incoming.tell)
+            if incoming.caller.is_limited:
+                await self._key_limits.enter(incoming.caller, incoming.exits, incoming.tell)
             body = loads_object(content)
             if incoming.said_by_url:
                 body |= incoming.said_by_url
@@ -127,23 +134,14 @@ class Gateway:
         except BaseException as error:
             call.end(error, status=500)
             raise
-        call.answered()
         if isinstance(answer, Stream):
+            call.answered()
             # If the client has left before its first byte it is never iterated: this still ends its record.
             incoming.exits().callback(call.end, asyncio.CancelledError())
             return StreamAnswer(answer, call, incoming.dialect)
         call.usage, call.finish_reason = answer.outcome.usage, answer.outcome.finish_reason
         call.end()
         return WholeAnswer(answer.body, answer.headers)
-
-    def _begin(self, incoming: Incoming) -> Call:
-        return Call(
-            self._recorder,
-            request_id=incoming.request_id,
-            operation=incoming.operation,
-            dialect=incoming.dialect.name,
-            client_key_id=incoming.caller.id,
-        )
 
     async def _answer(
         self, routes: Sequence[Route], terms: Terms, asked: Asked, call: Call, exits: Exits
@@ -178,13 +176,14 @@ class Gateway:
         """Try one account after the other until one answers, or the failure is not one that another could mend."""
         tried: set[str] = set()
         attempts = 0
-        patience = Patience(0.0 if terms.named else self._patience)
+        patience = 0.0 if terms.named else self._patience
         failure: UpstreamError | None = None
         while failure is None or attempts < self._max_attempts:
             try:
                 account = await self._selector.select(route, tried, terms)
             except NoAccountError:
-                if await patience.wait(self._selector.rest(route, terms)):
+                if waited := await wait(self._selector.rest(route, terms), patience):
+                    patience -= waited
                     tried.clear()
                     continue
                 if failure is None:
@@ -200,14 +199,15 @@ class Gateway:
                 continue
             attempts += 1
             try:
-                return await self._mended(route, account, way_out, exchange, call, exits)
+                return await self._attempt(route, account, way_out, exchange, call, exits)
             except UpstreamError as error:
                 if not exchange.is_helper:
                     self._selector.punish(route, account, error)
                 if self._is_final(error):
                     self._restraint.failed(route, error)
                     raise
-                if _is_worth_waiting(error, terms) and await patience.wait(error.retry_after or 0.0):
+                if _is_worth_waiting(error, terms) and (waited := await wait(error.retry_after or 0.0, patience)):
+                    patience -= waited
                     tried.discard(account.id)
                 # That one account's credential is bad tells a client less than what the others said.
                 failure = error if failure is None or error.kind not in _ONE_ACCOUNTS_OWN else failure
@@ -220,17 +220,6 @@ class Gateway:
             failure.retry_after = self._selector.rest(route, terms) or None
         raise failure
 
-    async def _mended(
-        self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: Exits
-    ) -> Whole | Stream:
-        """One account's answer; it is asked again while there is something to be mended about the exchange."""
-        while True:
-            try:
-                return await self._attempt(route, account, way_out, exchange, call, exits)
-            except UpstreamError as error:
-                if self._restraint.forbids(error) or not exchange.mend(error):
-                    raise
-
     def _is_final(self, error: UpstreamError) -> bool:
         """Whether nobody else is to be asked after this."""
         return not error.retryable or self._restraint.forbids(error)
@@ -238,50 +227,55 @@ class Gateway:
     async def _attempt(
         self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: Exits
     ) -> Whole | Stream:
-        """One account's try, written down whatever comes of it; a stream is open up to its commit point."""
+        """One account's answer; it is asked again while there is something to be mended. Each try is written down."""
         call.route, call.native = route, exchange.is_native
-        attempt = call.attempt(account, way_out.proxy_id)
-        upstream: Upstream | None = None
-        try:
-            upstream = await self._upstream(route, account, way_out, call)
-            if not call.streamed:
-                answer: Whole | Stream = await exchange.complete(upstream)
+        while True:
+            attempt = PendingAttempt(call, account, way_out.proxy_id)
+            upstream: Upstream | None = None
+            try:
+                credential = await self._credentials.get(route.provider, account)
+                call.secrets = credential.secrets  # the list itself: a renewal within the call adds to it
+                upstream = Upstream(
+                    way_out.transport,
+                    credential.auth,
+                    limits=self._limits,
+                    classify=route.provider.classify,
+                    secrets=credential.secrets,
+                    proxied=way_out.proxied,
+                    account_id=account.id,
+                    metadata=account.metadata,
+                    learn=self._learn,
+                )
+                if not call.streamed:
+                    answer: Whole | Stream = await exchange.complete(upstream)
+                else:
+                    async with AsyncExitStack() as held:
+                        answer = await exchange.open(upstream, held)
+                        await exits().enter_async_context(held.pop_all())
+            except GatewayError as error:
+                without_secrets(error, call)
+                attempt.failed(error)
+                self._egress.judge(way_out, error)
+                if not self._is_mended(exchange, error):
+                    raise
+            except BaseException as error:
+                if not is_a_mistake(error):
+                    attempt.abandoned(dispatched=upstream is not None and upstream.dispatched)
+                    raise
+                name = route.provider.id
+                log.exception("the provider %s failed (request %s)", name, call.request_id)
+                failure = UpstreamError(ErrorKind.INTERNAL, f"the provider {name!r} failed inside the gateway")
+                attempt.failed(failure)
+                raise failure from error
             else:
-                async with AsyncExitStack() as held:
-                    answer = await exchange.open(upstream, held)
-                    await exits().enter_async_context(held.pop_all())
-        except GatewayError as error:
-            without_secrets(error, call)
-            attempt.failed(error)
-            self._egress.judge(way_out, error)
-            raise
-        except BaseException as error:
-            if not is_a_mistake(error):
-                attempt.abandoned(dispatched=upstream is not None and upstream.dispatched)
-                raise
-            log.exception("the provider %s failed (request %s)", route.provider.id, call.request_id)
-            failure = UpstreamError(ErrorKind.INTERNAL, f"the provider {route.provider.id!r} failed inside the gateway")
-            attempt.failed(failure)
-            raise failure from error
-        attempt.succeeded()
-        self._egress.judge(way_out, None)
-        return answer
+                attempt.end()
+                if way_out.proxy_id is not None:
+                    self._egress.judge(way_out, None)
+                return answer
 
-    async def _upstream(self, route: Route, account: Account, way_out: WayOut, call: Call) -> Upstream:
-        """An upstream bound to the account's way out and credential."""
-        credential = await self._credentials.get(route.provider, account)
-        call.secrets = credential.secrets  # the list itself: a renewal within the call adds to it
-        return Upstream(
-            way_out.transport,
-            credential.auth,
-            limits=self._limits,
-            classify=route.provider.classify,
-            secrets=credential.secrets,
-            proxied=way_out.proxied,
-            account_id=account.id,
-            metadata=account.metadata,
-            learn=self._learn,
-        )
+    def _is_mended(self, exchange: Exchange, error: GatewayError) -> bool:
+        """Whether the same account may be asked once more after this, since something was left out."""
+        return isinstance(error, UpstreamError) and not self._restraint.forbids(error) and exchange.mend(error)
 
 
 _ONE_ACCOUNTS_OWN = frozenset({ErrorKind.CREDENTIAL, ErrorKind.BANNED})

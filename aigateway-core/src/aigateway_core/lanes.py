@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import islice
 
@@ -29,12 +30,16 @@ class RecorderLimits:
 
 
 class Lane:
-    """One sink with a queue of its own, so that a slow one holds up nobody."""
+    """One sink with a queue of its own, so that a slow one holds up nobody.
 
-    def __init__(self, sink: StatsSink, limits: RecorderLimits) -> None:
+    ``fetch`` has whatever has come meanwhile :meth:`put` here, and is called before the sink is given anything.
+    """
+
+    def __init__(self, sink: StatsSink, limits: RecorderLimits, fetch: Callable[[], None]) -> None:
         self._sink = sink
         self._name = type(sink).__name__
         self._limits = limits
+        self._fetch = fetch
         self._queue: deque[CallRecord] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -48,14 +53,15 @@ class Lane:
         """Records that wait now."""
         return len(self._queue)
 
-    def put(self, record: CallRecord) -> None:
-        """Take in one record, or drop it where there is no room."""
-        if len(self._queue) >= self._limits.queue_size:
+    def put(self, records: Sequence[CallRecord]) -> None:
+        """Take in these records, and drop those for which there is no room."""
+        room = self._limits.queue_size - len(self._queue)
+        if len(records) > room:
             if self.dropped == self._dropped_before:
                 log.warning("the stats sink %s does not keep up, records are dropped", self._name)
-            self.dropped += 1
-            return
-        self._queue.append(record)
+            self.dropped += len(records) - room
+            records = records[:room]
+        self._queue.extend(records)
         # A sink that is away is asked at its own pace, whatever comes in meanwhile.
         if len(self._queue) >= self._limits.batch_size and not self._failing:
             self._wake.set()
@@ -72,6 +78,7 @@ class Lane:
         task = self._task or self.start()
         await asyncio.wait({task}, timeout=_FAREWELL_SECONDS)
         task.cancel()
+        self._fetch()
         if self._queue:
             self.dropped += len(self._queue)
             log.error("%d call records are lost: the stats sink %s did not take them", len(self._queue), self._name)
@@ -94,7 +101,7 @@ class Lane:
 
     async def _flush(self) -> bool:
         """Write all that waits; false when the sink failed (what it did not take keeps waiting)."""
-        while batch := list(islice(self._queue, self._limits.batch_size)):
+        while batch := self._batch():
             try:
                 await self._sink.write(batch)
             except (Exception, asyncio.CancelledError, SystemExit) as error:
@@ -106,6 +113,10 @@ class Lane:
                 self._queue.popleft()
             self._recover()
         return True
+
+    def _batch(self) -> Sequence[CallRecord]:
+        self._fetch()
+        return list(islice(self._queue, self._limits.batch_size))
 
     def _fail(self, error: BaseException) -> None:
         """One line when a sink begins to fail, not one for every try."""

@@ -10,20 +10,13 @@ _A_MOMENT = 0.01
 """Clocks differ by a little: nobody shall come just before the door opens."""
 
 
-class Patience:
-    """What one request may still wait, in seconds."""
+async def wait(seconds: float, most: float) -> float:
+    """Wait that long, and a little more, so that not all who wait come at once; the seconds that it took.
 
-    def __init__(self, seconds: float) -> None:
-        self._left = seconds
-
-    async def wait(self, seconds: float) -> bool:
-        """Wait that long, and a little more, so that not all who wait come at once.
-
-        False, at once, when there is nothing to wait for, or it takes longer than this request may still wait.
-        """
-        if not 0 < seconds <= self._left:
-            return False
-        pause = seconds + _A_MOMENT + random.uniform(0, _SPREAD) * seconds  # noqa: S311 - no secret
-        self._left -= pause
-        await asyncio.sleep(pause)
-        return True
+    0, at once, when there is nothing to wait for, or it takes longer than the ``most`` that a request may still wait.
+    """
+    if not 0 < seconds <= most:
+        return 0.0
+    pause = seconds + _A_MOMENT + random.uniform(0, _SPREAD) * seconds  # noqa: S311 - no secret
+    await asyncio.sleep(pause)
+    return pause

@@ -32,7 +32,10 @@ class Recorder:
     """A bounded queue before the stats sinks. :meth:`put` never waits; what does not fit is dropped and counted."""
 
     def __init__(self, sinks: Sequence[StatsSink], limits: RecorderLimits | None = None) -> None:
-        self._lanes = [Lane(sink, limits or RecorderLimits()) for sink in sinks]
+        limits = limits or RecorderLimits()
+        self._fresh: list[CallRecord] = []
+        self._at_once = min(limits.batch_size, limits.queue_size)
+        self._lanes = [Lane(sink, limits, self._hand_out) for sink in sinks]
         self.under_way = 0
         """Calls that have begun and not ended."""
         self._source, self._made = os.urandom(7).hex(), count()
@@ -40,11 +43,13 @@ class Recorder:
     @property
     def dropped(self) -> int:
         """Records lost so far, over all sinks."""
+        self._hand_out()
         return sum(lane.dropped for lane in self._lanes)
 
     @property
     def waiting(self) -> int:
         """Records that wait now, in the longest queue."""
+        self._hand_out()
         return max((lane.waiting for lane in self._lanes), default=0)
 
     def new_id(self) -> str:
@@ -56,8 +61,15 @@ class Recorder:
 
     def put(self, record: CallRecord) -> None:
         """Take in one record."""
+        self._fresh.append(record)
+        if len(self._fresh) >= self._at_once:
+            self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Put what has come before the sinks: not one by one, since this is on the way of every request."""
+        fresh, self._fresh = self._fresh, []
         for lane in self._lanes:
-            lane.put(record)
+            lane.put(fresh)
 
     def start(self) -> None:
         """Begin to write."""
@@ -96,18 +108,9 @@ class Call:
         self._ended = False
         recorder.under_way += 1
 
-    def elapsed_ms(self) -> int:
-        """Milliseconds since the call began."""
-        return round((time.perf_counter() - self._began) * 1000)
-
     def answered(self) -> None:
-        """The first byte of the answer is ready to go to the client."""
-        self.first_byte_ms = self.elapsed_ms()
-
-    def attempt(self, account: Account, proxy_id: int | None = None) -> PendingAttempt:
-        """An attempt begins on this account, through that outbound proxy of the pool."""
-        self.account, self.proxy_id = account, proxy_id
-        return PendingAttempt(self, account, proxy_id)
+        """The first byte of a stream is ready to go to the client; that of a whole answer is when it ends."""
+        self.first_byte_ms = round((time.perf_counter() - self._began) * 1000)
 
     def end(self, error: BaseException | None = None, *, status: int = 200) -> None:
         """The call is over: well, or with this error. ``status`` is what the client was sent."""
@@ -117,8 +120,14 @@ class Call:
         self._recorder.under_way -= 1
         if isinstance(error, asyncio.CancelledError) and error.args == (UnavailableError.SHUTTING_DOWN,):
             error, status = UnavailableError(UnavailableError.SHUTTING_DOWN), 503
-        outcome, status = self._outcome(error, status)
-        kind, message = (None, None) if error is None else _told(error)
+        latency = round((time.perf_counter() - self._began) * 1000)
+        if error is None:
+            outcome: Outcome = "ok"
+            kind = message = None
+            self.first_byte_ms = latency if self.first_byte_ms is None else self.first_byte_ms
+        else:
+            outcome, status = self._outcome(error, status)
+            kind, message = _told(error)
         usage = self.usage
         sent, received, cached, reasoning = _NOBODY_SAID if usage is None else _tokens(usage)
         self._recorder.put(
@@ -130,7 +139,7 @@ class Call:
                 client_key_id=self.client_key_id,
                 outcome=outcome,
                 status_code=status,
-                latency_ms=self.elapsed_ms(),
+                latency_ms=latency,
                 model=self.model[:_LONGEST_NAME] if self.model else None,
                 upstream_model=self.route.model if self.route else None,
                 provider_id=self.route.provider.id if self.route else None,
@@ -152,9 +161,7 @@ class Call:
             )
         )
 
-    def _outcome(self, error: BaseException | None, status: int) -> tuple[Outcome, int]:
-        if error is None:
-            return "ok", status
+    def _outcome(self, error: BaseException, status: int) -> tuple[Outcome, int]:
         begun = self.first_byte_ms is not None
         if not isinstance(error, Exception):
             return "client_gone", 200 if begun else CLIENT_GONE_STATUS
@@ -167,43 +174,44 @@ class Call:
 
 
 class PendingAttempt:
-    """A try at an upstream that is under way; exactly one of its methods is called when it is over."""
+    """A try of a call at an upstream, with this account and through that outbound proxy of the pool, under way.
+
+    Exactly one of its methods is called when it is over.
+    """
 
     __slots__ = ("_account", "_began", "_call", "_proxy_id")
 
-    def __init__(self, call: Call, account: Account, proxy_id: int | None) -> None:
+    def __init__(self, call: Call, account: Account, proxy_id: int | None = None) -> None:
+        call.account, call.proxy_id = account, proxy_id
         self._call = call
         self._account = account
         self._proxy_id = proxy_id
-        self._began = call.elapsed_ms()
-
-    def succeeded(self) -> None:
-        """An answer came."""
-        self._add(status_code=200)
+        self._began = time.perf_counter()
 
     def abandoned(self, *, dispatched: bool) -> None:
         """The client left before there was an answer."""
-        self._add(error_kind="client_gone", dispatched=dispatched)
+        self.end(None, error_kind="client_gone", dispatched=dispatched)
 
     def failed(self, error: GatewayError) -> None:
         """No answer came. An error that is not the upstream's means that nothing was sent."""
         if isinstance(error, UpstreamError):
-            self._add(status_code=error.status, error_kind=error.kind, scope=error.scope, dispatched=error.dispatched)
+            self.end(error.status, error_kind=error.kind, scope=error.scope, dispatched=error.dispatched)
         else:
-            self._add(error_kind=error.kind, scope="request", dispatched=False)
+            self.end(None, error_kind=error.kind, scope="request", dispatched=False)
 
-    def _add(
+    def end(
         self,
+        status_code: int | None = 200,
         *,
-        status_code: int | None = None,
         error_kind: str | None = None,
         scope: Scope | None = None,
         dispatched: bool = True,
     ) -> None:
+        """It is over: well, unless something else is said."""
         self._call.attempts.append(
             Attempt(
                 account_id=self._account.id,
-                latency_ms=self._call.elapsed_ms() - self._began,
+                latency_ms=round((time.perf_counter() - self._began) * 1000),
                 status_code=status_code,
                 error_kind=error_kind,
                 scope=scope,

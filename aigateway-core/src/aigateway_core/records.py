@@ -52,6 +52,12 @@ class Caller:
     accounts: frozenset[str] | None = None
     requests_per_minute: int | None = None
     concurrency: int | None = None
+    is_limited: bool = attrs.field(init=False, repr=False, eq=False)
+    """Whether it may ask for so much and no more."""
+
+    @is_limited.default
+    def _is_limited(self) -> bool:
+        return self.requests_per_minute is not None or self.concurrency is not None
 
     def may_use_model(self, *names: str) -> bool:
         """Whether the key opens a model that goes by these names."""

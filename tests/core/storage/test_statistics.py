@@ -13,7 +13,7 @@ import pytest
 
 from aigateway_core.bookkeeping import DailyCounts
 from aigateway_core.ledger import CallLedger
-from aigateway_core.recording import Call, Recorder, RecorderLimits
+from aigateway_core.recording import Call, PendingAttempt, Recorder, RecorderLimits
 from aigateway_core.records import Account, Attempt, CallRecord
 from aigateway_core.state import DailyCount
 from aigateway_core.state.memory import MemoryState
@@ -161,9 +161,9 @@ async def test_t_03_a_call_that_ends_after_midnight_belongs_to_the_day_on_which_
     ledger.open(storage.calls)
     recorder = Recorder([_Into(ledger), DailyCounts(state)], RecorderLimits(flush_interval=60))
     call = Call(recorder, request_id="r", dialect="d", client_key_id="-")
-    tried = call.attempt(Account(id="a", provider_id="acme"), 9)
+    tried = PendingAttempt(call, Account(id="a", provider_id="acme"), 9)
     now = MIDNIGHT + timedelta(seconds=5)
-    tried.succeeded()
+    tried.end()
     call.end()
     now = MIDNIGHT + timedelta(hours=20)
     await recorder.aclose()
