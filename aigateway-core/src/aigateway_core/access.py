@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from ipaddress import ip_address
@@ -36,6 +36,8 @@ page's own name has been bent to this machine (DNS rebinding), anything at all (
 _TOO_EARLY = "the gateway is starting: its database does not answer yet"
 _CANNOT_TELL = "the gateway does not know this key, and cannot look it up: its database does not answer"
 _SOON = 2.0
+_ENVIRONMENT = "environment"
+"""Who calls with a key that the environment gives."""
 _MOST_VERIFIED = 10_000
 
 
@@ -90,18 +92,20 @@ class Access:
         has_keys = "client" in self._fixed or self._snapshot.value.client_keys_exist
         return clients_need_a_key(self._client_auth, loopback=self._loopback, has_keys=has_keys)
 
-    def admit(
-        self, role: Role, presented: Iterable[str], *, origin: str | None = None, host: str = "localhost"
-    ) -> Caller:
-        """The caller that one of the presented keys belongs to; ``origin`` and ``host`` are the headers of that name.
+    def admit(self, role: Role, keys: Sequence[str], *, origin: str | None = None, host: str = "localhost") -> Caller:
+        """The caller that one of the keys belongs to; ``origin`` and ``host`` are the headers of that name.
 
         Raises :class:`UnauthorizedError`, :class:`ForbiddenError` for a web page where no key is asked for, and
         :class:`UnavailableError` before the stored keys have been read, when nobody is known, and while the database
         is away for a key that may have been made meanwhile: whoever is told 401 throws a good key away.
         """
-        keys = list(presented)
-        caller = self._first_known(role, keys)
-        if not self._stored_keys_known() and (caller is None or role == "client"):
+        caller: Caller | None = None
+        for key in keys:
+            if (caller := self._known(role, key)) is not None:
+                break
+        # Whoever has a stored key shows that these have been read.
+        is_stored = caller is not None and caller.id != _ENVIRONMENT
+        if not is_stored and (caller is None or role == "client") and not self._stored_keys_known():
             raise UnavailableError(_TOO_EARLY, retry_after=_SOON)
         if caller is not None:
             return caller
@@ -114,14 +118,14 @@ class Access:
             raise ForbiddenError(_NO_WEB_PAGE)
         return Caller(id="-", role="client")
 
-    def admit_reader(self, presented: Iterable[str], *, origin: str | None = None, host: str = "localhost") -> Caller:
+    def admit_reader(self, keys: Sequence[str], *, origin: str | None = None, host: str = "localhost") -> Caller:
         """Who may look at how the gateway does: an admin, and on loopback anybody but a web page.
 
         Raises :class:`UnauthorizedError` and :class:`UnavailableError`, as :meth:`admit` does.
         """
         if self._loopback and origin is None and self._goes_by(host):
             return Caller(id="-", role="admin")
-        return self.admit("admin", presented)
+        return self.admit("admin", keys)
 
     def _goes_by(self, host: str) -> bool:
         """Whether this is a name of this machine's own, where that is what keeps strangers out."""
@@ -143,17 +147,11 @@ class Access:
         name = self._key_id(key)
         return bool(name) and name not in self._snapshot.value.keys
 
-    def _first_known(self, role: Role, keys: Iterable[str]) -> Caller | None:
-        for key in keys:
-            if (caller := self._known(role, key)) is not None:
-                return caller
-        return None
-
     def _known(self, role: Role, key: str) -> Caller | None:
         fixed = self._fixed.get(role)
         if fixed is not None:
             if hmac.compare_digest(fixed.reveal().encode(), key.encode("utf-8", "surrogateescape")):
-                return Caller(id="environment", role=role)
+                return Caller(id=_ENVIRONMENT, role=role)
             if role == "admin":
                 return None
         entry = self._entry(key)

@@ -56,9 +56,9 @@ class Incoming:
     ``dialect`` is that of the ``operation``: the one for chat, or a variant that reads and writes its bodies.
     ``exits`` gives the stack that is closed when the request is over, whatever its end: what an answer holds open is
     registered there.
-    ``header`` gives one of the request's headers; ``said_by_url`` are fields that the URL says instead of the body;
-    ``account`` is the one account to ask, if the caller has named one. ``tell`` adds headers to the answer, be it an
-    error.
+    ``header`` gives a header by its name in lower case; ``said_by_url`` are fields that the URL says instead of the
+    body; ``account`` is the one account to ask, if the caller has named one. ``tell`` adds headers to the answer, be it
+    an error.
     """
 
     dialect: Dialect

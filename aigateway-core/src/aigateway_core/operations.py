@@ -90,7 +90,7 @@ def _translation(asked: Asked, route: Route) -> Exchange:
 
 def _said(asked: Asked, names: Iterable[str]) -> dict[str, str]:
     """Those of the client's headers that are part of its dialect. Raises :class:`InvalidRequestError`."""
-    said = {name: value for name in names if (value := asked.header(name))}
+    said = {name: value for name in names if (value := asked.header(name.lower()))}
     for name, value in said.items():
         if not value.isascii():
             raise InvalidRequestError("has characters that cannot be passed on", path=name)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import falcon
-from falcon.asgi import Request, Response
+from falcon.asgi import Response
 
 from aigateway_core.access import Access
 from aigateway_core.answers import StreamAnswer
@@ -15,6 +15,7 @@ from aigateway_core.dialects.gemini import Gemini, GeminiArray, GeminiTokenCount
 from aigateway_core.errors import NotFoundError
 from aigateway_core.gateway import Gateway, Incoming
 from aigateway_core.records import Operation
+from aigateway_core.resources.request import GatewayRequest
 from aigateway_core.resources.resource import Policy, Resource, StreamHandle, exits, request_id
 
 _SSE = "text/event-stream; charset=utf-8"
@@ -31,7 +32,7 @@ class ModelCall(Resource):
         self._dialect = dialect
         self._operation: Operation = operation
 
-    async def on_post(self, req: Request, resp: Response) -> None:
+    async def on_post(self, req: GatewayRequest, resp: Response) -> None:
         """Answer, whole or as a stream: the body says which, whatever the ``Accept`` header."""
         await _answer(self._gateway, self._dialect, req, resp, operation=self._operation)
 
@@ -45,7 +46,7 @@ class GenerateContent:
         self._array = GeminiArray()
         self._count = GeminiTokenCount()
 
-    async def serve(self, req: Request, resp: Response, name: str) -> None:
+    async def serve(self, req: GatewayRequest, resp: Response, name: str) -> None:
         """What ``gemini-3-pro:generateContent`` asks for. A model's id may hold a colon itself."""
         model, _, method = name.rpartition(":")
         if method == "generateContent":
@@ -58,7 +59,7 @@ class GenerateContent:
         else:
             raise NotFoundError(f"there is nothing at {req.path[:200]}")
 
-    async def _stream(self, req: Request, resp: Response, model: str) -> None:
+    async def _stream(self, req: GatewayRequest, resp: Response, model: str) -> None:
         """Server-sent events with ``?alt=sse``, a JSON array without."""
         is_sse = req.get_param("alt") == "sse"
         dialect, kind = (self._sse, _SSE) if is_sse else (self._array, falcon.MEDIA_JSON)
@@ -68,32 +69,31 @@ class GenerateContent:
 async def _answer(
     gateway: Gateway,
     dialect: Dialect,
-    req: Request,
+    req: GatewayRequest,
     resp: Response,
     said_by_url: Mapping[str, Any] | None = None,
     *,
     stream_type: str = _SSE,
     operation: Operation = "chat",
 ) -> None:
-    number = request_id(req)
     answer = await gateway.answer(
         Incoming(
             dialect,
             req.context.caller,
-            number,
-            req.stream.read(),
+            request_id(req),
+            req.read(),
             lambda: exits(req),
-            req.get_header,
+            req.headers.get,
             said_by_url or {},
             account=req.context.account,
             operation=operation,
             tell=lambda headers: resp.set_headers(dict(headers)),
         )
     )
-    resp.set_headers(dict(answer.headers))
+    if answer.headers:
+        resp.set_headers(dict(answer.headers))
     if not isinstance(answer, StreamAnswer):
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = answer.body
+        resp.data = answer.body  # which falcon takes for JSON unless it is told otherwise
         return
     # nginx and its like hold a stream back unless they are told not to.
     resp.set_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})

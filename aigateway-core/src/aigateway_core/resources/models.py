@@ -18,6 +18,7 @@ from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import JsonObject
 from aigateway_core.resources.chat import GenerateContent
+from aigateway_core.resources.request import GatewayRequest
 from aigateway_core.resources.resource import Policy, Resource, speaks_gemini
 
 _UNDATED = "1970-01-01T00:00:00Z"
@@ -59,7 +60,7 @@ class Models(Resource):
         else:
             _send(resp, _openai(model))
 
-    async def on_post_one(self, req: Request, resp: Response, name: str) -> None:
+    async def on_post_one(self, req: GatewayRequest, resp: Response, name: str) -> None:
         """A method of Gemini's stable version, whose models stand at the same path."""
         await self._generate.serve(req, resp, name)
 
@@ -86,11 +87,11 @@ class GeminiModels(Resource):
         """One tuned model, whose id keeps its prefix."""
         _send(resp, _gemini(self._catalogue.model(f"tunedModels/{name}", req.context.caller)))
 
-    async def on_post_one(self, req: Request, resp: Response, name: str) -> None:
+    async def on_post_one(self, req: GatewayRequest, resp: Response, name: str) -> None:
         """A method of a model."""
         await self._generate.serve(req, resp, name.removeprefix("models/"))
 
-    async def on_post_tuned(self, req: Request, resp: Response, name: str) -> None:
+    async def on_post_tuned(self, req: GatewayRequest, resp: Response, name: str) -> None:
         """A method of a tuned model."""
         await self._generate.serve(req, resp, f"tunedModels/{name}")
 

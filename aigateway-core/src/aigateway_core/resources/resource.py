@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import attrs
@@ -19,6 +18,8 @@ from aigateway_core.storage.rows import Actor
 
 ACCOUNT_HEADER = "x-aigateway-account"
 """Names the one account that is to take a call."""
+
+_BARE_KEYS = ("x-api-key", "x-goog-api-key")
 
 Policy: TypeAlias = Literal["client", "admin", "reader", "open"]
 
@@ -56,7 +57,7 @@ async def _admit(req: Request, resp: Response, resource: object, params: dict[st
     req.context.account = None
     if not isinstance(resource, Resource) or resource.policy == "open":
         return
-    if resource.policy == "client" and (named := req.get_header(ACCOUNT_HEADER)):
+    if resource.policy == "client" and (named := req.headers.get(ACCOUNT_HEADER)):
         req.context.account = named
         req.context.caller = await _admit_to_accounts(req, resource.access)
     elif resource.policy == "reader":
@@ -67,18 +68,18 @@ async def _admit(req: Request, resp: Response, resource: object, params: dict[st
 
 async def reader(req: Request, access: Access) -> Caller:
     """Who looks at how the gateway does. Raises :class:`UnauthorizedError` and :class:`GuessLimitError`."""
-    return await _caller(req, access, "admin", access.admit_reader)
+    return await _caller(req, access, "admin", lambda _role, keys, **said: access.admit_reader(keys, **said))
 
 
 async def _caller(req: Request, access: Access, role: Role, admit: Callable[..., Caller] | None = None) -> Caller:
     """The caller, if it is let in; a key that is wrong is counted where it came from."""
-    keys, guesses, client = _presented(req), access.guesses, req.scope.get("client")
-    place = guesses.place(client[0] if client else "", req.get_header)
+    header, guesses, client = req.headers.get, access.guesses, req.scope.get("client")
+    keys = _presented(header)
+    place = guesses.place(client[0] if client else "", header)
     if guesses.somebody_waits:
         guesses.refuse(role, place, keys)
-    admit = admit or partial(access.admit, role)
     try:
-        caller = admit(keys, origin=req.get_header("origin"), host=req.get_header("host") or "")
+        caller = (admit or access.admit)(role, keys, origin=header("origin"), host=header("host") or "")
     except UnauthorizedError:
         if keys:
             await guesses.note_wrong(role, place)
@@ -97,13 +98,14 @@ async def _admit_to_accounts(req: Request, access: Access) -> Caller:
         raise ForbiddenError(f"{ACCOUNT_HEADER} asks for an admin key") from None
 
 
-def _presented(req: Request) -> list[str]:
+def _presented(header: Callable[[str], str | None]) -> list[str]:
     """The keys a request shows: vendors' clients put them into three different headers."""
-    keys = [bare for name in ("x-api-key", "x-goog-api-key") if (bare := req.get_header(name))]
-    if authorization := req.get_header("authorization"):
+    keys: list[str] = []
+    if authorization := header("authorization"):
         scheme, _, key = authorization.partition(" ")
         if key and scheme.lower() == "bearer":
-            keys.insert(0, key.strip())
+            keys.append(key.strip())
+    keys.extend(filter(None, map(header, _BARE_KEYS)))
     return keys
 
 

@@ -13,6 +13,7 @@ from aigateway_core.administration import AccountQuery, Administration
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import loads_object
 from aigateway_core.resources.admin.queries import answer, answer_one, boolean, expected, limit, offset
+from aigateway_core.resources.request import GatewayRequest
 from aigateway_core.resources.resource import Policy, Resource, actor
 
 
@@ -29,9 +30,9 @@ class AccountResource(Resource):
         """A page of accounts: ``?provider_id=&is_active=&limit=&offset=``."""
         answer(resp, await self._administration().accounts.list(_query(req)))
 
-    async def on_post(self, req: Request, resp: Response) -> None:
+    async def on_post(self, req: GatewayRequest, resp: Response) -> None:
         """Add one."""
-        body = loads_object(await req.stream.read())
+        body = loads_object(await req.read())
         answer_one(resp, await self._administration().accounts.create(body, actor(req)))
         resp.status = falcon.HTTP_201
 
@@ -39,9 +40,9 @@ class AccountResource(Resource):
         """Read one."""
         answer_one(resp, await self._administration().accounts.get(account_id))
 
-    async def on_put_one(self, req: Request, resp: Response, account_id: str) -> None:
+    async def on_put_one(self, req: GatewayRequest, resp: Response, account_id: str) -> None:
         """Change the fields that are given."""
-        body = loads_object(await req.stream.read())
+        body = loads_object(await req.read())
         answer_one(resp, await self._administration().accounts.update(account_id, body, actor(req), expected(req)))
 
     async def on_post_refresh(self, req: Request, resp: Response, account_id: str) -> None:
@@ -50,9 +51,9 @@ class AccountResource(Resource):
         await administration.checkup.refresh(account_id)
         answer_one(resp, await administration.accounts.get(account_id))
 
-    async def on_post_test(self, req: Request, resp: Response, account_id: str) -> None:
+    async def on_post_test(self, req: GatewayRequest, resp: Response, account_id: str) -> None:
         """See whether it works: ``{"model": …}``, or nothing."""
-        said = await req.stream.read()
+        said = await req.read()
         body = loads_object(said) if said.strip() else {}
         model = body.get("model")
         if not body.keys() <= {"model"} or not isinstance(model, str | None):

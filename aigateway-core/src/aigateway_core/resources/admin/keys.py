@@ -12,6 +12,7 @@ from aigateway_core.access import Access
 from aigateway_core.administration import Administration
 from aigateway_core.jsontext import loads_object
 from aigateway_core.resources.admin.queries import answer, answer_one, expected, limit, offset
+from aigateway_core.resources.request import GatewayRequest
 from aigateway_core.resources.resource import Policy, Resource, actor
 
 
@@ -28,9 +29,9 @@ class KeyResource(Resource):
         """A page of keys: ``?limit=&offset=``."""
         answer(resp, await self._administration().keys.list(limit(req), offset(req)))
 
-    async def on_post(self, req: Request, resp: Response) -> None:
+    async def on_post(self, req: GatewayRequest, resp: Response) -> None:
         """Make one. The answer has the key in ``key``, this once."""
-        said = await req.stream.read()
+        said = await req.read()
         body = loads_object(said) if said.strip() else {}
         answer_one(resp, await self._administration().keys.create(body, actor(req)))
         resp.status = falcon.HTTP_201
@@ -39,9 +40,9 @@ class KeyResource(Resource):
         """Read one: all but the key itself."""
         answer_one(resp, await self._administration().keys.get(key_id))
 
-    async def on_put_one(self, req: Request, resp: Response, key_id: str) -> None:
+    async def on_put_one(self, req: GatewayRequest, resp: Response, key_id: str) -> None:
         """Change the fields that are given."""
-        body = loads_object(await req.stream.read())
+        body = loads_object(await req.read())
         answer_one(resp, await self._administration().keys.update(key_id, body, actor(req), expected(req)))
 
     async def on_delete_one(self, req: Request, resp: Response, key_id: str) -> None:

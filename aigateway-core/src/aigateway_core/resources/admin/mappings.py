@@ -12,6 +12,7 @@ from aigateway_core.access import Access
 from aigateway_core.administration import Administration
 from aigateway_core.jsontext import loads_object
 from aigateway_core.resources.admin.queries import answer, answer_one, boolean, expected, limit, offset
+from aigateway_core.resources.request import GatewayRequest
 from aigateway_core.resources.resource import Policy, Resource, actor
 
 
@@ -28,9 +29,9 @@ class MappingResource(Resource):
         """A page of mappings: ``?is_active=&limit=&offset=``."""
         answer(resp, await self._administration().mappings.list(boolean(req, "is_active"), limit(req), offset(req)))
 
-    async def on_post(self, req: Request, resp: Response) -> None:
+    async def on_post(self, req: GatewayRequest, resp: Response) -> None:
         """Add one."""
-        body = loads_object(await req.stream.read())
+        body = loads_object(await req.read())
         answer_one(resp, await self._administration().mappings.create(body, actor(req)))
         resp.status = falcon.HTTP_201
 
@@ -38,9 +39,9 @@ class MappingResource(Resource):
         """Read one."""
         answer_one(resp, await self._administration().mappings.get(alias))
 
-    async def on_put_one(self, req: Request, resp: Response, alias: str) -> None:
+    async def on_put_one(self, req: GatewayRequest, resp: Response, alias: str) -> None:
         """Change the fields that are given."""
-        body = loads_object(await req.stream.read())
+        body = loads_object(await req.read())
         answer_one(resp, await self._administration().mappings.update(alias, body, actor(req), expected(req)))
 
     async def on_delete_one(self, req: Request, resp: Response, alias: str) -> None:

@@ -16,6 +16,7 @@ from aigateway_core.errors import GatewayError, InvalidRequestError
 from aigateway_core.jsontext import loads_object
 from aigateway_core.logins import Answer
 from aigateway_core.resources.admin.queries import answer
+from aigateway_core.resources.request import GatewayRequest
 from aigateway_core.resources.resource import Policy, Resource, actor, request_id
 
 log = logging.getLogger(__name__)
@@ -30,16 +31,16 @@ class LoginResource(Resource):
         super().__init__(access)
         self._administration = administration
 
-    async def on_post_start(self, req: Request, resp: Response, provider_id: str) -> None:
+    async def on_post_start(self, req: GatewayRequest, resp: Response, provider_id: str) -> None:
         """The address to open in a browser; its answer goes to this gateway's callback unless the body says else."""
-        said = await req.stream.read()
+        said = await req.read()
         body = loads_object(said) if said.strip() else {}
         callback = _callback(req)
         answer(resp, await self._administration().logins.start(provider_id, body, callback, actor(req)))
 
-    async def on_post_complete(self, req: Request, resp: Response, provider_id: str) -> None:
+    async def on_post_complete(self, req: GatewayRequest, resp: Response, provider_id: str) -> None:
         """``url``: the address that the browser ended at; or ``code`` and ``state`` out of it."""
-        body = loads_object(await req.stream.read())
+        body = loads_object(await req.read())
         said = {name: value for name, value in body.items() if name in ("url", "code", "state")}
         if said.keys() != body.keys() or not all(isinstance(value, str) for value in said.values()):
             raise InvalidRequestError("expected url, or code and state, as text")

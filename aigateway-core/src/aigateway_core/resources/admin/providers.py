@@ -11,6 +11,7 @@ from aigateway_core.access import Access
 from aigateway_core.administration import Administration
 from aigateway_core.jsontext import loads_object
 from aigateway_core.resources.admin.queries import answer, answer_one, expected
+from aigateway_core.resources.request import GatewayRequest
 from aigateway_core.resources.resource import Policy, Resource, actor
 
 
@@ -31,7 +32,7 @@ class ProviderResource(Resource):
         """Read one."""
         answer_one(resp, await self._administration().providers.get(provider_id))
 
-    async def on_put_one(self, req: Request, resp: Response, provider_id: str) -> None:
+    async def on_put_one(self, req: GatewayRequest, resp: Response, provider_id: str) -> None:
         """Switch it on or off."""
-        body = loads_object(await req.stream.read())
+        body = loads_object(await req.read())
         answer_one(resp, await self._administration().providers.update(provider_id, body, actor(req), expected(req)))

@@ -12,6 +12,7 @@ from aigateway_core.access import Access
 from aigateway_core.administration import Administration, ProxyQuery
 from aigateway_core.jsontext import loads_object
 from aigateway_core.resources.admin.queries import answer, answer_one, boolean, choice, expected, limit, number, offset
+from aigateway_core.resources.request import GatewayRequest
 from aigateway_core.resources.resource import Policy, Resource, actor
 
 
@@ -34,9 +35,9 @@ class ProxyResource(Resource):
         )
         answer(resp, await self._administration().proxies.list(query))
 
-    async def on_post(self, req: Request, resp: Response) -> None:
+    async def on_post(self, req: GatewayRequest, resp: Response) -> None:
         """Add one."""
-        body = loads_object(await req.stream.read())
+        body = loads_object(await req.read())
         answer_one(resp, await self._administration().proxies.create(body, actor(req)))
         resp.status = falcon.HTTP_201
 
@@ -44,9 +45,9 @@ class ProxyResource(Resource):
         """Read one."""
         answer_one(resp, await self._administration().proxies.get(proxy_id))
 
-    async def on_put_one(self, req: Request, resp: Response, proxy_id: int) -> None:
+    async def on_put_one(self, req: GatewayRequest, resp: Response, proxy_id: int) -> None:
         """Change the fields that are given."""
-        body = loads_object(await req.stream.read())
+        body = loads_object(await req.read())
         answer_one(resp, await self._administration().proxies.update(proxy_id, body, actor(req), expected(req)))
 
     async def on_delete_one(self, req: Request, resp: Response, proxy_id: int) -> None:
