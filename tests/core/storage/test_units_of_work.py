@@ -352,6 +352,29 @@ async def test_d_09_a_connection_cut_between_two_statements_loses_neither(
 
 
 @pytest.mark.services
+async def test_d_09_a_thousand_calls_arrive_once_wherever_the_connection_is_cut(
+    mariadb_location: MySQLServer, mariadb: MariaDB, keyring: KeyRing, cutter: Cutter, noted: Callable[..., Any]
+) -> None:
+    """Whoever is told of an outage brings the same batch once more, as the ledger does."""
+    rows = "SELECT COUNT(*), COUNT(DISTINCT id) FROM request_logs"
+    summed = "SELECT SUM(requests) FROM call_stats WHERE dimension = 'all'"
+    async with await Storage.open(mariadb_location, keyring, threads=1) as storage:
+        for nth in range(1, 100):
+            batch = [noted(f"{nth}-{number}") for number in range(1000)]
+            cutter.arm(nth)
+            try:
+                await storage.calls.insert_many(batch)
+            except UnavailableError:
+                cutter.arm(0)
+                await storage.calls.insert_many(batch)
+            assert mariadb.execute(rows, database=mariadb_location.database) == [(1000 * nth,) * 2], cutter.commands
+            assert mariadb.execute(summed, database=mariadb_location.database) == [(1000 * nth,)]
+            if not cutter.cut:
+                break
+        assert 3 < nth < 99
+
+
+@pytest.mark.services
 async def test_d_10_every_change_is_whole_or_absent_wherever_its_connection_is_cut(
     mariadb_location: MySQLServer, keyring: KeyRing, actor: Actor, cutter: Cutter, noted: Callable[..., Any]
 ) -> None:
