@@ -37,3 +37,5 @@ async def scripted_upstream() -> AsyncIterator[ScriptedUpstream]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--requests", type=int, default=2000, help="how many requests a soak asks (services/test_soak.py)")
+    parser.addoption("--minutes", type=float, default=0.06, help="how long a soak keeps its pace")
+    parser.addoption("--share", type=float, default=0.7, help="that pace, as a share of what was measured before")

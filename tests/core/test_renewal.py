@@ -102,7 +102,7 @@ async def until(condition: Callable[[], bool]) -> None:
 # -- once
 
 
-async def test_c_10_c_12_two_hundred_requests_of_two_processes_share_one_renewal(
+async def test_c_10_two_hundred_requests_of_two_processes_share_one_renewal(
     process: Opener, idp: FakeIdentityProvider
 ) -> None:
     one, two = await process(), await process()
@@ -210,10 +210,10 @@ LOST = ["after provider.renew"]
 AFTER = ["before tokens.keep", "after tokens.keep", "before cache.put", "after cache.put"]
 
 
-def die(
+def renewing(
     location: DatabaseLocation, idp: FakeIdentityProvider, account: str, step: str, spool: Path, *, away: bool = False
-) -> str:
-    """A process renews, and is killed at this step; what it has said. ``away``: its database is, after the claim."""
+) -> list[str]:
+    """The command of a process that renews, once it is told to, and is killed at this step."""
     where = (
         {"path": str(location.path)}
         if isinstance(location, SQLiteFile)
@@ -221,10 +221,15 @@ def die(
     )
     task = {"location": where, "account": account, "options": idp.auth_options, "die_at": step}
     task |= {"spool": str(spool), "away": away}
-    script = str(Path(__file__).with_name("renewing_process.py"))
-    done = subprocess.run(
-        [sys.executable, script, json.dumps(task)], input="\n", capture_output=True, text=True, timeout=60, check=False
-    )
+    return [sys.executable, str(Path(__file__).with_name("renewing_process.py")), json.dumps(task)]
+
+
+def die(
+    location: DatabaseLocation, idp: FakeIdentityProvider, account: str, step: str, spool: Path, *, away: bool = False
+) -> str:
+    """A process renews, and is killed at this step; what it has said. ``away``: its database is, after the claim."""
+    command = renewing(location, idp, account, step, spool, away=away)
+    done = subprocess.run(command, input="\n", capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     return done.stdout
 
@@ -404,23 +409,39 @@ async def test_d_24_nothing_is_spent_while_there_is_no_database(process: Opener,
     assert idp.token_requests == []
 
 
-async def test_c_13_a_process_that_slept_past_its_claim_does_not_overwrite_a_newer_token(
-    process: Opener, idp: FakeIdentityProvider, monkeypatch: pytest.MonkeyPatch
+async def test_c_13_a_process_that_was_stopped_past_its_claim_does_not_overwrite_a_newer_token(
+    process: Opener,
+    location: DatabaseLocation,
+    idp: FakeIdentityProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(renewal, "_CLAIM_SECONDS", 0.2)
+    monkeypatch.setattr(renewal, "_CLAIM_SECONDS", 0.5)
     idp.grace = 60
-    one, two = await process(), await process()
-    account = await stored(one, ended(idp), two)
-    idp.gate = threading.Event()
-    late = asyncio.create_task(one.token(account))
-    await until(lambda: idp.refreshes == 1)
-    idp_gate, idp.gate = idp.gate, None
-    newest = await two.token(account)
-    idp_gate.set()
-    assert await late == newest
-    row = await one.storage.accounts.get(account)
+    house = await process()
+    account = await stored(house, ended(idp))
+    idp.gate = gate = threading.Event()
+    command = renewing(location, idp, account, "never", tmp_path / "of the late one")
+    pipe = asyncio.subprocess.PIPE
+    late = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    try:
+        told = asyncio.create_task(late.communicate(b"\n"))
+        await until(lambda: idp.refreshes == 1)
+        late.send_signal(signal.SIGSTOP)
+        idp.gate = None
+        gate.set()
+        await asyncio.sleep(1.0)
+        newest = await house.token(account)
+        late.send_signal(signal.SIGCONT)
+        said, _ = await told
+        assert said.decode() == newest
+    finally:
+        if late.returncode is None:
+            late.kill()
+    assert idp.refreshes == 2
+    row = await house.storage.accounts.get(account)
     assert row.auth_data is not None
-    assert (row.auth_data["access_token"], row.auth_generation) == (newest, 1)
+    assert (row.auth_data["access_token"], row.auth_generation, row.status) == (newest, 1, "active")
 
 
 # -- failures

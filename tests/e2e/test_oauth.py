@@ -140,6 +140,25 @@ async def test_c_10_two_hundred_requests_with_an_ended_token_cost_one_renewal(
     assert idp.refreshes == 1
 
 
+@pytest.mark.parametrize("shared", SHARED[1:], indirect=True)
+@pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
+async def test_c_12_two_gateways_whose_redis_is_away_renew_once(
+    two: tuple[GatewayProcess, GatewayProcess],
+    idp: FakeIdentityProvider,
+    http: httpx.AsyncClient,
+    own_redis: Redis,
+    frozen: bool,
+) -> None:
+    account = add(two[0], ended(idp))
+    await asyncio.gather(*(known(gateway, http) for gateway in two))
+    (own_redis.freeze if frozen else own_redis.kill)()
+    idp.delay = 0.5
+    answers = await asyncio.gather(*(ask(http, gateway) for gateway in two for _ in range(50)))
+    assert [answer.status_code for answer in answers] == [200] * 100
+    assert (idp.refreshes, idp.reuses) == (1, 0)
+    assert two[1].admin("GET", f"/accounts/{account}")["status"] == "active"
+
+
 @pytest.mark.parametrize("shared", SHARED, indirect=True)
 async def test_a_token_that_ends_before_its_time_is_renewed_once_and_the_calls_repeated(
     two: tuple[GatewayProcess, GatewayProcess], idp: FakeIdentityProvider, http: httpx.AsyncClient
@@ -213,7 +232,7 @@ async def test_p_11_gateways_that_were_stopped_past_the_end_of_a_token_renew_it_
 
 
 @pytest.mark.parametrize("shared", SHARED, indirect=True)
-async def test_a_gateway_that_is_killed_while_it_renews_costs_no_account(
+async def test_p_07_a_gateway_that_is_killed_while_it_renews_costs_no_account(
     two: tuple[GatewayProcess, GatewayProcess], idp: FakeIdentityProvider, http: httpx.AsyncClient
 ) -> None:
     idp.grace = 120

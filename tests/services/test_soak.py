@@ -2,6 +2,9 @@
 
 ``--requests`` says how many: ``tox -e soak`` asks 200,000, other runs 2,000. Whether anything grows is judged once
 there are enough of them for a line through the figures to mean something; the counts have to agree always.
+
+Then there is one that keeps its pace for ``--minutes``, at ``--share`` of what gateway, clients and vendors can carry
+together on this machine, which is measured first: half an hour in ``tox -e soak``, some seconds in other runs.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
+import redis
 from e2e.gateway_process import CLIENT_KEY, GatewayProcess
+from faults.crowds import quantile
 from outbound_proxies import Socks5Proxy
 from scripted_upstream import ScriptedUpstream
 from services.private_servers import MariaDB, Redis
@@ -32,6 +37,9 @@ MASTER_KEY = "q4pSbq7n0cYF2L1g3Wm5u8xJt6dKz9vHhRfEaQwXyTU="
 DATABASE = "test_soak"
 WORKERS = 2
 STEPS = 50
+SIXTHS = 6
+"""The last five minutes of half an hour are compared with the first."""
+
 ENOUGH = 20_000
 """Requests that are the warming up of a soak; whether anything grows is judged by at least as many after them."""
 
@@ -51,6 +59,7 @@ class Site:
     vendor: SoakVendor
     gateway: GatewayProcess
     database: MariaDB
+    redis: Redis
 
     def select(self, statement: str) -> list[tuple[Any, ...]]:
         return self.database.execute(statement, database=DATABASE)
@@ -72,12 +81,12 @@ async def site(own_mariadb: MariaDB, own_redis: Redis, tmp_path: Path) -> AsyncI
         gateway = GatewayProcess(config(vendor, own_mariadb, own_redis), tmp_path / "gateway", environment=environment)
         try:
             await asyncio.to_thread(furnish, gateway, proxy)
-            yield Site(vendor, gateway, own_mariadb)
+            yield Site(vendor, gateway, own_mariadb, own_redis)
         finally:
             gateway.kill()
 
 
-def config(vendor: SoakVendor, mariadb: MariaDB, redis: Redis) -> dict[str, Any]:
+def config(vendor: SoakVendor, mariadb: MariaDB, state: Redis) -> dict[str, Any]:
     return {
         "server": {"workers": WORKERS},
         "providers": vendor.providers,
@@ -89,7 +98,7 @@ def config(vendor: SoakVendor, mariadb: MariaDB, redis: Redis) -> dict[str, Any]
             "password": mariadb.password,
             "database": DATABASE,
         },
-        "redis": {"enabled": True, "host": redis.host, "port": redis.port},
+        "redis": {"enabled": True, "host": state.host, "port": state.port},
         "security": {"allow_private_hosts": ["127.0.0.1"]},
         # Vendors and proxy share their process with the clients, on a machine that may have other things to do.
         # At the end of a step only those are left that fail, slowly: several in a row, upon which a breaker would open.
@@ -129,15 +138,20 @@ async def test_k_01_k_07_nothing_grows_and_every_count_agrees(site: Site, reques
         await clients.ask(requests * (step + 1) // STEPS - requests * step // STEPS)
         seen.append(await moment(site, clients.asked, workers))
     assert clients.asked == requests
+    await all_went_well(site, clients, workers)
+    if requests >= 2 * ENOUGH:
+        nothing_grows([each for each in seen if each.asked > ENOUGH])
+
+
+async def all_went_well(site: Site, clients: Clients, workers: Sequence[int]) -> None:
+    """End the gateway: nothing has happened that was not meant to, and all of it was written down."""
     assert not clients.surprises, (len(clients.surprises), clients.surprises[:10])
     assert not site.vendor.violations, site.vendor.violations[:10]
     assert sorted(site.gateway.workers().values()) == workers
     assert await asyncio.to_thread(site.gateway.stop) == 0, site.gateway.output
     assert "Traceback" not in site.gateway.output
-    every_row_is_there_once(site, requests)
+    every_row_is_there_once(site, clients.asked)
     counts_agree(site)
-    if requests >= 2 * ENOUGH:
-        nothing_grows([each for each in seen if each.asked > ENOUGH])
 
 
 @attrs.frozen
@@ -180,7 +194,13 @@ def counts_agree(site: Site) -> None:
     rows = site.select("SELECT COUNT(*) FROM request_logs")
     for dimension in ("all", "all/day", "provider/day", "account/day", "key/day"):
         assert site.select(f"SELECT SUM(requests) FROM call_stats WHERE dimension = '{dimension}'") == rows
-    assert site.select("SELECT SUM(request_count) FROM proxy_stats") == [(proxied,)]
+    assert site.select("SELECT SUM(request_count), COUNT(DISTINCT date) FROM proxy_stats") in (
+        [(proxied, 1)],
+        [(proxied, 2)],
+    )
+    if site.select("SELECT COUNT(DISTINCT date) FROM proxy_stats") == [(1,)]:
+        with redis.Redis(host=site.redis.host, port=site.redis.port) as counted:
+            assert sum(int(counted.get(key)) for key in counted.keys("stats:proxy:*:requests:today")) == proxied
 
 
 def nothing_grows(seen: Sequence[Moment]) -> None:
@@ -195,6 +215,33 @@ def nothing_grows(seen: Sequence[Moment]) -> None:
     sys.stdout.write(f"grown for each {per} requests: {grown}\n")
     assert grown["memory"] <= 1.0, grown
     assert max(grown["files"], grown["threads"], grown["tasks"]) <= 1.0, grown
+
+
+async def test_k_02_at_a_steady_pace_the_slowest_get_no_slower_and_nothing_grows(
+    site: Site, pytestconfig: pytest.Config
+) -> None:
+    minutes: float = pytestconfig.getoption("--minutes")
+    share: float = pytestconfig.getoption("--share")
+    clients = Clients(site.gateway.url, CLIENT_KEY, site.vendor)
+    workers = sorted(site.gateway.workers().values())
+    await asyncio.sleep(1.5)  # every worker knows of the accounts by then
+    await clients.capacity(min(1.0, minutes * 10))  # what is made at the first request is made by then
+    most = await clients.capacity(min(20.0, minutes * 20))
+    seen, slowest = [await moment(site, clients.asked, workers)], []
+    for _ in range(SIXTHS):
+        clients.took.clear()
+        await clients.keep_pace(share * most, minutes * 60 / SIXTHS)
+        slowest.append(quantile(clients.took, 0.99))
+        seen.append(await moment(site, clients.asked, workers))
+    sys.stdout.write(
+        f"{share:.0%} of {most:.0f} questions a second for {minutes:g} minutes; "
+        f"p99 of each sixth in ms: {[round(each * 1000) for each in slowest]}\n"
+    )
+    await all_went_well(site, clients, workers)
+    if minutes >= 30:
+        assert slowest[-1] <= 1.2 * slowest[0], slowest
+    if clients.asked >= 2 * ENOUGH:
+        nothing_grows([each for each in seen if each.asked > ENOUGH])
 
 
 async def test_k_06_clients_that_come_back_again_and_again_leave_no_file_open(site: Site, requests: int) -> None:

@@ -6,9 +6,6 @@ PARTLY = {
     "C-05": "fifty or sixty at a time; an engine's pool has no limit of its own",
     "C-06": "a hundred in every run, a thousand in `tox -e faults`; measured there, p99 0.26 s when it was busy",
     "C-08": "likewise: a cap of 120 or 1,020, and fifty too many",
-    "C-12": "two processes that have no Redis, instead of one that is down",
-    "C-13": "the one that is late waits for its answer past the end of its claim, instead of being stopped",
-    "C-21": "the place is told; that the other worker answers is tested with a worker that was stopped",
     "C-30": "requests a minute and at a time; there is no limit of tokens a minute",
 }
 """Carried, but not to the letter."""

@@ -4,5 +4,4 @@ PARTLY = {
     "T-01": "by clocks that a test sets; of Redis its key's end at midnight is tested (core/state/test_redis_outages)",
     "T-02": "sums are told in UTC alone: there is no zone for reports",
     "T-04": "by clocks that a test sets; with Redis, whose clock was set back as well, a rest lasts as much longer",
-    "T-05": "what a provider's clock says is never read, so it may be wrong by any time",
 }

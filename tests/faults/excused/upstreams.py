@@ -6,6 +6,5 @@ PARTLY = {
     "U-19": "a whole answer that the limit of tokens cut within a call, and that is translated, is no 502: it has the "
     "vendor's reason, and the call is left out of it",
     "U-27": "broken arguments in a conversation are told to the vendor as they are (docs/dialects.md), asked once",
-    "U-31": "behind one other gateway is no circle: the second hop is refused, not the first",
 }
 """Carried, but not to the letter."""

@@ -30,12 +30,13 @@ EXPECTED: Mapping[Fate, str] = {
 
 class Clients:
     """``size`` of them ask one question after the other. ``asked`` counts questions, ``surprises`` what was not meant
-    to be."""
+    to be, and ``took`` has of each good question that was asked by the clock how many seconds its answer took."""
 
     def __init__(self, url: str, key: str, vendor: SoakVendor, size: int = 24) -> None:
         self.asked = 0
         self.ends: Counter[tuple[Fate, str]] = Counter()
         self.surprises: list[str] = []
+        self.took: list[float] = []
         self._url = url
         self._headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
         self._vendor = vendor
@@ -47,19 +48,54 @@ class Clients:
         mine = itertools.islice(self._left, count)
         await asyncio.gather(*(self._client(mine) for _ in range(self._size)))
 
-    async def _client(self, numbers: Iterator[int]) -> None:
+    async def capacity(self, seconds: float) -> float:
+        """How many questions a second are answered when all of them ask as fast as they can."""
+        clock = asyncio.get_running_loop().time
+        began, before = clock(), self.asked
+        while clock() - began < seconds:
+            await self.ask(10 * self._size)
+        return (self.asked - before) / (clock() - began)
+
+    async def keep_pace(self, rate: float, seconds: float) -> None:
+        """Ask ``rate`` questions a second, whether the ones before have their answers or not.
+
+        What it takes is reckoned from the moment at which a question was due: one that had to wait for its turn to be
+        asked has waited.
+        """
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        async with self._session(limit=0) as session, asyncio.TaskGroup() as asking:
+            for place in range(round(rate * seconds)):
+                due = began + place / rate
+                await asyncio.sleep(max(0.0, due - clock()))
+                asking.create_task(self._by_the_clock(session, next(self._left), due))
+
+    async def _by_the_clock(self, session: aiohttp.ClientSession, number: int, due: float) -> None:
+        if await self._note(session, number) == "good":
+            self.took.append(asyncio.get_running_loop().time() - due)
+
+    def _session(self, limit: int) -> aiohttp.ClientSession:
         patience = aiohttp.ClientTimeout(total=_PATIENCE)
-        async with aiohttp.ClientSession(timeout=patience, headers=self._headers) as session:
+        connector = aiohttp.TCPConnector(limit=limit)
+        return aiohttp.ClientSession(timeout=patience, headers=self._headers, connector=connector)
+
+    async def _client(self, numbers: Iterator[int]) -> None:
+        async with self._session(limit=1) as session:
             for number in numbers:
-                question = Question.of(number)
-                try:
-                    end = await self._ask(session, question)
-                except (aiohttp.ClientError, TimeoutError) as error:
-                    end = f"{type(error).__name__}: {error}"
-                self.asked += 1
-                self.ends[question.fate, end] += 1
-                if end != EXPECTED[question.fate]:
-                    self.surprises.append(f"{question}: {end}")
+                await self._note(session, number)
+
+    async def _note(self, session: aiohttp.ClientSession, number: int) -> Fate:
+        """Ask the question with this number, and note what came of it; its fate."""
+        question = Question.of(number)
+        try:
+            end = await self._ask(session, question)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            end = f"{type(error).__name__}: {error}"
+        self.asked += 1
+        self.ends[question.fate, end] += 1
+        if end != EXPECTED[question.fate]:
+            self.surprises.append(f"{question}: {end}")
+        return question.fate
 
     async def _ask(self, session: aiohttp.ClientSession, question: Question) -> str:
         match question.fate:
