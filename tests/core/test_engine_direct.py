@@ -168,3 +168,18 @@ async def test_a_head_without_an_end_is_given_up(
     with pytest.raises(httpx.RemoteProtocolError):
         await ask(transport, scripted_upstream.url)
     await scripted_upstream.quiet()
+
+
+async def test_bytes_that_bring_no_body_are_silence(
+    transport: DirectTransport, scripted_upstream: ScriptedUpstream
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x="
+    scripted_upstream.play(raw(head, *[b"y"] * 40, b"\r\nhello\r\n0\r\n\r\n", every=0.05))
+    answer = await transport.ask(
+        "GET", scripted_upstream.url, {}, (), b"", connect=2.0, first_byte=2.0, idle=0.4, until=math.inf
+    )
+    try:
+        with pytest.raises(httpx.ReadTimeout):
+            await answer.received(math.inf)
+    finally:
+        await answer.aclose()

@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping
 from contextlib import aclosing
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
 import attrs
@@ -25,6 +24,8 @@ from aigateway_core.jsontext import dumps
 from aigateway_core.relaying import agent
 from aigateway_core.replies import Ask, HttpxReply, Reply
 from aigateway_core.signing import HeaderAuth, PlainAuth
+
+_UNAUTHORIZED = 401  # as an enumeration's member it is looked up by a function each time
 
 
 @attrs.frozen(kw_only=True)
@@ -93,7 +94,7 @@ class Sender:
                 return await self._plainly(ask, asked, None, deadline)
             if isinstance(self._auth, PlainAuth) and (header := self._auth.plain()) is not None:
                 reply = await self._plainly(ask, asked, header, deadline)
-                if reply.status != HTTPStatus.UNAUTHORIZED:
+                if reply.status != _UNAUTHORIZED:
                     return reply
                 return await self._once_more(ask, asked, self._auth, header, reply, deadline)
         async with asyncio.timeout_at(deadline):

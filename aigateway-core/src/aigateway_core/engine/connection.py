@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 from math import inf
 from typing import cast
 
@@ -26,38 +25,39 @@ _MAX_IDLE_TALK = 256 << 10
 """Bytes in a row that are no body: a head, trailers, what may be written beside the size of a chunk."""
 
 _MAX_BUFFERED = 256 << 10
-_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+# Plain numbers: a member of an enumeration is looked up by a function each time.
+_FIRST_FINAL, _SWITCHING_PROTOCOLS, _BODILESS = 200, 101, (204, 304)
 
 
 class Connection(asyncio.Protocol):
-    """``lost`` is called once, when it is closed for whatever reason."""
+    """``lost`` is called once, when it is closed for whatever reason.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, lost: Callable[[Connection], None]) -> None:
+    Of the answer under way: ``status`` is 0 until its head is there, ``complete`` says that all of it is,
+    ``unanswered`` that not one byte has come since the request.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, origin: tuple[bytes, bytes, int], lost: Callable[[Connection], None]
+    ) -> None:
+        self.origin = origin
+        self.idle_since = 0.0
+        self.closed = False
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.error: httpx.TransportError | None = None
+        self.complete = self.unanswered = True
         self._loop = loop
         self._lost = lost
+        self._parser: httptools.HttpResponseParser | None = None
+        self._chunks: list[bytes] = []
+        self._buffered = self._idle_talk = 0
+        self._paused = self._keeps = self._until_closed = False
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
         self._deadline = inf
-        self._reset(complete=True)
-        self.closed = False
-        self.idle_since = 0.0
-
-    def _reset(self, *, complete: bool) -> None:
-        self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.error: httpx.TransportError | None = None
-        self.complete = complete
-        self._parser = None if complete else httptools.HttpResponseParser(self)
-        self._headed = False
-        self._idle_talk = 0
-        self.unanswered = True  # not one byte has come since the request
-        self._keeps = False
-        self._until_closed = False
-        self._chunks: list[bytes] = []
-        self._buffered = 0
-        self._paused = False
 
     # -- for who has the connection
 
@@ -66,18 +66,21 @@ class Connection(asyncio.Protocol):
 
         Raises one of httpx's transport errors. Whoever ends the waiting in another way has closed the connection.
         """
-        self._reset(complete=False)
         transport = self._transport
         if transport is None or self.closed:
             raise httpx.RemoteProtocolError("the connection was closed")
+        self._parser = httptools.HttpResponseParser(self)
+        self.headers, self._chunks = [], []
+        self.status = self._idle_talk = 0
+        self.complete, self.unanswered = False, True
         try:
             transport.writelines(request)
-            while not self._headed and self.error is None:
+            while not self.status and self.error is None:
                 await self._wait(until)
         except BaseException:
             self.abort()
             raise
-        if not self._headed and self.error is not None:
+        if not self.status and self.error is not None:
             raise self.error
 
     async def received(self, idle: float, until: float) -> bytes:
@@ -85,29 +88,31 @@ class Connection(asyncio.Protocol):
 
         Silence may last ``idle`` seconds, and no longer than ``until`` a time of the loop's clock.
         """
-        while True:
-            if self._chunks:
-                data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-                self._chunks.clear()
-                self._buffered = 0
-                if self._paused:
-                    self._resume()
-                return data
-            if self.error is not None:
-                raise self.error
-            if self.complete:
-                return b""
-            await self._wait(min(self._loop.time() + idle, until))
+        silent = until
+        while not (self._chunks or self.complete or self.error):
+            silent = min(silent, self._loop.time() + idle)
+            await self._wait(silent)
+        if chunks := self._chunks:
+            self._chunks, self._buffered = [], 0
+            if self._paused and self._transport is not None and not self.closed:
+                self._paused = False
+                self._transport.resume_reading()
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if self.error is not None:
+            raise self.error
+        return b""
 
-    def is_reusable(self) -> bool:
-        """Whether another exchange may follow: the answer was taken whole, and nothing came after it."""
+    def rest(self) -> bool:
+        """Stay open without an exchange; False when none may follow, since something came after it or is to come.
+
+        Bytes that come from now on were not asked for, and close the connection.
+        """
         whole = self.complete and self.error is None and not self._chunks and self._keeps and not self.closed
-        return whole and self._transport is not None and not self._transport.get_write_buffer_size()
-
-    def rest(self) -> None:
-        """Stay open without an exchange. Bytes that come now were not asked for, and close the connection."""
+        if not whole or self._transport is None or self._transport.get_write_buffer_size():
+            return False
         self._parser = None
         self.idle_since = self._loop.time()
+        return True
 
     def abort(self) -> None:
         """Close it now, without a farewell."""
@@ -132,12 +137,12 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            return
+            pass  # its body is complete, being none
         except httptools.HttpParserError as error:
             self._fail(_cause(error) or httpx.RemoteProtocolError(f"malformed answer: {type(error).__name__}"))
-            return
         if self._idle_talk > _MAX_IDLE_TALK and not self.complete:
             self._fail(httpx.RemoteProtocolError("the head of the answer is too large"))
+        self._wake()
 
     @override
     def eof_received(self) -> None:
@@ -149,7 +154,7 @@ class Connection(asyncio.Protocol):
         if not self.complete and self.error is None:
             if self._until_closed and exc is None:
                 self.complete = True
-            elif isinstance(exc, OSError) and (self._until_closed or not self._headed):
+            elif isinstance(exc, OSError) and (self._until_closed or not self.status):
                 self.error = httpx.ReadError(type(exc).__name__)
             else:
                 self.error = httpx.RemoteProtocolError("the connection was closed within the answer")
@@ -164,7 +169,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which is passed over."""
-        if self._headed:
+        if self.status:
             return
         if len(name) + len(value) > MAX_HEADER_LINE or len(self.headers) >= MAX_HEADERS:
             raise httpx.RemoteProtocolError("the head of the answer is too large")
@@ -174,19 +179,19 @@ class Connection(asyncio.Protocol):
         """The head is complete; that of an informational answer is passed over (RFC 9110 §15.2)."""
         parser = self._parser
         assert parser is not None  # noqa: S101 - it is what calls this
-        self.status = parser.get_status_code()
-        if self.status < HTTPStatus.OK and self.status != HTTPStatus.SWITCHING_PROTOCOLS:
+        status = parser.get_status_code()
+        if status < _FIRST_FINAL and status != _SWITCHING_PROTOCOLS:
             self.headers.clear()
             return
-        framing = [name for name, _ in self.headers if name in (b"content-length", b"transfer-encoding")]
-        if len(set(framing)) > 1:
+        named = dict(self.headers)
+        framed = (b"content-length" in named) + (b"transfer-encoding" in named)
+        if framed > 1:
             raise httpx.RemoteProtocolError("both a length and chunks")
-        self._until_closed = not framing and self.status not in _BODILESS
+        self._until_closed = not framed and status not in _BODILESS
         self._keeps = parser.should_keep_alive() and not self._until_closed
-        self._headed = True
+        self.status = status
         # After another protocol was agreed upon, which nobody asked for, there is no body.
-        self.complete = self.status == HTTPStatus.SWITCHING_PROTOCOLS
-        self._wake()
+        self.complete = status == _SWITCHING_PROTOCOLS
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body; too many that nobody takes stop the reading."""
@@ -196,13 +201,10 @@ class Connection(asyncio.Protocol):
         if self._buffered > _MAX_BUFFERED and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
 
     def on_message_complete(self) -> None:
         """The answer is complete, unless it was an informational one."""
-        if self._headed:
-            self.complete = True
-            self._wake()
+        self.complete = self.status > 0
 
     # -- waiting
 
@@ -236,11 +238,6 @@ class Connection(asyncio.Protocol):
                 self._arm(self._deadline)
         elif not self._waiter.done():
             self._fail(httpx.ReadTimeout("the upstream fell silent"))
-
-    def _resume(self) -> None:
-        self._paused = False
-        if self._transport is not None and not self.closed:
-            self._transport.resume_reading()
 
     # -- ending
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
+from itertools import chain
 from math import inf
 from typing import Any, TypeAlias
 
@@ -57,7 +58,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         self._resolver = GuardedResolver(self._judge)
         self._ssl = ssl_context or default_ssl_context()
         self._idle: dict[Origin, list[Connection]] = {}
-        self._origins: dict[Connection, Origin] = {}
+        self._open: set[Connection] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -122,7 +123,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
-        for connection in list(self._origins):
+        for connection in list(self._open):
             connection.abort()
 
     # -- connections that are there
@@ -138,30 +139,23 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     def release(self, connection: Connection) -> None:
         """Take back a connection whose exchange is over, one way or the other."""
-        if self._closed or not connection.is_reusable():
+        if self._closed or not connection.rest():
             connection.abort()
             return
-        connection.rest()
-        self._idle.setdefault(self._origins[connection], []).append(connection)
+        self._idle.setdefault(connection.origin, []).append(connection)
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(KEEPALIVE_SECONDS, self._clean)
 
-    def _lost(self, connection: Connection) -> None:
-        origin = self._origins.pop(connection, None)
-        idle = self._idle.get(origin) if origin else None
-        if idle and connection in idle:
-            idle.remove(connection)
-
     def _clean(self) -> None:
-        """Close what has not been used for a while, and forget origins without connections."""
-        self._sweep = None
-        loop = asyncio.get_running_loop()
-        for connection in [one for idle in self._idle.values() for one in idle]:
+        """Close what has not been used for a while, and forget what is closed."""
+        loop, kept = asyncio.get_running_loop(), list(chain(*self._idle.values()))
+        self._idle.clear()
+        for connection in kept:
             if loop.time() - connection.idle_since >= KEEPALIVE_SECONDS:
                 connection.abort()
-        self._idle = {origin: idle for origin, idle in self._idle.items() if idle}
-        if self._idle:
-            self._sweep = loop.call_later(KEEPALIVE_SECONDS / 2, self._clean)
+            elif not connection.closed:
+                self._idle.setdefault(connection.origin, []).append(connection)
+        self._sweep = loop.call_later(KEEPALIVE_SECONDS / 2, self._clean) if self._idle else None
 
     # -- connections to be made
 
@@ -194,8 +188,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
         wire = await aiohappyeyeballs.start_connection(
             await self._addresses(host, port), happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, loop=loop
         )
-        connection = Connection(loop, self._lost)
-        self._origins[connection] = origin
+        connection = Connection(loop, origin, self._open.discard)
+        self._open.add(connection)
         secure: dict[str, Any] = {"ssl": self._ssl, "server_hostname": host.rstrip(".")} if scheme == b"https" else {}
         try:
             await loop.create_connection(lambda: connection, sock=wire, **secure)
@@ -228,9 +222,9 @@ class _Answer(httpx.AsyncByteStream):
         self._connection: Connection | None = connection
         self._idle = idle
 
-    async def received(self, until: float) -> bytes:
+    def received(self, until: float) -> Coroutine[Any, Any, bytes]:
         """All of the body that has come since the last call; empty at its end."""
-        return b"" if self._connection is None else await self._connection.received(self._idle, until)
+        return _nothing() if self._connection is None else self._connection.received(self._idle, until)
 
     @override
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -242,6 +236,10 @@ class _Answer(httpx.AsyncByteStream):
         connection, self._connection = self._connection, None
         if connection is not None:
             self._transport.release(connection)
+
+
+async def _nothing() -> bytes:
+    return b""
 
 
 def _address(family: int, host: str, port: int) -> aiohappyeyeballs.AddrInfoType:
