@@ -10,11 +10,15 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 from core.metrics_process import record
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from aigateway_core.metrics import _GAUGES, Metrics, Share, Told
+from aigateway_core.records import Attempt, CallRecord
 
 Found = dict[tuple[str, ...], float]
 
@@ -103,6 +107,42 @@ def test_no_counter_falls_when_a_worker_dies_and_another_takes_its_slot(
     assert found["aigateway_requests_total"] == {("m-1", "ok", "acme"): 7}
     assert found["aigateway_records_dropped"] == {(): 6}
     assert len(list(tmp_path.iterdir())) == 2
+
+
+TIMES, TOKENS = st.sampled_from([-1, 0, 49, 51, 10**7]), st.sampled_from([None, -3, 0, 5, 2**40])
+RECORDS = st.builds(
+    lambda **said: attrs.evolve(record(1), **said),
+    provider_id=st.sampled_from([None, "acme", "globex"]),
+    model=st.sampled_from([None, "m", "n"]),
+    outcome=st.sampled_from(["ok", "truncated", "upstream_error"]),
+    latency_ms=TIMES,
+    time_to_first_byte_ms=st.none() | TIMES,
+    input_tokens=TOKENS,
+    reasoning_tokens=TOKENS,
+    attempts=st.lists(
+        st.builds(
+            Attempt,
+            account_id=st.just("a"),
+            latency_ms=TIMES,
+            error_kind=st.sampled_from([None, "server", "timeout"]),
+            provider_id=st.sampled_from([None, "acme", "globex"]),
+        ),
+        max_size=3,
+    ).map(tuple),
+)
+
+
+@given(st.lists(RECORDS, max_size=8))
+def test_a_batch_counts_for_what_its_records_count_one_by_one(records: list[CallRecord]) -> None:
+    async def counted(*batches: list[CallRecord]) -> tuple[int, Found]:
+        metrics = Metrics(lambda: dict.fromkeys(_GAUGES, 0))
+        for batch in batches:
+            await metrics.write(batch)
+        return sum(metrics._counts[each] for each in metrics._counts if each[0] == "requests"), dict(metrics._counts)
+
+    together = asyncio.run(counted(records))
+    assert together == asyncio.run(counted(*([each] for each in records)))
+    assert together[0] == len(records)
 
 
 @pytest.mark.anyio

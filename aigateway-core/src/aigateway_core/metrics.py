@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +39,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600)
 _ENDS = (*(str(float(end)) for end in _SECONDS), "+Inf")
 _SUM = "sum"
 _TOKENS = ("input", "output", "cached", "reasoning")
+_TOKENS_OF = attrgetter(*(f"{kind}_tokens" for kind in _TOKENS))
 
 _COUNTERS = {
     "requests": ("Calls that are over.", ("provider", "model", "outcome")),
@@ -177,38 +179,42 @@ class Metrics:
 
     async def write(self, records: Sequence[CallRecord]) -> None:
         """Add these."""
+        alike: dict[tuple[str | None, str | None, str], list[CallRecord]] = {}
         for record in records:
-            self._add(record)
+            alike.setdefault((record.provider_id, record.model, record.outcome), []).append(record)
+        for each in alike.values():
+            self._add(each)
         if self.share is not None:
             await self._write_down(self.share)
 
     async def aclose(self) -> None:
         """Nothing is held."""
 
-    def _add(self, record: CallRecord) -> None:
-        counts = self._counts
-        provider = record.provider_id or "none"
+    def _add(self, records: Sequence[CallRecord]) -> None:
+        """Add these, which are of one provider, model and outcome."""
+        counts, outcome, model = self._counts, records[0].outcome, records[0].model
+        provider = records[0].provider_id or "none"
         # A model that was never answered for may be any word; the name of one that was is the vendor's.
-        known = record.outcome in {"ok", "truncated"}
-        model = self._bounded(record.model) if known and record.model else "other"
-        counts["requests", provider, model, record.outcome] += 1
-        self._observe("request_duration_seconds", provider, record.latency_ms)
-        if record.time_to_first_byte_ms is not None:
-            self._observe("time_to_first_byte_seconds", provider, record.time_to_first_byte_ms)
-        tokens = (record.input_tokens, record.output_tokens, record.cached_tokens, record.reasoning_tokens)
-        for kind, number in zip(_TOKENS, tokens, strict=True):
-            if number:
-                counts["tokens", provider, model, kind] += max(0, number)
-        for attempt in record.attempts:
-            asked, error = attempt.provider_id or provider, attempt.error_kind
-            counts["attempts", asked, "ok" if error is None else "error"] += 1
+        model = self._bounded(model) if model and outcome in {"ok", "truncated"} else "other"
+        counts["requests", provider, model, outcome] += len(records)
+        self._observe("request_duration_seconds", provider, [record.latency_ms for record in records])
+        first_bytes = [each for record in records if (each := record.time_to_first_byte_ms) is not None]
+        self._observe("time_to_first_byte_seconds", provider, first_bytes)
+        for kind, numbers in zip(_TOKENS, zip(*map(_TOKENS_OF, records), strict=True), strict=True):
+            if total := sum([number for number in numbers if number and number > 0]):
+                counts["tokens", provider, model, kind] += total
+        tried = [(each.provider_id or provider, each.error_kind) for record in records for each in record.attempts]
+        for (asked, error), number in Counter(tried).items():
+            counts["attempts", asked, "ok" if error is None else "error"] += number
             if error is not None:
-                counts["upstream_errors", asked, str(error)] += 1
+                counts["upstream_errors", asked, str(error)] += number
 
-    def _observe(self, name: str, provider: str, milliseconds: int) -> None:
-        milliseconds = max(0, milliseconds)
-        self._counts[name, provider, _ENDS[bisect_left(_SECONDS, milliseconds / 1000)]] += 1
-        self._counts[name, provider, _SUM] += milliseconds
+    def _observe(self, name: str, provider: str, times: Iterable[int]) -> None:
+        """Count these milliseconds."""
+        for milliseconds, number in Counter(times).items():
+            took = max(0, milliseconds)
+            self._counts[name, provider, _ENDS[bisect_left(_SECONDS, took / 1000)]] += number
+            self._counts[name, provider, _SUM] += took * number
 
     def _bounded(self, name: str) -> str:
         if name not in self._names:
