@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
+from operator import add, attrgetter
 from typing import Any, TypeAlias
 
 from aigateway_core.errors import ErrorKind
@@ -98,17 +99,16 @@ _DAY = len("2026-11-22")
 
 def _by_hour(records: Sequence[CallRecord]) -> Mapping[_Key, _Sums]:
     """The sums of each name in each dimension: first of what is alike, since most of a batch is."""
-    alike: dict[_Key, _Sums] = {}
+    alike: dict[_Key, list[CallRecord]] = {}
     for record in records:
-        key = _likeness(record)
-        if (sums := alike.get(key)) is None:
-            sums = alike[key] = _none()
-        _count(sums, record)
+        alike.setdefault(_likeness(record), []).append(record)
     found: dict[_Key, _Sums] = {}
-    for (day, hour, *names), sums in alike.items():
+    for (day, hour, *names), those in alike.items():
+        sums = _counted(those)
         for dimension, name in _places(*names):
             for place in ((dimension, _beginning(day, hour), name), (dimension + BY_DAY, _beginning(day), name)):
-                found[place] = [one + other for one, other in zip(found.get(place) or _none(), sums, strict=True)]
+                before = found.get(place)
+                found[place] = sums if before is None else [*map(add, before, sums)]
     return found
 
 
@@ -134,25 +134,21 @@ def _places(provider: str, model: str, account: str, key: str, error: str | None
         yield "error", clipped(error, 255)
 
 
-def _none() -> _Sums:
-    return [0] * (len(SUMS) + len(BUCKETS))
+_TOKENS_OF = attrgetter(*(name for name in SUMS if name.endswith("_tokens")))
 
 
-def _count(sums: _Sums, record: CallRecord) -> None:
-    """Add one record, in the order of the columns."""
-    latency = max(0, record.latency_ms)
-    sums[0] += 1
-    sums[1] += record.outcome not in {"ok", "client_gone"}
-    sums[2] += _tokens(record.input_tokens)
-    sums[3] += _tokens(record.output_tokens)
-    sums[4] += _tokens(record.cached_tokens)
-    sums[5] += _tokens(record.reasoning_tokens)
-    sums[6] += latency
-    sums[len(SUMS) + min(bisect_left(BUCKETS, latency), len(BUCKETS) - 1)] += 1
-
-
-def _tokens(count: int | None) -> int:
-    return max(0, min(count, _MOST_TOKENS)) if count else 0
+def _counted(records: Sequence[CallRecord]) -> _Sums:
+    """What these come to, in the order of the columns."""
+    failed = sum([record.outcome not in {"ok", "client_gone"} for record in records])
+    tokens = [
+        sum([min(count, _MOST_TOKENS) for count in counts if count and count > 0])
+        for counts in zip(*map(_TOKENS_OF, records), strict=True)
+    ]
+    latencies = [max(0, record.latency_ms) for record in records]
+    buckets = [0] * len(BUCKETS)
+    for latency, number in Counter(latencies).items():
+        buckets[min(bisect_left(BUCKETS, latency), len(BUCKETS) - 1)] += number
+    return [len(records), failed, *tokens, sum(latencies), *buckets]
 
 
 # -- in either database
