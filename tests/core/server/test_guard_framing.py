@@ -33,7 +33,7 @@ class Echo:
         resp.text = (await req.stream.read()).decode()
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, **params: str) -> None:
-        resp.text = req.path
+        resp.text = req.path + (f"?{req.query_string}" if req.query_string else "")
 
 
 @pytest.fixture
@@ -403,3 +403,22 @@ async def test_a_refusal_is_one_that_clients_of_every_api_here_can_read(
     told = answer.json
     assert (told["type"], told["error"]["type"], told["request_id"]) == ("error", "invalid_request_error", "r-1")
     assert (told["error"]["code"], told["error"]["param"], told["error"]["request_id"]) == (code, None, "r-1")
+
+
+async def test_each_request_on_a_connection_is_for_its_own_target(serving: Serving, app: Any) -> None:
+    served = await serving(app)
+    client = await served.connect()
+    targets = [
+        "/v1/models/a",
+        "/v1/models/a",
+        "/v1/models/a?x=1",
+        "/v1/models/a?x=2",
+        "/v1/models/%61b",
+        "/v1/models/a",
+    ]
+    for target, told in zip(targets, [*targets[:4], "/v1/models/ab", targets[5]], strict=True):
+        await client.send(f"GET {target} HTTP/1.1\r\n".encode() + served.host + b"\r\n")
+        assert (await client.answer()).body == told.encode()
+    for target in ("/v1/models/a//b", "/v1/models/a//b"):
+        answer = await served.ask(f"GET {target} HTTP/1.1\r\nHOST\r\n\r\n".encode())
+        assert answer.status == 404

@@ -28,6 +28,19 @@ _BODILESS = frozenset({204, 304})
 class Cycle:
     """From the end of a request's headers to the last byte of its answer, upon which ``on_end`` is called."""
 
+    # Where every one of them begins.
+    complete = left = has_news = started = False
+    on_leave: Callable[[], None] | None = None
+    task: asyncio.Task[None] | None = None
+    """What runs it, as the server counts its tasks."""
+    _waiter: asyncio.Future[None] | None = None
+    _waiting_bytes = 0
+    _more_body = True
+    _head: bytes | None = None
+    _bodiless = False
+    _owed: int | None = None
+    """Bytes of the body that were promised and not sent yet; None when it goes out in chunks."""
+
     def __init__(
         self,
         scope: Scope,
@@ -42,23 +55,12 @@ class Cycle:
         scope["extensions"] = {LINE: self}  # which this must not hold in turn: what refers to itself is freed late
         self._is_head = scope["method"] == "HEAD"
         self.keep_alive = keep_alive
-        self.complete = False
-        self.left = False
-        self.has_news = False
-        self.on_leave: Callable[[], None] | None = None
         self._transport = transport
         self._flow = flow
         self._server = server
         self._wants_go_ahead = wants_go_ahead
         self._on_end = on_end
-        self._waiter: asyncio.Future[None] | None = None
         self._parts: list[bytes] = []
-        self._waiting_bytes = 0
-        self._more_body = True
-        self._head: bytes | None = None
-        self.started = False
-        self._bodiless = False
-        self._owed: int | None = None  # bytes of the body that were promised; None when it goes out in chunks
 
     async def run(self, app: App, scope: Scope) -> None:
         """Run the app; an end without a whole answer is the end of the connection."""
@@ -69,6 +71,8 @@ class Cycle:
         finally:
             if not self.complete and not self.left:
                 self._transport.close()
+            if self.task is not None:
+                self._server.tasks.discard(self.task)
 
     # -- from the connection
 
@@ -78,22 +82,25 @@ class Cycle:
         self._waiting_bytes += len(part)
         if self._waiting_bytes > HIGH_WATER_LIMIT:
             self._flow.pause_reading()
-        self._wake()
+        self.has_news = True
+        if self._waiter is not None:
+            self._wake()
 
     def body_is_in(self) -> None:
         """All of the body is there."""
         self._more_body = False
-        self._wake()
+        self.has_news = True
+        if self._waiter is not None:
+            self._wake()
 
     def leave(self) -> None:
         """The connection is gone."""
-        self.left = True
+        self.left = self.has_news = True
         self._wake()
         if self.on_leave is not None and not self.complete:
             self.on_leave()
 
     def _wake(self) -> None:
-        self.has_news = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -164,8 +171,9 @@ class Cycle:
         if piece:
             self._transport.write(piece)
         if not more:
-            self.complete = True
-            self._wake()
+            self.complete = self.has_news = True
+            if self._waiter is not None:
+                self._wake()
             if not self.keep_alive:
                 self._transport.close()
             self._on_end()

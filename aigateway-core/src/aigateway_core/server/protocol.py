@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         # What follows a request that asks for the end of the connection must not cost it its answer.
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._url = b""
+        self._url = self._last_url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._wants_go_ahead = False
         self._head_bytes = 0
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._server.connections.add(self)  # type: ignore[arg-type]
         self.transport = transport
         self._flow = FlowControl(transport)
-        self._of_all = {
+        self._of_all: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
@@ -146,7 +146,8 @@ class Connection(asyncio.Protocol):
         """Its head is there: it is served from now on."""
         if self._is_deaf:
             return
-        self._disarm()
+        if self._late is not None:
+            self._disarm()
         self._in_head = False
         version = self._parser.get_http_version()
         scope = self._scope(version)
@@ -159,9 +160,8 @@ class Connection(asyncio.Protocol):
             wants_go_ahead=self._wants_go_ahead,
             on_end=self._answered,
         )
-        task = self.loop.create_task(cycle.run(self._app, scope))
-        self._server.tasks.add(task)
-        task.add_done_callback(self._server.tasks.discard)
+        cycle.task = self.loop.create_task(cycle.run(self._app, scope))
+        self._server.tasks.add(cycle.task)
 
     def on_body(self, body: bytes) -> None:
         """A part of its body."""
@@ -174,17 +174,23 @@ class Connection(asyncio.Protocol):
             self._cycle.body_is_in()
 
     def _scope(self, version: str) -> Scope:
-        target = httptools.parse_url(self._url)
-        path = target.path.decode("ascii")
+        if self._url != self._last_url:
+            self._aim()
         scope: Scope = self._of_all.copy()
         scope["http_version"] = version
         scope["method"] = self._parser.get_method().decode("ascii")
-        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
-        scope["raw_path"] = target.path
-        scope["query_string"] = target.query or b""
         scope["headers"] = self._headers
         scope["state"] = self._app_state.copy()
         return scope
+
+    def _aim(self) -> None:
+        """Take the target apart; mostly the next request on a connection has the same."""
+        target = httptools.parse_url(self._url)
+        path = target.path.decode("ascii")
+        self._of_all["path"] = urllib.parse.unquote(path) if "%" in path else path
+        self._of_all["raw_path"] = target.path
+        self._of_all["query_string"] = target.query or b""
+        self._last_url = self._url
 
     # -- between two requests
 

@@ -94,7 +94,7 @@ class LiveRequest:
         self._declared, self._number = inspected
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(self._loop)
         self._began = self._loop.time()
         self._line: Line | None = scope.get("extensions", {}).get(LINE)
         if self._line is not None:
