@@ -33,7 +33,8 @@ class Echo:
         resp.text = (await req.stream.read()).decode()
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, **params: str) -> None:
-        resp.text = req.path + (f"?{req.query_string}" if req.query_string else "")
+        resp.text = req.path
+        resp.set_header("x-query", req.query_string)
 
 
 @pytest.fixture
@@ -408,17 +409,10 @@ async def test_a_refusal_is_one_that_clients_of_every_api_here_can_read(
 async def test_each_request_on_a_connection_is_for_its_own_target(serving: Serving, app: Any) -> None:
     served = await serving(app)
     client = await served.connect()
-    targets = [
-        "/v1/models/a",
-        "/v1/models/a",
-        "/v1/models/a?x=1",
-        "/v1/models/a?x=2",
-        "/v1/models/%61b",
-        "/v1/models/a",
-    ]
-    for target, told in zip(targets, [*targets[:4], "/v1/models/ab", targets[5]], strict=True):
-        await client.send(f"GET {target} HTTP/1.1\r\n".encode() + served.host + b"\r\n")
-        assert (await client.answer()).body == told.encode()
+    for path, query in [("a", ""), ("a", ""), ("a", "x=1"), ("a", "x=2"), ("b", "x=2"), ("a", "")]:
+        await client.send(f"GET /v1/models/{path}?{query} HTTP/1.1\r\n".encode() + served.host + b"\r\n")
+        answer = await client.answer()
+        assert (answer.body.decode(), answer.headers["x-query"]) == (f"/v1/models/{path}", query)
     for target in ("/v1/models/a//b", "/v1/models/a//b"):
         answer = await served.ask(f"GET {target} HTTP/1.1\r\nHOST\r\n\r\n".encode())
         assert answer.status == 404
