@@ -267,6 +267,30 @@ def test_a_plugin_may_be_an_object_in_its_module(install: Install) -> None:
     assert "acme" in load("acme").providers
 
 
+def test_x_06_who_wants_to_be_first_is_given_nothing_and_changes_no_order(install: Install) -> None:
+    """A hook takes no argument, so there is no token to see; strategies are found by name, whoever came first."""
+    first = """
+import attrs
+from aigateway_core.plugin import AuthStrategySpec, hookimpl
+
+@attrs.frozen
+class Config:
+    pass
+
+SEEN = []
+
+@hookimpl(tryfirst=True)
+def aigateway_register_auth_strategies(*given, **named):
+    SEEN.append((given, named))
+    return [AuthStrategySpec(name="mine", config=Config, build=print)]
+"""
+    install("acme", first)
+    assert set(load("acme").strategies) == {"api_key", "bearer", "oauth", "none", "mine"}
+    assert sys.modules["aigateway_acme"].SEEN == [((), {})]
+    install("beta", first.replace('"mine"', '"api_key"'))
+    assert "the auth strategy 'api_key' is offered by" in refusal("beta")
+
+
 def test_x_06_a_wrapper_sees_nothing_of_other_plugins(install: Install) -> None:
     """A plugin that wraps the hook could otherwise swap the specs of everybody."""
     install(

@@ -41,6 +41,7 @@ async def test_s_23_an_admin_changes_nothing_that_nobody_could_be_asked_about(do
         for method, path, body in (
             ("POST", "accounts", ACCOUNT),
             ("PUT", f"accounts/{made}", {"label": "new"}),
+            ("POST", f"accounts/{made}/test", {"model": "m-1"}),
             ("DELETE", f"accounts/{made}", None),
             ("POST", "keys", {"name": "more"}),
             ("PUT", f"keys/{key}", {"name": "new"}),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,15 @@ from security.doors import Door, opened, settings_in
 
 from aigateway_core.secret import Secret
 from aigateway_core.settings import ProviderSettings
+from aigateway_core.vault import key_id
 
 pytestmark = pytest.mark.anyio
 
 KEY = "sk-of-the-operator-0001"
+
+
+WHO_TESTED = """SELECT actor, entity_id, json_extract(detail, '$.model') FROM audit_log
+ WHERE action = 'account.test' ORDER BY id DESC LIMIT 1"""
 
 
 @pytest.fixture
@@ -89,6 +96,9 @@ async def test_s_09_an_account_that_is_tested_leads_nowhere_inside(
             name = answer.json()["id"] if path == "accounts" else "config:acme"
             tested = await admin.post(f"/api/v1/accounts/{name}/test", json={"model": "m-1"})
             assert tested.json()["ok"] is False, tested.text
+            with closing(sqlite3.connect(door.settings.database.path)) as database:
+                (noted,) = database.execute(WHO_TESTED).fetchall()
+            assert noted == (key_id(door.keys.admin), name, "m-1")
     assert elsewhere.opened == 0
     assert scripted_upstream.requests == []
 
@@ -103,3 +113,21 @@ async def test_s_09_of_other_schemes_nothing_is_stored(door: Door, url: str) -> 
         assert (await admin.post("/api/v1/accounts", json=account)).status_code == 422
         assert (await admin.post("/api/v1/proxies", json={"url": url})).status_code == 422
         assert (await admin.get("/api/v1/proxies")).json()["total"] == 0
+
+
+@pytest.mark.parametrize("dialect", ["chat", "messages"])
+async def test_s_17_the_address_of_a_picture_goes_on_to_the_vendor_and_is_never_fetched(
+    door: Door, scripted_upstream: ScriptedUpstream, elsewhere: ScriptedUpstream, dialect: str
+) -> None:
+    url = f"http://127.0.0.1:{elsewhere.port}/picture.png"
+    path, part = {
+        "chat": ("/v1/chat/completions", {"type": "image_url", "image_url": {"url": url}}),
+        "messages": ("/v1/messages", {"type": "image", "source": {"type": "url", "url": url}}),
+    }[dialect]
+    scripted_upstream.play(whole(json.dumps(WHOLE).encode()))
+    body = {"model": "m-1", "max_tokens": 9, "messages": [{"role": "user", "content": [part]}]}
+    async with door.client(authorization=f"Bearer {door.keys.client}") as client:
+        answer = await client.post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    assert url.encode() in scripted_upstream.requests[-1].body
+    assert elsewhere.opened == 0

@@ -11,9 +11,9 @@ from typing import Any
 
 import attrs
 import pytest
+from core.gateway_house import WHOLE
 from scripted_upstream import ScriptedUpstream, whole
 from security.doors import Door, opened, settings_in
-from security.test_destinations import ANSWER
 
 from aigateway_core.bootstrap import open_storage
 from aigateway_core.errors import ConfigurationError
@@ -40,7 +40,7 @@ TAMPERINGS: dict[str, Callable[[str, str], str]] = {
 
 @pytest.fixture
 def settings(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> Settings:
-    scripted_upstream.play(whole(json.dumps(ANSWER).encode()))
+    scripted_upstream.play(whole(json.dumps(WHOLE).encode()))
     acme = {"base_url": f"http://127.0.0.1:{scripted_upstream.port}/v1", "models": ["m-1"]}
     return attrs.evolve(
         settings_in(tmp_path),

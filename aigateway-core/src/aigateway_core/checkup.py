@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -16,7 +16,7 @@ from aigateway_core.records import Account
 from aigateway_core.renewal import Renewals, WaysOut
 from aigateway_core.secret import scrub
 from aigateway_core.snapshot import ProviderEntry
-from aigateway_core.storage.rows import StoredAccount
+from aigateway_core.storage.rows import Actor, StoredAccount
 from aigateway_core.structuring import StructuringError, structure
 from aigateway_core.upstream import Limits, Upstream
 
@@ -31,8 +31,15 @@ class AccountRows(Protocol):
         """One of them. Raises :class:`NotFoundError`."""
 
 
+class Journal(Protocol):
+    """Where it is written down what admins did."""
+
+    async def note(self, action: str, entity: str, entity_id: str, actor: Actor, detail: Mapping[str, Any]) -> None:
+        """Add a row of its own. Raises :class:`UnavailableError` when none can be written."""
+
+
 class Checkup:
-    """``configured`` are the accounts that the configuration brings."""
+    """``configured`` are the accounts that the configuration brings, ``journal`` is the audit log."""
 
     def __init__(
         self,
@@ -41,12 +48,14 @@ class Checkup:
         configured: Sequence[Account],
         renewals: Renewals,
         ways_out: WaysOut,
+        journal: Journal,
     ) -> None:
         self._accounts = accounts
         self._providers = {entry.id: entry for entry in providers}
         self._configured = {account.id: account for account in configured}
         self._renewals = renewals
         self._ways_out = ways_out
+        self._journal = journal
 
     async def refresh(self, account_id: str) -> None:
         """Renew the account's tokens, however long they would have lived.
@@ -59,12 +68,16 @@ class Checkup:
             raise ConflictError(f"the auth strategy {entry.strategy_name!r} has no tokens to renew")
         await self._renewals.renew(entry, account, None)
 
-    async def test(self, account_id: str, model: str | None = None) -> dict[str, Any]:
-        """Ask the provider something small. Raises :class:`NotFoundError` and :class:`ConflictError`."""
+    async def test(self, account_id: str, actor: Actor, model: str | None = None) -> dict[str, Any]:
+        """Ask the provider something small, once it is written down who wants that.
+
+        Raises :class:`NotFoundError`, :class:`ConflictError`, and :class:`UnavailableError` when it cannot be written.
+        """
         entry, account = await self._account(account_id)
         model = model or next((known.id for known in entry.provider.models), None)
         if model is None:
             raise ConflictError(f"the provider {entry.id!r} knows no model by itself: name one in model")
+        await self._journal.note("account.test", "account", account_id, actor, {"model": model})
         began = time.monotonic()
         error = await self._failure(entry, account, model)
         told = {"ok": error is None, "model": model, "latency_ms": int((time.monotonic() - began) * 1000)}

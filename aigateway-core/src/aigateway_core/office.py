@@ -57,5 +57,5 @@ def office(
         logins=Logins(
             storage.logins, storage.accounts, storage.bindings, assembly.providers, egress, destinations, changed
         ),
-        checkup=Checkup(storage.accounts, assembly.providers, assembly.accounts, renewals, egress),
+        checkup=Checkup(storage.accounts, assembly.providers, assembly.accounts, renewals, egress, storage.audit),
     )

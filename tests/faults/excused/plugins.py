@@ -2,7 +2,6 @@
 
 PARTLY = {
     "X-03": "ruff has bandit's rules; there is no CI file here to look at, and pip-audit asks a service of advisories",
-    "X-06": "hooks are asked at the start alone and get no token: their order decides nothing",
     "X-07": "a plugin that cannot be imported stops the start, in one line: nothing runs by halves",
 }
 AT_LENGTH = {

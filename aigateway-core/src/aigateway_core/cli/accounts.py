@@ -202,7 +202,7 @@ async def _refresh(assembly: bootstrap.Assembly, account_id: str) -> None:
 
 async def _test(assembly: bootstrap.Assembly, account_id: str, model: str | None) -> dict[str, Any]:
     async with bootstrap.administration(assembly) as administration:
-        return await administration.checkup.test(account_id, model)
+        return await administration.checkup.test(account_id, bootstrap.COMMAND_LINE, model)
 
 
 async def _quota(assembly: bootstrap.Assembly, account_id: str) -> dict[str, Any]:

@@ -1,18 +1,19 @@
-"""The audit log: who changed what. It is written with each change, by :meth:`Database.change`, and only read here."""
+"""The audit log: who did what. What changes something writes its row with the change, by :meth:`Database.change`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pony.orm import desc
 
 from aigateway_core.storage.columns import from_column, from_json
-from aigateway_core.storage.database import Database, Session
-from aigateway_core.storage.rows import AuditEntry, Page
+from aigateway_core.storage.database import Change, Database, Session
+from aigateway_core.storage.rows import Actor, AuditEntry, Page
 
 
 class AuditLog:
-    """Reads the audit log."""
+    """Reads the audit log, and adds what changes nothing else."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -26,6 +27,11 @@ class AuditLog:
             return Page(rows=tuple(_value(row) for row in rows), total=audit.select().count())
 
         return await self._database.read(unit)
+
+    async def note(self, action: str, entity: str, entity_id: str, actor: Actor, detail: Mapping[str, Any]) -> None:
+        """Add a row for what changes nothing. Raises :class:`UnavailableError` when the log takes none."""
+        done = Change(action=action, entity=entity, entity_id=entity_id, detail=dict(detail))
+        await self._database.change(actor, lambda _: (None, (done,)))
 
 
 def version(session: Session) -> int:

@@ -58,7 +58,7 @@ class AccountResource(Resource):
         model = body.get("model")
         if not body.keys() <= {"model"} or not isinstance(model, str | None):
             raise InvalidRequestError("expected a model's name, and nothing else", path="model")
-        answer(resp, await self._administration().checkup.test(account_id, model))
+        answer(resp, await self._administration().checkup.test(account_id, actor(req), model))
 
     async def on_get_quota(self, req: Request, resp: Response, account_id: str) -> None:
         """What it has left, as its vendor tells it now."""
