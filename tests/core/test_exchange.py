@@ -1,14 +1,18 @@
-"""The native exchange: what of a client's body goes out as it came."""
+"""The native exchange: what of a client's body goes out as it came, and that no stream keeps its connection."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Coroutine
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from aigateway_core.dialects.openai_chat import OpenAIChat
-from aigateway_core.exchange import NativeExchange
+from aigateway_core.errors import UpstreamError
+from aigateway_core.exchange import NativeExchange, Stream
 from aigateway_core.jsontext import loads_object
 from aigateway_core.model import JsonObject
 from aigateway_core.plugin import Endpoint, OpenAICompatibleConfig, OpenAICompatibleProvider, Upstream
@@ -71,3 +75,70 @@ async def test_what_a_vendors_last_touch_changes_deep_inside_is_sent() -> None:
 
     after = json.loads(await sent(CONTENT, "m", Endpoint("http://vendor.test/", DIALECT, prepare=touch)))
     assert after["messages"] == [{"role": "user", "content": "changed"}]
+
+
+class Body(httpx.AsyncByteStream):
+    """A body that tells whether it was closed; ``lasts`` is for one whose end never comes."""
+
+    def __init__(self, *chunks: bytes, lasts: bool = False) -> None:
+        self._chunks = chunks
+        self._lasts = lasts
+        self.closed = False
+
+    @override
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            yield chunk
+        if self._lasts:
+            await asyncio.Event().wait()
+
+    @override
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def opening(body: Body, kind: str = "text/event-stream") -> Coroutine[None, None, Stream]:
+    vendor = httpx.MockTransport(lambda _: httpx.Response(200, headers={"content-type": kind}, stream=body))
+    asked: JsonObject = {"model": "m", "messages": [], "stream": True}
+    exchange = NativeExchange(Endpoint("http://vendor.test/", DIALECT), DIALECT, asked, "m", "m", None)
+    return exchange.open(Upstream(vendor))
+
+
+SAID = b'data: {"model":"m","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (Body(b'data: {"error":{"message":"no"}}\n\n'), "text/event-stream"),
+        (Body(b": nothing\n\n"), "text/event-stream"),
+        (Body(b"data: {\n\n"), "text/event-stream"),
+        (Body(b"{}"), "application/json"),
+    ],
+    ids=["an error", "cut", "no JSON", "no answer"],
+)
+async def test_a_stream_that_fails_before_its_first_content_lets_go_of_its_connection(body: Body, kind: str) -> None:
+    with pytest.raises(UpstreamError):
+        await opening(body, kind)
+    assert body.closed
+
+
+async def test_a_stream_that_is_given_up_before_its_first_content_lets_go_of_its_connection() -> None:
+    body = Body(lasts=True)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await opening(body)
+    assert body.closed
+
+
+async def test_a_stream_holds_its_connection_until_it_is_closed_taken_or_not() -> None:
+    body = Body(SAID, lasts=True)
+    stream = await opening(body)
+    assert not body.closed
+    await stream.close()
+    assert body.closed
+    ends = Body(SAID, b"data: [DONE]\n\n")
+    stream = await opening(ends)
+    assert b"".join([chunk async for chunk in stream.chunks]) == SAID + b"data: [DONE]\n\n"
+    await stream.close()
+    assert ends.closed

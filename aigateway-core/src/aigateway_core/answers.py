@@ -46,6 +46,11 @@ class StreamAnswer:
         """End it here; a server calls this whether or not the stream has ended."""
         await self._chunks.aclose()
 
+    async def let_go(self) -> None:
+        """Let go of what it holds open. If the client has left before its first byte, this still ends its record."""
+        self._call.end(asyncio.CancelledError())
+        await self._stream.close()
+
     def ending(self, error: GatewayError) -> bytes:
         """The last bytes of this stream, when it ends with an error."""
         number = self._call.request_id

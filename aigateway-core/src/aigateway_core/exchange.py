@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from typing import ClassVar
 
 import attrs
@@ -24,7 +25,7 @@ from aigateway_core.headers import DROPPED, listed
 from aigateway_core.jsontext import dumps, loads_upstream
 from aigateway_core.model import ChatRequest, FinishReason, JsonObject, Usage
 from aigateway_core.plugin.provider import Endpoint
-from aigateway_core.upstream import Upstream
+from aigateway_core.upstream import Upstream, UpstreamStream
 
 AFTERMATH_SECONDS = 2.0
 """How long an upstream is listened to once the answer is complete: for a late usage, and for the end of its body, after
@@ -55,13 +56,15 @@ class Stream:
     """A streamed answer in the client's dialect, past its commit point.
 
     ``chunks`` raises :class:`UpstreamError` when the upstream fails on the way; ``fail`` puts that in-band where it has
-    to fit what was sent before, and gives None where the dialect alone can say it.
+    to fit what was sent before, and gives None where the dialect alone can say it. ``close`` is called once, when
+    nobody takes any more of it: it lets go of what the stream holds open.
     """
 
     chunks: AsyncGenerator[bytes, None]
     outcome: Outcome | NativeAnswer
     fail: Callable[[GatewayError, str], bytes | None]
-    headers: Mapping[str, str] = attrs.field(factory=dict)
+    headers: Mapping[str, str]
+    close: Callable[[], Awaitable[None]]
 
 
 class Exchange(ABC):
@@ -80,13 +83,13 @@ class Exchange(ABC):
     async def complete(self, upstream: Upstream) -> Whole:
         """The whole answer. Raises :class:`UpstreamError`."""
 
-    async def open(self, upstream: Upstream, exits: AsyncExitStack) -> Stream:  # noqa: ARG002 - nothing stays open
-        """The stream at its commit point; what it holds open is closed by ``exits``. Raises :class:`UpstreamError`.
+    async def open(self, upstream: Upstream) -> Stream:
+        """The stream at its commit point. Raises :class:`UpstreamError`, and holds nothing open then.
 
         Of what never streams, the whole answer at once.
         """
         whole = await self.complete(upstream)
-        return Stream(_once(whole.body), whole.outcome, lambda *_: None, whole.headers)
+        return Stream(_once(whole.body), whole.outcome, lambda *_: None, whole.headers, _nothing_open)
 
     def mend(self, error: UpstreamError) -> bool:  # noqa: ARG002 - most have nothing to leave out
         """Leave out what the upstream refuses, if the answer means the same without; whether to ask again, now."""
@@ -180,29 +183,41 @@ class NativeExchange(Exchange):
         return Whole(answer.body, answer, self.headers)
 
     @override
-    async def open(self, upstream: Upstream, exits: AsyncExitStack) -> Stream:
+    async def open(self, upstream: Upstream) -> Stream:
         """Relay a stream."""
         content, endpoint = self._content or await self._enclosed(upstream), self._endpoint
         streamed = upstream.stream(endpoint.stream_url or endpoint.url, content=content, headers=endpoint.headers)
-        reply = await exits.enter_async_context(streamed)
-        if reply.is_json:
-            return self._from_whole(await reply.read())
-        chunks = await exits.enter_async_context(aclosing(reply.chunks()))
-        tap = self._client.reframe(self._endpoint.dialect.stream_tap(self._body, self._client_model, self._classify))
-        exits.push_async_callback(_hear_out, chunks, tap)
+        tap = self._client.reframe(endpoint.dialect.stream_tap(self._body, self._client_model, self._classify))
+        reply = await streamed.__aenter__()  # its block is left when the stream is closed, wherever that is
+        chunks = reply.chunks()
+        close = partial(_let_go, streamed, chunks, tap)
+        try:
+            if reply.is_json:
+                return self._from_whole(await reply.read(), close)
+            return await self._committed(chunks, tap, close)
+        except BaseException:
+            await close()
+            raise
+
+    async def _committed(
+        self, chunks: AsyncGenerator[bytes, None], tap: StreamTap, close: Callable[[], Awaitable[None]]
+    ) -> Stream:
+        """The stream, once something has come that a client would show, or all of it."""
         outcome = Outcome()
         held: list[bytes] = []
         async for chunk in chunks:
             held.append(tap.feed(chunk))
-            _raise_if_failed(tap)
+            if tap.error is not None:
+                raise tap.error
             if tap.committed or tap.ended:
-                return Stream(_relay(b"".join(held), chunks, tap, outcome), outcome, tap.fail, self.headers)
+                return Stream(_relay(b"".join(held), chunks, tap, outcome), outcome, tap.fail, self.headers, close)
         held.append(tap.end())
-        _raise_if_failed(tap)
+        if tap.error is not None:
+            raise tap.error
         outcome.usage, outcome.finish_reason = tap.usage, tap.finish_reason
-        return Stream(_once(b"".join(held)), outcome, tap.fail, self.headers)
+        return Stream(_once(b"".join(held)), outcome, tap.fail, self.headers, close)
 
-    def _from_whole(self, content: bytes) -> Stream:
+    def _from_whole(self, content: bytes, close: Callable[[], Awaitable[None]]) -> Stream:
         """A stream made of a whole answer, for an upstream that does not stream (case 170)."""
         answer = self._endpoint.dialect.native_response(content, self._client_model, self._classify)
         try:
@@ -213,7 +228,7 @@ class NativeExchange(Exchange):
         response = self._endpoint.dialect.decode_response(loads_upstream(content), request)
         encoder = self._client.stream_encoder(request)
         content = b"".join(map(encoder.encode, unfold(response))) + encoder.end()
-        return Stream(_once(content), answer, encoder.fail, self.headers)
+        return Stream(_once(content), answer, encoder.fail, self.headers, close)
 
 
 def _is_unchanged(sent: JsonObject, body: JsonObject) -> bool:
@@ -241,23 +256,29 @@ async def _relay(
         else:
             if passed := tap.end():
                 yield passed
-        _raise_if_failed(tap)
+        if tap.error is not None:
+            raise tap.error
     finally:
         outcome.usage, outcome.finish_reason = tap.usage, tap.finish_reason
 
 
-async def _hear_out(chunks: AsyncIterator[bytes], tap: StreamTap) -> None:
+async def _let_go(
+    streamed: AbstractAsyncContextManager[UpstreamStream], chunks: AsyncGenerator[bytes, None], tap: StreamTap
+) -> None:
     """Take in the end of a body whose last word was heard; that it breaks or lingers hurts nobody any more."""
-    if tap.ended:
-        with suppress(UpstreamError, TimeoutError):
-            async with asyncio.timeout(AFTERMATH_SECONDS):
-                async for _ in chunks:
-                    pass
+    try:
+        if tap.ended:
+            with suppress(UpstreamError, TimeoutError):
+                async with asyncio.timeout(AFTERMATH_SECONDS):
+                    async for _ in chunks:
+                        pass
+    finally:
+        await chunks.aclose()
+        await streamed.__aexit__(None, None, None)
 
 
-def _raise_if_failed(tap: StreamTap) -> None:
-    if tap.error is not None:
-        raise tap.error
+async def _nothing_open() -> None:
+    pass
 
 
 async def _once(content: bytes) -> AsyncGenerator[bytes, None]:

@@ -11,10 +11,8 @@ it is told in-band, in the client's dialect.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from typing import Any
 
 import attrs
@@ -127,7 +125,7 @@ class Gateway:
             talk = terms.conversation.key if terms.conversation else incoming.caller.id
             spelling = None if incoming.said_by_url else content
             question = Asked(incoming.operation, incoming.dialect, body, asked.model, incoming.header, talk, spelling)
-            answer = await self._answer(routes, terms, question, call, incoming.exits)
+            answer = await self._answer(routes, terms, question, call)
         except GatewayError as error:
             call.end(error, status=incoming.dialect.encode_error(error, call.request_id).status)
             raise
@@ -136,16 +134,14 @@ class Gateway:
             raise
         if isinstance(answer, Stream):
             call.answered()
-            # If the client has left before its first byte it is never iterated: this still ends its record.
-            incoming.exits().callback(call.end, asyncio.CancelledError())
-            return StreamAnswer(answer, call, incoming.dialect)
+            streamed = StreamAnswer(answer, call, incoming.dialect)
+            incoming.exits().push_async_callback(streamed.let_go)
+            return streamed
         call.usage, call.finish_reason = answer.outcome.usage, answer.outcome.finish_reason
         call.end()
         return WholeAnswer(answer.body, answer.headers)
 
-    async def _answer(
-        self, routes: Sequence[Route], terms: Terms, asked: Asked, call: Call, exits: Exits
-    ) -> Whole | Stream:
+    async def _answer(self, routes: Sequence[Route], terms: Terms, asked: Asked, call: Call) -> Whole | Stream:
         """The answer of the first route that gives one, or what can be said without any."""
         failures: list[GatewayError] = []
         exchange: Exchange | None = None
@@ -156,7 +152,7 @@ class Gateway:
                     return known
                 if terms.named is None:
                     self._restraint.enter(route, probes=not exchange.is_helper)
-                answer = await self._ask(route, terms, exchange, call, exits)
+                answer = await self._ask(route, terms, exchange, call)
             except _ONE_ROUTES_OWN as failure:
                 failures.append(failure)
                 if isinstance(failure, UpstreamError) and self._is_final(failure):
@@ -172,7 +168,7 @@ class Gateway:
             return known
         raise error
 
-    async def _ask(self, route: Route, terms: Terms, exchange: Exchange, call: Call, exits: Exits) -> Whole | Stream:
+    async def _ask(self, route: Route, terms: Terms, exchange: Exchange, call: Call) -> Whole | Stream:
         """Try one account after the other until one answers, or the failure is not one that another could mend."""
         tried: set[str] = set()
         attempts = 0
@@ -199,7 +195,7 @@ class Gateway:
                 continue
             attempts += 1
             try:
-                return await self._attempt(route, account, way_out, exchange, call, exits)
+                return await self._attempt(route, account, way_out, exchange, call)
             except UpstreamError as error:
                 if not exchange.is_helper:
                     self._selector.punish(route, account, error)
@@ -225,7 +221,7 @@ class Gateway:
         return not error.retryable or self._restraint.forbids(error)
 
     async def _attempt(
-        self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call, exits: Exits
+        self, route: Route, account: Account, way_out: WayOut, exchange: Exchange, call: Call
     ) -> Whole | Stream:
         """One account's answer; it is asked again while there is something to be mended. Each try is written down."""
         call.route, call.native = route, exchange.is_native
@@ -249,9 +245,7 @@ class Gateway:
                 if not call.streamed:
                     answer: Whole | Stream = await exchange.complete(upstream)
                 else:
-                    async with AsyncExitStack() as held:
-                        answer = await exchange.open(upstream, held)
-                        await exits().enter_async_context(held.pop_all())
+                    answer = await exchange.open(upstream)
             except GatewayError as error:
                 without_secrets(error, call)
                 attempt.failed(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack
+from functools import partial
 
 import attrs
 from typing_extensions import override
@@ -77,11 +77,17 @@ class TranslatedExchange(Exchange):
         return Whole(dumps(body), outcome, self.headers)
 
     @override
-    async def open(self, upstream: Upstream, exits: AsyncExitStack) -> Stream:
+    async def open(self, upstream: Upstream) -> Stream:
         """Translate a stream."""
         events = self._provider.stream(self._sent, upstream)
-        if isinstance(events, AsyncGenerator):
-            exits.push_async_callback(_close, events)
+        try:
+            return await self._committed(events)
+        except BaseException:
+            await _close(events)
+            raise
+
+    async def _committed(self, events: AsyncIterator[StreamEvent]) -> Stream:
+        """The stream, once something has come that a client would show."""
         held: list[StreamEvent] = []
         async for event in events:
             held.append(event)
@@ -89,7 +95,8 @@ class TranslatedExchange(Exchange):
                 outcome = Outcome()
                 encoder = self._client.stream_encoder(self._request)
                 passage = _Passage(encoder, self._request, outcome)
-                return Stream(_translate(held, events, passage), outcome, encoder.fail, self.headers)
+                translated, close = _translate(held, events, passage), partial(_close, events)
+                return Stream(translated, outcome, encoder.fail, self.headers, close)
             if len(held) >= _MOST_BEFORE_CONTENT:
                 raise UpstreamError(ErrorKind.PROTOCOL, "the upstream's stream begins and begins, and says nothing")
         raise _cut()
@@ -174,9 +181,10 @@ def _cut() -> UpstreamError:
     return UpstreamError(ErrorKind.PROTOCOL, "the upstream's stream was cut before its end")
 
 
-async def _close(events: AsyncGenerator[StreamEvent, None]) -> None:
+async def _close(events: AsyncIterator[StreamEvent]) -> None:
     """End a provider's generator. That it cannot even do this must not spoil an answer that was given."""
     try:
-        await events.aclose()
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
     except (Exception, SystemExit):
         log.exception("a provider's stream could not be closed")
