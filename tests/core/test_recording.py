@@ -89,6 +89,51 @@ async def test_a_full_batch_does_not_wait_for_the_interval() -> None:
     await recorder.aclose()
 
 
+class Slow(Sink):
+    """Takes its time over its first batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def write(self, records: Sequence[CallRecord]) -> None:
+        self.begun.set()
+        await self.may_end.wait()
+        await super().write(records)
+
+
+async def test_what_comes_while_a_batch_is_written_waits_for_others_to_go_with() -> None:
+    sink = Slow()
+    recorder = Recorder([sink], RecorderLimits(flush_interval=60, batch_size=3))
+    recorder.start()
+    for _ in range(3):
+        call(recorder).end()
+    await sink.begun.wait()
+    call(recorder).end()
+    assert recorder.waiting == 4
+    sink.may_end.set()
+    await until(lambda: recorder.waiting == 1)
+    await asyncio.sleep(0.02)
+    assert sink.batches == [3]
+    for _ in range(3):
+        call(recorder).end()
+    await until(lambda: sink.batches == [3, 3, 1])
+    await recorder.aclose()
+
+
+async def test_what_comes_while_the_last_batch_is_written_is_written_too() -> None:
+    sink = Slow()
+    recorder = Recorder([sink], RecorderLimits(flush_interval=60))
+    recorder.start()
+    call(recorder).end()
+    closing = asyncio.create_task(recorder.aclose())
+    await sink.begun.wait()
+    call(recorder).end()
+    sink.may_end.set()
+    await closing
+    assert (sink.batches, recorder.dropped) == ([1, 1], 0)
+
+
 async def test_a_sink_that_is_away_gets_everything_in_order_once_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
     sink = Sink()
     sink.fails = True

@@ -94,14 +94,26 @@ class Lane:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
-            self._wake.clear()
+            written = await self._flush()
+            if not written or len(self._queue) < self._limits.batch_size:
+                self._wake.clear()
             # A sink that is away is asked less and less often, and hears everything once it is back.
-            pause = self._limits.flush_interval if await self._flush() else min(pause * 2, 5.0)
-        await self._flush()
+            pause = self._limits.flush_interval if written else min(pause * 2, 5.0)
+        while self._has_some() and await self._flush():
+            pass
+
+    def _has_some(self) -> bool:
+        self._fetch()
+        return bool(self._queue)
 
     async def _flush(self) -> bool:
-        """Write all that waits; false when the sink failed (what it did not take keeps waiting)."""
-        while batch := self._batch():
+        """Write all that waits; false when the sink failed (what it did not take keeps waiting).
+
+        What comes meanwhile waits for the next time: a batch of few costs nearly as much as one of many.
+        """
+        self._fetch()
+        left = len(self._queue)
+        while batch := list(islice(self._queue, min(left, self._limits.batch_size))):
             try:
                 await self._sink.write(batch)
             except (Exception, asyncio.CancelledError, SystemExit) as error:
@@ -111,12 +123,9 @@ class Lane:
                 return False
             for _ in batch:
                 self._queue.popleft()
+            left -= len(batch)
             self._recover()
         return True
-
-    def _batch(self) -> Sequence[CallRecord]:
-        self._fetch()
-        return list(islice(self._queue, self._limits.batch_size))
 
     def _fail(self, error: BaseException) -> None:
         """One line when a sink begins to fail, not one for every try."""
