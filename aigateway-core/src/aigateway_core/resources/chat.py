@@ -87,16 +87,15 @@ async def _answer(
             said_by_url or {},
             account=req.context.account,
             operation=operation,
-            tell=lambda headers: resp.set_headers(dict(headers)),
+            tell=resp.set_headers,
         )
     )
     if answer.headers:
-        resp.set_headers(dict(answer.headers))
+        resp.set_headers(answer.headers)
     if not isinstance(answer, StreamAnswer):
         resp.data = answer.body  # which falcon takes for JSON unless it is told otherwise
         return
     # nginx and its like hold a stream back unless they are told not to.
-    resp.set_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})
-    resp.content_type = stream_type
+    resp.set_headers({"content-type": stream_type, "cache-control": "no-cache", "x-accel-buffering": "no"})
     resp.stream = answer  # type: ignore[assignment]  # falcon iterates it, and closes it
     req.scope["state"]["stream"] = StreamHandle(keepalive=dialect.keepalive, ending=answer.ending)

@@ -121,7 +121,10 @@ def request_id(req: Request) -> str:
 
 def exits(req: Request) -> AsyncExitStack:
     """The stack that the guard closes when this request is over; made when it is first asked for."""
-    stack: AsyncExitStack = req.scope["state"].setdefault("exits", AsyncExitStack())
+    state = req.scope["state"]
+    if "exits" not in state:
+        state["exits"] = AsyncExitStack()
+    stack: AsyncExitStack = state["exits"]
     return stack
 
 

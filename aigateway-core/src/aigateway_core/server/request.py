@@ -218,7 +218,9 @@ class LiveRequest:
         self._started = True
         if "stream" in self._scope["state"]:
             self._keep_watch()
-        headers = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
+        headers = list(message.get("headers", ()))
+        if b"x-request-id" in dict(headers):
+            headers = [header for header in headers if header[0] != b"x-request-id"]
         headers.append((b"x-request-id", self._number))
         if not self._body_is_in:
             # What is left of the body must not be taken for the next request.
