@@ -15,7 +15,7 @@ from scripted_upstream import ScriptedUpstream, Wire, head_of, stall, whole
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
-CAP = CROWD + 20
+CAP = CROWD + 20 if CROWD < 1000 else 2 * CROWD
 EVENTS = 10 if CROWD < 1000 else 20
 EVERY = 0.2 if CROWD < 1000 else 0.5
 KEY = "sk-crowd-account-1"
@@ -78,17 +78,15 @@ async def test_c_05_clients_that_vanish_at_any_moment_leave_nothing_behind(
     gateway: WatchedGateway, upstream: ScriptedUpstream
 ) -> None:
     chance = random.Random(5)
-    gate = asyncio.Semaphore(50)
 
     async def answer(wire: Wire) -> None:
         await chance.choice([stall, endless, whole(ANSWER, delay=0.15), each_his_own(5, 0.02)])(wire)
 
     async def vanish(number: int) -> None:
-        async with gate:
-            _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-            writer.write(request(gateway, question(f"n{number}", stream=chance.random() < 0.7)))
-            await asyncio.sleep(chance.uniform(0, 0.3))
-            writer.transport.abort()
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(request(gateway, question(f"n{number}", stream=chance.random() < 0.7)))
+        await asyncio.sleep(chance.uniform(0, 0.3))
+        writer.transport.abort()
 
     upstream.play(answer)
     upstream.requests.clear()
@@ -96,9 +94,15 @@ async def test_c_05_clients_that_vanish_at_any_moment_leave_nothing_behind(
     rows = await gateway.settled()
     # One that left before its request was read was never taken; a call that has reached the upstream has a row.
     assert len(upstream.requests) <= sum(len(row["attempts"]) for row in rows)
-    assert CROWD // 3 < len(rows) <= CROWD
+    assert CROWD // 10 < len(rows) <= CROWD
     assert any(row["outcome"] == "client_gone" for row in rows)
-    gateway.asked = len(rows)
+    upstream.play(whole(ANSWER))
+    async with gateway.client() as client:
+        client.headers["content-type"] = "application/json"
+        body = question("afterwards", stream=False)
+        answers = await asyncio.gather(*(client.post(CHAT, content=body) for _ in range(100)))
+    assert [answer.status_code for answer in answers] == [200] * 100
+    gateway.asked = len(rows) + len(answers)
 
 
 async def test_c_06_c_07_of_many_streams_each_hears_every_event_of_its_own(
@@ -113,8 +117,11 @@ async def test_c_06_c_07_of_many_streams_each_hears_every_event_of_its_own(
     await asyncio.gather(*streams)
     assert all(each.ended_well and each.heard == list(range(EVENTS)) for each in listeners)
     assert opened <= 2 * CROWD + 10
-    assert grown / CROWD < 400
     delays = [delay for each in listeners for delay in each.delays]
+    # The listeners, the upstream and the gateway share two cores: a quarter of a second for each of them.
+    assert quantile(delays, 0.99) < 0.75
+    # A hundred streams do not tell what one takes from what a gateway takes that has something to do.
+    assert grown / CROWD < (400 if CROWD < 1000 else 200)
     if CROWD >= 1000:
         with capsys.disabled():
             print(  # noqa: T201 - figures for whoever measures
@@ -137,7 +144,7 @@ async def test_c_08_beyond_the_cap_streams_are_refused_at_once_and_the_others_go
     streams = [asyncio.create_task(each.whole()) for each in admitted]
     await until(lambda: all(each.heard for each in admitted))
     began = time.monotonic()
-    refused = await asyncio.gather(*(Listener.ask(gateway, f"out-{number}") for number in range(50)))
+    refused = await asyncio.gather(*(Listener.ask(gateway, f"out-{number}") for number in range(CAP // 4)))
     await asyncio.gather(*(each.whole() for each in refused))
     assert {each.status for each in refused} == {503}
     assert time.monotonic() - began < 10

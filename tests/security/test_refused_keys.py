@@ -55,6 +55,7 @@ async def test_s_03_no_key_is_refused_sooner_than_another(public: Door) -> None:
     """Over two thousand tries, in turn; where the machine had other things to do, once more."""
     almost = public.keys.client[:-1] + ("b" if public.keys.client.endswith("a") else "a")
     keys = {
+        "none": "",
         "junk": "junk",
         "unknown": new_key("cli").reveal(),
         "almost": almost,
@@ -88,6 +89,9 @@ def test_s_03_a_key_is_hashed_once_whether_anybody_has_it_or_not() -> None:
         return RING.verify(key, stored)
 
     door = _door(known, verify)
+    with pytest.raises(UnauthorizedError):
+        door.admit("client", [])
+    assert hashed == [""]
     for key in ("", "junk", known["admin"], known["client"][:-1], known["client"][:-1] + "?", new_key("cli").reveal()):
         hashed.clear()
         with pytest.raises(UnauthorizedError):

@@ -112,6 +112,8 @@ class Access:
         if role != "client" or self.clients_need_a_key:
             if not self._sure() and any(self._may_be_stored(role, key) for key in keys):
                 raise UnavailableError(_CANNOT_TELL, retry_after=_SOON)
+            if not keys:
+                self._entry("")  # as much work as a wrong key is: no refusal comes sooner than another
             raise UnauthorizedError(_REFUSAL[role])
         # A page of another origin cannot send a header that holds a key unless the server agreed beforehand.
         if (origin is not None and not keys) or not self._goes_by(host):
