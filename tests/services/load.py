@@ -29,17 +29,25 @@ _ANSWER = json.dumps(
 ).encode()
 
 
+def _chunk(delta: Mapping[str, str], finish: str | None = None) -> bytes:
+    choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL, "choices": choices}
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
 class QuickVendor:
     """Speaks Chat Completions, takes every key in ``keys`` and nothing else, and answers after ``delay`` seconds.
 
-    A key in ``limited`` gets a 429 with that ``Retry-After``. What it should not have been sent is in ``violations``,
-    and how many it was asked at a time in ``most_at_once``.
+    Who wants a stream gets one of so many ``events``, a tenth of a second apart. A key in ``limited`` gets a 429 with
+    that ``Retry-After``. What it should not have been sent is in ``violations``, and how many it was asked at a time in
+    ``most_at_once``.
     """
 
     def __init__(self, *keys: str) -> None:
         self.keys = set(keys)
         self.limited: dict[str, int] = {}
         self.delay = 0.0
+        self.events = 1
         self.counts: Counter[str] = Counter()
         self.violations: list[str] = []
         self.most_at_once = 0
@@ -77,7 +85,7 @@ class QuickVendor:
         await over.wait()
         await runner.cleanup()
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         key = request.headers.get("authorization", "").removeprefix("Bearer ")
         body = await request.json()
         if key not in self.keys:
@@ -95,7 +103,19 @@ class QuickVendor:
         if self.delay:
             await asyncio.sleep(self.delay)
         self._at_once -= 1
+        if body.get("stream"):
+            return await self._stream(request)
         return web.Response(body=_ANSWER, content_type="application/json")
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        stream = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await stream.prepare(request)
+        with suppress(ConnectionError):
+            for _ in range(self.events):
+                await stream.write(_chunk({"content": "yes"}))
+                await asyncio.sleep(0.1)
+            await stream.write(_chunk({}, "stop") + b"data: [DONE]\n\n")
+        return stream
 
 
 @attrs.define

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from e2e.gateway_process import CLIENT_KEY, GatewayProcess
-from services.load import Load, QuickVendor
+from services.load import PROVIDER, Load, QuickVendor
 from services.private_servers import MariaDB
 
 from aigateway_core.spool import Spool
@@ -92,6 +95,47 @@ async def test_p_05_what_was_on_disk_when_it_was_killed_is_written_once(
     assert held == [(len(waiting),)]
     summed = own_mariadb.execute("SELECT SUM(requests) FROM call_stats WHERE dimension = 'all'", database="test_kill")
     assert summed == [(rows,)]
+
+
+async def test_p_05_a_kill_costs_the_rows_of_a_moment_and_nothing_that_was_confirmed(
+    gateway: GatewayProcess, own_mariadb: MariaDB, vendor: QuickVendor
+) -> None:
+    await asyncio.to_thread(gateway.start)
+    confirmed: list[tuple[str, str]] = []
+
+    async def administer() -> None:
+        for number in itertools.count():
+            key = await asyncio.to_thread(gateway.admin, "POST", "/keys", {"name": f"key-{number}"})
+            account = await asyncio.to_thread(gateway.add_account, PROVIDER, f"key-{number}")
+            confirmed.append((key["id"], account))
+
+    async with Load(gateway.url, {"authorization": f"Bearer {CLIENT_KEY}"}, clients=CLIENTS) as load:
+        await load.answered(50)
+        changing = asyncio.create_task(administer())
+        begun, before = asyncio.get_running_loop().time(), load.outcome.statuses["200"]
+        await asyncio.sleep(2)
+        gateway.kill()
+        lasted = asyncio.get_running_loop().time() - begun
+        with suppress(OSError, http.client.HTTPException):
+            await changing
+        await asyncio.sleep(0.2)
+    answered = load.outcome.statuses["200"]
+    rows, _ = written(own_mariadb)
+    # What a second's flush would have held, at most; those that were cut off have no row, so that none is open.
+    assert answered - rows <= (answered - before) / lasted + CLIENTS
+    open_rows = own_mariadb.execute(
+        "SELECT COUNT(*) FROM request_logs WHERE outcome IS NULL OR outcome = ''", database="test_kill"
+    )
+    assert open_rows == [(0,)]
+    await asyncio.to_thread(gateway.start)
+    assert len(confirmed) > 5
+    audited = {name for (name,) in own_mariadb.execute("SELECT entity_id FROM audit_log", database="test_kill")}
+    for key, account in confirmed:
+        assert {key, account} <= audited
+        assert (await asyncio.to_thread(gateway.admin, "GET", f"/accounts/{account}"))["id"] == account
+    keys = await asyncio.to_thread(gateway.admin, "GET", "/keys?limit=200")
+    assert {key for key, _ in confirmed} <= {key["id"] for key in keys["data"]}
+    assert await asyncio.to_thread(gateway.stop) == 0, gateway.output
 
 
 async def test_p_03_what_the_database_does_not_take_is_on_disk_when_it_ends(

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -16,7 +16,7 @@ import anyio
 import pytest
 from e2e.gateway_process import ADMIN_KEY, CLIENT_KEY, GatewayProcess
 from prometheus_client.parser import text_string_to_metric_families
-from services.load import PROVIDER, Load, QuickVendor
+from services.load import MODEL, PROVIDER, Load, QuickVendor
 from services.private_servers import Redis
 
 pytestmark = [pytest.mark.anyio, pytest.mark.services, pytest.mark.timeout(300)]
@@ -133,6 +133,44 @@ async def test_p_06_a_worker_that_is_killed_takes_its_own_requests_along_and_is_
     assert load.outcome.failed == lost, load.outcome
     assert gateway.workers()[1] == before[1]
     assert "worker 2 was killed by signal 9; another one takes its place" in gateway.output
+
+
+def connections_of(pid: int) -> set[int]:
+    """The ports at the other ends of a process's TCP connections."""
+    own = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return {int(line[2].rpartition(":")[2], 16) for line in lines if f"socket:[{line[9]}]" in own}
+
+
+async def test_p_06_the_streams_of_the_other_worker_are_not_touched(start: Start, vendor: QuickVendor) -> None:
+    gateway = start(workers=2)
+    vendor.events = 30  # three seconds
+    ports: dict[int, asyncio.Task[bytes]] = {}
+    body = json.dumps({"model": MODEL, "stream": True, "messages": [{"role": "user", "content": "hi"}]}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {CLIENT_KEY}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        heard = b""
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                heard += data
+        writer.close()
+        return heard
+
+    for _ in range(40):
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(head.encode() + body)
+        ports[writer.get_extra_info("sockname")[1]] = asyncio.create_task(hear(reader, writer))
+    await anyio.sleep(1)
+    lost, kept = (connections_of(gateway.workers()[number]) & ports.keys() for number in (2, 1))
+    assert len(lost) + len(kept) == 40
+    assert lost
+    assert kept
+    os.kill(gateway.workers()[2], signal.SIGKILL)
+    heard = {port: await each for port, each in ports.items()}
+    assert all(heard[port].count(b"chat.completion.chunk") == 31 and b"[DONE]" in heard[port] for port in kept)
+    assert not any(b"[DONE]" in heard[port] for port in lost)
 
 
 async def test_p_14_a_rolling_restart_costs_no_request(start: Start, vendor: QuickVendor) -> None:

@@ -4,8 +4,6 @@ MISSING = {}
 
 PARTLY = {
     "P-04": "the stream is ended in its own words on the way, within 2 s; a record is on disk when it is spooled",
-    "P-05": "a row is written when its call is over: those that a kill cuts off have none, and none is left open",
-    "P-06": "the requests that are lost are no more than were under way; which worker had which is not told apart",
     "P-12": "few files and a disk that takes nothing; little memory is not tried, nor a machine without /tmp",
 }
 """Carried, but not to the letter."""
