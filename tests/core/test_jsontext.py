@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -167,6 +168,19 @@ def test_an_upstream_s_body_that_could_not_be_written_again_is_refused(levels: i
 def test_brackets_within_text_are_no_depth() -> None:
     body = json.dumps({"a": "[" * 5000 + "{" * 5000}).encode()
     assert loads_object(body)["a"].startswith("[[")
+
+
+@pytest.mark.parametrize("nest", [arrays, nested_objects, mixed])
+@pytest.mark.parametrize("length", [0, 100, 5_000, 100_000])
+def test_a_long_text_beside_it_hides_no_depth(nest: Callable[[int], bytes], length: int) -> None:
+    def beside(levels: int) -> bytes:
+        return b'{"text": "' + b"x" * length + b'", "nested": ' + nest(levels - 1) + b"}"
+
+    loads_object(beside(MAX_DEPTH))
+    with pytest.raises(InvalidRequestError, match="too deep"):
+        loads_object(beside(MAX_DEPTH + 1))
+    with pytest.raises(UpstreamError, match="deeper"):
+        loads_upstream(beside(MAX_DEPTH + 1))
 
 
 def test_a_broad_body_is_not_a_deep_one() -> None:

@@ -27,6 +27,9 @@ MAX_OBJECTS_IN_A_LIST = 5_000
 _SHORTEST_PAIR = 4
 """Bytes that a key and its value take at least, with what stands between and after them."""
 
+_COUNTED_UP_TO = 4 << 10
+"""Bytes of a text in which all brackets are counted: to look for one after the other takes longer."""
+
 _NAMED_UP_TO = 1 << 20
 """Bytes of a body in which a key that is there twice is named: to find its name takes far longer than to miss it."""
 
@@ -160,10 +163,13 @@ def _repeated(body: bytes) -> str:
 
 def _is_crowded(body: bytes) -> bool:
     """Whether it has to be walked through: what has few brackets is neither deep nor full of objects."""
+    few = MAX_DEPTH // 2
+    if len(body) <= _COUNTED_UP_TO:
+        return body.count(b"{") > few or body.count(b"[") > few
     # One by one, up to that many: to count them all in a long text takes longer than to parse it.
     for mark in (b"{", b"["):
         at = -1
-        for _ in range(MAX_DEPTH // 2 + 1):
+        for _ in range(few + 1):
             at = body.find(mark, at + 1)
             if at < 0:
                 break

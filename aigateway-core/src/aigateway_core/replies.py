@@ -65,7 +65,11 @@ class Ask(Protocol):
 
 def header(headers: RawHeaders, name: bytes) -> str:
     """One header, as httpx reads it; empty when it is not there."""
-    return ", ".join([value.decode("iso-8859-1") for known, value in headers if known == name])
+    found = b""
+    for known, value in headers:
+        if known == name:
+            found = found + b", " + value if found else value
+    return found.decode("iso-8859-1")
 
 
 class HttpxReply:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from aigateway_core.dialects.openai_facts import usage_in
@@ -63,9 +64,8 @@ def finish_word(reason: FinishReason, *, called: bool) -> str:
     return plain_finish(settled(reason, called=called))
 
 
-def read_usage(value: Any) -> Usage | None:
-    """The tokens that an upstream reports; None when it reports none, or nothing that can be read."""
-    return usage_in(value, "prompt_tokens", "completion_tokens")
+read_usage: Callable[[Any], Usage | None] = partial(usage_in, prompt="prompt_tokens", answer="completion_tokens")
+"""The tokens that an upstream reports; None when it reports none, or nothing that can be read."""
 
 
 def write_usage(usage: Usage) -> JsonObject:

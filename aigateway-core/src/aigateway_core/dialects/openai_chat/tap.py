@@ -25,7 +25,7 @@ from aigateway_core.model import JsonObject
 
 # Each is looked for at the speed of memory; one pattern for all would be tried at every byte.
 _TELLING = (b'"finish_reason":"', b'"finish_reason": "', b'"usage":{', b'"usage": {', b"[DONE]", b"error")
-_CONTENT = ("content", "refusal", "tool_calls", "function_call", "audio", "images")
+_CONTENT = ("refusal", "tool_calls", "function_call", "audio", "images")
 
 
 class ChatStreamTap(StreamTap):
@@ -52,7 +52,10 @@ class ChatStreamTap(StreamTap):
             blocks = self._splitter.feed(chunk)
         except UpstreamError as error:
             return self._fail(error)
-        return self._with_one_role(self._pass(blocks)) if self._roles else self._pass(blocks)
+        relayed = self._unread(blocks)
+        if relayed is None:
+            relayed = self._told(blocks)
+        return self._with_one_role(relayed) if self._roles else relayed
 
     @override
     def end(self) -> bytes:
@@ -77,8 +80,10 @@ class ChatStreamTap(StreamTap):
         if self._over:
             return b""
         relayed = self._unread(blocks)
-        if relayed is not None:
-            return relayed
+        return self._told(blocks) if relayed is None else relayed
+
+    def _told(self, blocks: bytes) -> bytes:
+        """The same of events one of which has to be read."""
         if parts := parted(blocks):
             return self._pass(parts[0]) + self._pass(parts[1])
         return self._inspected(blocks) if blocks.strip(b"\n") else b""
@@ -109,13 +114,14 @@ class ChatStreamTap(StreamTap):
             return self._fail(error)
 
     def _read(self, chunk: JsonObject, block: bytes) -> bytes:
-        choices = chunk.get("choices")
-        choices = [choice for choice in choices if type(choice) is dict] if type(choices) is list else []
-        for choice in choices:
-            self._choice(choice)
+        choices, chosen = chunk.get("choices"), False
+        for choice in choices if type(choices) is list else ():
+            if type(choice) is dict:
+                chosen = True
+                self._choice(choice)
         if (usage := read_usage(chunk.get("usage"))) is not None:
             self.usage = usage
-            if not choices and not self._asked_for_usage:
+            if not chosen and not self._asked_for_usage:
                 return b""
         named = self._with_name(chunk, block)
         return with_known_finish(named, self._profile.finish_reasons) if self._profile.finish_reasons else named
@@ -123,9 +129,11 @@ class ChatStreamTap(StreamTap):
     def _choice(self, choice: JsonObject) -> None:
         delta = choice.get("delta")
         if type(delta) is dict:
-            text_in(delta.get("content"))
+            content = delta.get("content")
+            if type(content) is not str:
+                text_in(content)
             if not self.committed:
-                self.committed = bool(thinking_in(delta)) or any(delta.get(name) for name in _CONTENT)
+                self.committed = bool(content or thinking_in(delta) or any(map(delta.get, _CONTENT)))
         reason = read_finish(choice.get("finish_reason"), self._profile.finish_reasons)
         if reason == "error":
             raise failed_finish(choice["finish_reason"])

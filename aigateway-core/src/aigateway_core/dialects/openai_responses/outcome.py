@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aigateway_core.dialects.openai_facts import usage_in
@@ -32,9 +34,8 @@ def read_finish(response: JsonObject, *, called: bool, refused: bool) -> FinishR
     return "content_filter" if refused else "stop"
 
 
-def read_usage(value: Any) -> Usage | None:
-    """The tokens that an upstream reports; None when it reports none, or nothing that can be read."""
-    return usage_in(value, "input_tokens", "output_tokens")
+read_usage: Callable[[Any], Usage | None] = partial(usage_in, prompt="input_tokens", answer="output_tokens")
+"""The tokens that an upstream reports; None when it reports none, or nothing that can be read."""
 
 
 def write_usage(usage: Usage) -> JsonObject:
