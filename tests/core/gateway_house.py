@@ -14,7 +14,7 @@ import attrs
 import httpx
 
 from aigateway_core.accounts import AccountSelector
-from aigateway_core.answers import StreamAnswer, WholeAnswer
+from aigateway_core.answers import StreamAnswer
 from aigateway_core.credentials import Credentials
 from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.dialect import Dialect
@@ -23,6 +23,7 @@ from aigateway_core.egress import Egress, WayOut
 from aigateway_core.egress.health import ProxyHealthBook
 from aigateway_core.engine import Transports
 from aigateway_core.events import StreamEvent, StreamFinish, StreamStart, TextDelta, UsageUpdate
+from aigateway_core.exchange import Whole
 from aigateway_core.gateway import Gateway, Incoming
 from aigateway_core.key_limits import KeyLimits
 from aigateway_core.model import ChatRequest, ChatResponse, ModelInfo, TextPart, Usage
@@ -231,7 +232,7 @@ class House:
         dialect: Dialect = OPENAI,
         exits: AsyncExitStack | None = None,
         header: Callable[[str], str | None] = lambda _: None,
-    ) -> WholeAnswer | StreamAnswer:
+    ) -> Whole | StreamAnswer:
         async def read() -> bytes:
             return body if isinstance(body, bytes) else json.dumps(body).encode()
 
@@ -241,7 +242,7 @@ class House:
 
     async def whole(self, body: object, dialect: Dialect = OPENAI) -> dict[str, object]:
         answer = await self.ask(body, dialect)
-        assert isinstance(answer, WholeAnswer)
+        assert isinstance(answer, Whole)
         parsed: dict[str, object] = json.loads(answer.body)
         return parsed
 

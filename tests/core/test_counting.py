@@ -11,11 +11,11 @@ import pytest
 from core.gateway_house import ANTHROPIC_WHOLE, ANY, House, Script, openai_like, refused, reply, streamed
 
 from aigateway_core import counting
-from aigateway_core.answers import WholeAnswer
 from aigateway_core.dialects.anthropic import Anthropic, AnthropicTokenCount
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.dialects.gemini import GeminiTokenCount
 from aigateway_core.errors import InvalidRequestError, UnknownModelError, UpstreamError
+from aigateway_core.exchange import Whole
 from aigateway_core.gateway import Incoming
 from aigateway_core.model import JsonObject
 from aigateway_core.plugin import (
@@ -49,24 +49,24 @@ def asking(provider: Provider, accounts: str = "a", **answers: Any) -> House:
     return House(Script(**(answers or ANY)), provider, accounts)
 
 
-async def count(house: House, body: JsonObject, dialect: Dialect) -> WholeAnswer:
+async def count(house: House, body: JsonObject, dialect: Dialect) -> Whole:
     async def read() -> bytes:
         return json.dumps(body).encode()
 
     caller = Caller(id="-", role="client")
     incoming = Incoming(dialect, caller, "req-1", read(), AsyncExitStack, operation="count_tokens")
     answer = await house.gateway.answer(incoming)
-    assert isinstance(answer, WholeAnswer)
+    assert isinstance(answer, Whole)
     return answer
 
 
-def tokens(answer: WholeAnswer) -> int:
+def tokens(answer: Whole) -> int:
     (number,) = json.loads(answer.body).values()
     assert type(number) is int
     return number
 
 
-def is_estimate(answer: WholeAnswer) -> bool:
+def is_estimate(answer: Whole) -> bool:
     return answer.headers.get("x-aigateway-estimate") == "true"
 
 

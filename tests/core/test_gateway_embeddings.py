@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from core.gateway_house import ANY, Events, House, Script, anthropic_like, openai_like, refused, reply
 
-from aigateway_core.answers import WholeAnswer
 from aigateway_core.dialects.openai_chat import OpenAIEmbeddings
 from aigateway_core.errors import ErrorKind, UnsupportedFeatureError, UpstreamError
+from aigateway_core.exchange import Whole
 from aigateway_core.gateway import Incoming
 from aigateway_core.model import JsonObject
 from aigateway_core.plugin import Provider
@@ -35,7 +35,7 @@ async def embed(house: House, body: JsonObject = ASKED) -> Any:
 
     incoming = Incoming(DIALECT, Caller(id="-", role="client"), "req-1", read(), AsyncExitStack, operation="embeddings")
     answer = await house.gateway.answer(incoming)
-    assert isinstance(answer, WholeAnswer)
+    assert isinstance(answer, Whole)
     return json.loads(answer.body)
 
 

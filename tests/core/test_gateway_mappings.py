@@ -24,9 +24,10 @@ from core.gateway_house import (
     streamed,
 )
 
-from aigateway_core.answers import StreamAnswer, WholeAnswer
+from aigateway_core.answers import StreamAnswer
 from aigateway_core.catalogue import Catalogue
 from aigateway_core.errors import ForbiddenError, NoAccountError, UnknownModelError, UpstreamError
+from aigateway_core.exchange import Whole
 from aigateway_core.gateway import Incoming
 from aigateway_core.records import Account, Caller, Target
 from aigateway_core.routing import Router
@@ -78,7 +79,7 @@ async def ask(it: House, model: str = "fast", caller: Caller = ANYBODY, **more: 
         answer = await it.gateway.answer(Incoming(OPENAI, caller, "req-1", read(), lambda: exits))
         if isinstance(answer, StreamAnswer):
             return {"bytes": b"".join([each async for each in answer])}
-        assert isinstance(answer, WholeAnswer)
+        assert isinstance(answer, Whole)
         parsed: dict[str, object] = json.loads(answer.body)
         return parsed
 
@@ -218,5 +219,5 @@ async def test_a_translated_request_goes_to_the_next_target_as_well() -> None:
 
     async with AsyncExitStack() as exits:
         answer = await it.gateway.answer(Incoming(ANTHROPIC, ANYBODY, "req-1", read(), lambda: exits))
-    assert isinstance(answer, WholeAnswer)
+    assert isinstance(answer, Whole)
     assert json.loads(answer.body)["model"] == "fast"

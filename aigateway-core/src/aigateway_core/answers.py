@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TypeAlias
-
-import attrs
 
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.errors import GatewayError, UpstreamError
-from aigateway_core.exchange import Stream
+from aigateway_core.exchange import Stream, Whole
 from aigateway_core.recording import Call, is_cancelled
 from aigateway_core.secret import scrub
 
 log = logging.getLogger(__name__)
-
-
-@attrs.frozen(eq=False)
-class WholeAnswer:
-    """An answer that is complete."""
-
-    body: bytes
-    headers: Mapping[str, str]
 
 
 class StreamAnswer:
@@ -81,7 +71,7 @@ class StreamAnswer:
         self._call.end(error)
 
 
-Answer: TypeAlias = WholeAnswer | StreamAnswer
+Answer: TypeAlias = Whole | StreamAnswer
 
 
 def without_secrets(error: GatewayError, call: Call) -> None:

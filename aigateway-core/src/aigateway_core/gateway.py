@@ -19,7 +19,7 @@ import attrs
 
 from aigateway_core.accounts import AccountSelector, Terms
 from aigateway_core.affinity import conversation
-from aigateway_core.answers import Answer, StreamAnswer, WholeAnswer, is_a_mistake, without_secrets
+from aigateway_core.answers import Answer, StreamAnswer, is_a_mistake, without_secrets
 from aigateway_core.credentials import Credentials
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.egress import Egress, WayOut
@@ -139,7 +139,7 @@ class Gateway:
             return streamed
         call.usage, call.finish_reason = answer.outcome.usage, answer.outcome.finish_reason
         call.end()
-        return WholeAnswer(answer.body, answer.headers)
+        return answer
 
     async def _answer(self, routes: Sequence[Route], terms: Terms, asked: Asked, call: Call) -> Whole | Stream:
         """The answer of the first route that gives one, or what can be said without any."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Any
 
 import attrs
 
@@ -10,7 +12,7 @@ from aigateway_core.counting import Counter, CountExchange, counted_by
 from aigateway_core.dialects.dialect import Dialect, Losses
 from aigateway_core.errors import InvalidRequestError, UnsupportedFeatureError
 from aigateway_core.exchange import Exchange, NativeExchange
-from aigateway_core.model import JsonObject
+from aigateway_core.model import ChatRequest, JsonObject
 from aigateway_core.records import Operation
 from aigateway_core.routing import Route
 from aigateway_core.translation import TranslatedExchange
@@ -80,12 +82,21 @@ def _translation(asked: Asked, route: Route) -> Exchange:
     entry = route.provider
     request = asked.dialect.decode_request(asked.body)
     most = _within(request.max_tokens, route.max_output_tokens)
-    sent = attrs.evolve(request, model=route.model, max_tokens=most, conversation=asked.conversation)
+    sent = _changed(request, model=route.model, max_tokens=most, conversation=asked.conversation)
     losses = entry.declares.losses(sent) if entry.declares else Losses()
     if losses.refused:
         names = ", ".join(losses.refused)
         raise UnsupportedFeatureError(f"the provider {entry.id!r} cannot honour: {names}", path=losses.refused[0])
     return TranslatedExchange(entry.provider, asked.dialect, request, sent, losses.dropped, entry.mends)
+
+
+_FIELDS = tuple(field.name for field in attrs.fields(ChatRequest))
+_values = attrgetter(*_FIELDS)
+
+
+def _changed(request: ChatRequest, **changes: Any) -> ChatRequest:
+    """As ``attrs.evolve`` has it, in half the time: it looks at every field of a large class by itself."""
+    return ChatRequest(**{**dict(zip(_FIELDS, _values(request), strict=True)), **changes})
 
 
 def _said(asked: Asked, names: Iterable[str]) -> dict[str, str]:

@@ -71,10 +71,10 @@ class TranslatedExchange(Exchange):
         """Translate a whole answer."""
         response = await self._provider.complete(self._sent, upstream)
         outcome = Outcome()
-        outcome.usage = response.usage or usage_of(self._request, response)
-        outcome.finish_reason = response.finish_reason
-        body = self._client.encode_response(attrs.evolve(response, usage=outcome.usage), self._request)
-        return Whole(dumps(body), outcome, self.headers)
+        if response.usage is None:
+            response = attrs.evolve(response, usage=usage_of(self._request, response))
+        outcome.usage, outcome.finish_reason = response.usage, response.finish_reason
+        return Whole(dumps(self._client.encode_response(response, self._request)), outcome, self.headers)
 
     @override
     async def open(self, upstream: Upstream) -> Stream:
