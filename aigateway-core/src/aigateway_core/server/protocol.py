@@ -198,7 +198,8 @@ class Connection(asyncio.Protocol):
         """An answer is out: the next request may come, and has to within the time that idle connections are kept."""
         if self.transport.is_closing():
             return
-        self._flow.resume_reading()
+        if self._flow.read_paused:
+            self._flow.resume_reading()
         self._idle_since = self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self._keep_alive_seconds, self._look)
