@@ -21,6 +21,7 @@ HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id
 """Claude Code's, Codex' (two spellings), and those that other clients and gateways use."""
 
 FIELDS = ("session_id", "sessionId", "prompt_cache_key")
+_ANSWERING = ("assistant", "model", "tool", "function")
 _LONGEST = 4096
 """Characters that tell one conversation from another; no need to look at a whole book."""
 
@@ -80,26 +81,20 @@ def _session(user_id: Any) -> str | None:
 
 def _opening(body: JsonObject) -> tuple[str | None, bool]:
     """The first words of the user, and whether anybody has answered them yet."""
-    items = next((value for name in ("messages", "input", "contents") if (value := body.get(name))), None)
+    items = body.get("messages") or body.get("input") or body.get("contents") or None
     if type(items) is str:
         return items, False
     opening: str | None = None
     for item in items if type(items) is list else ():
         if type(item) is not dict:
             continue
-        if _is_answer(item):
+        # What comes from the model, or answers it: a turn, a call of a tool, what the tool said.
+        role = item.get("role")
+        if role in _ANSWERING or (role is None and item.get("type", "message") != "message"):
             return opening, True
-        if opening is None and item.get("role", "user") == "user":
+        if opening is None and (role == "user" or "role" not in item):
             opening = _words(item)
     return opening, False
-
-
-def _is_answer(item: JsonObject) -> bool:
-    """Whether this item comes from the model, or answers it: a turn, a call of a tool, what the tool said."""
-    role = item.get("role")
-    if role is None:
-        return bool(item.get("type", "message") != "message")
-    return role in ("assistant", "model", "tool", "function")
 
 
 def _words(item: JsonObject) -> str | None:
