@@ -116,7 +116,7 @@ def _refuse_masses(value: JsonObject) -> None:
         keys += sum(map(len, objects))
         if keys > MAX_KEYS:
             raise InvalidRequestError(f"the request body has too many keys: at most {MAX_KEYS} in all its objects")
-        if any(len(items) > MAX_OBJECTS_IN_A_LIST and _holds_too_many(items) for items in lists):
+        if max(map(len, lists), default=0) > MAX_OBJECTS_IN_A_LIST and any(map(_holds_too_many, lists)):
             most = MAX_OBJECTS_IN_A_LIST
             raise InvalidRequestError(
                 f"the request body has a list that is too long: at most {most} objects in one list"
@@ -181,11 +181,14 @@ def _is_crowded(body: bytes) -> bool:
 def _deeper_than(value: Any, limit: int) -> bool:
     level: list[Any] = [value]
     for _ in range(limit):
-        level = _below(node.values() if type(node) is dict else node for node in level)
+        level = _below([node.values() if type(node) is dict else node for node in level])
         if not level:
             return False
     return True
 
 
+_CONTAINERS = frozenset({dict, list})
+
+
 def _below(level: Iterable[Iterable[Any]]) -> list[Any]:
-    return [child for children in level for child in children if type(child) in (dict, list)]
+    return [child for children in level for child in children if type(child) in _CONTAINERS]
