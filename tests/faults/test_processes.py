@@ -12,7 +12,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from e2e.gateway_process import CLIENT_KEY, GatewayProcess
 from faults.crowds import Listener, each_his_own, endless, question, until
 from faults.watched_gateway import CHAT, WatchedGateway
 from scripted_upstream import ScriptedUpstream, whole
@@ -88,6 +90,29 @@ async def test_p_03_what_waits_to_be_written_is_written_before_the_end(
     assert len(gateway.rows_so_far(0)) == len(scripted_upstream.requests) - before == 300
 
 
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_p_04_a_second_signal_ends_it_at_once_and_every_row_is_written(
+    start: Start, scripted_upstream: ScriptedUpstream, second: signal.Signals
+) -> None:
+    gateway = await start(server={"drain_timeout": 60}, recording={"flush_interval": 300, "batch_size": 100_000})
+    scripted_upstream.play(endless)
+    listeners = [await Listener.ask(gateway, f"n-{number}") for number in range(20)]
+    streams = [asyncio.create_task(each.whole()) for each in listeners]
+    await until(lambda: all(len(each.heard) == 3 for each in listeners))
+    gateway.signal(signal.SIGTERM)
+    await asyncio.sleep(0.3)
+    assert gateway.is_running
+    began = time.monotonic()
+    gateway.signal(second)
+    await until(lambda: not gateway.is_running)
+    # Half a second is what it may take; the rest is for a machine that has other things to do.
+    assert time.monotonic() - began <= 0.5 + 0.5
+    await asyncio.gather(*streams)
+    assert all(b'"error"' in each.last for each in listeners)
+    assert [row["outcome"] for row in gateway.rows_so_far(0) if row["streamed"]] == ["truncated"] * 20
+    gateway.assert_said_nothing()
+
+
 async def test_p_11_a_process_that_was_stopped_goes_on_as_if_nothing_had_been(
     start: Start, scripted_upstream: ScriptedUpstream
 ) -> None:
@@ -143,3 +168,21 @@ async def test_p_12_one_that_cannot_write_its_log_serves(start: Start, scripted_
             answer = await client.post(CHAT, content=question("x", stream=False))
             assert answer.status_code == 200
         assert (await client.get("/health")).status_code == 200
+
+
+async def test_p_12_a_machine_without_a_place_for_temporary_files_is_good_enough(
+    scripted_upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
+    """Python is told that there is none; several workers need one, and say so (core/cli/test_cli_server.py)."""
+    (tmp_path / "sitecustomize.py").write_text("import tempfile\n\ntempfile.tempdir = '/nowhere'\n")
+    section = {"kind": "openai-compatible", "base_url": f"{scripted_upstream.url}/v1", "models": ["crowd"]}
+    config = {"plugins": {"allowed": []}, "providers": {"crowd": {**section, "api_key": "sk-crowd-account-1"}}}
+    gateway = GatewayProcess(config, tmp_path / "gateway", environment={"PYTHONPATH": str(tmp_path)})
+    await asyncio.to_thread(gateway.start)
+    scripted_upstream.play(whole(ANSWER))
+    headers = {"authorization": f"Bearer {CLIENT_KEY}", **JSON}
+    async with httpx.AsyncClient(base_url=gateway.url, headers=headers, trust_env=False, timeout=30) as client:
+        big = question("x" * (5 << 20), stream=False)
+        assert (await client.post(CHAT, content=big)).status_code == 200
+    assert await asyncio.to_thread(gateway.stop) == 0
+    assert "Traceback" not in gateway.output

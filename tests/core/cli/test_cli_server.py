@@ -202,6 +202,17 @@ def test_more_than_one_worker_is_refused_with_the_reason(configured: Path, proce
     assert "more than one worker needs Redis" in result.stderr
 
 
+def test_p_12_several_workers_without_a_place_for_what_they_count_say_what_to_do(
+    configured: Path, process: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import tempfile\n\ntempfile.tempdir = '/nowhere'\n")
+    several = {"AIGATEWAY__SERVER__WORKERS": "2", "AIGATEWAY__REDIS__ENABLED": "true"}
+    result = process("server", **several, PYTHONPATH=str(tmp_path))
+    assert result.returncode == 78
+    assert "set TMPDIR to one that can be written to, or use one worker" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 UNFIT = {
     "a setting that nobody knows": ("server: {prot: 1}\n", {}, "server.prot"),
     "a setting that cannot be": ("server: {port: 99999}\n", {}, "server.port"),

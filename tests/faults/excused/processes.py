@@ -1,9 +1,7 @@
 """Of the faults of its processes, P-01 to P-14, what no test carries, or not to the letter."""
 
-MISSING = {}
-
 PARTLY = {
-    "P-04": "the stream is ended in its own words on the way, within 2 s; a record is on disk when it is spooled",
-    "P-12": "few files and a disk that takes nothing; little memory is not tried, nor a machine without /tmp",
+    "P-12": "requests are bounded by their number (`server.max_concurrency`), not by memory: where that runs out within a "
+    "library in C the process ends without a word, and it is a supervisor that says so and starts another one",
 }
 """Carried, but not to the letter."""

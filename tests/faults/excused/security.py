@@ -2,8 +2,6 @@
 
 PARTLY = {
     "S-01": "there is one kind of admin key: it has no scopes of reading and writing",
-    "S-03": "no key is refused sooner than another; where none is shown there is nothing to hash, which takes some "
-    "microseconds less",
     "S-12": "without an admin key one is made at the first start, and kept where its owner alone reads it; no webhooks",
 }
 AT_LENGTH = {
