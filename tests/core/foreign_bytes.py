@@ -34,7 +34,7 @@ from aigateway_core.dialects.waits import duration, retry_after, until, wait_in
 from aigateway_core.errors import ConfigurationError, InvalidRequestError, UpstreamError, UpstreamFailure
 from aigateway_core.jsontext import dumps, loads_arguments, loads_object, loads_upstream
 from aigateway_core.logins import Answer
-from aigateway_core.server.inspection import Inspected, Inspector, Refusal
+from aigateway_core.server.inspection import Inspector, Refusal
 from aigateway_core.vault import KeyRing, Place, VaultError, key_id
 
 CANARY = "sk-canary-7Q2x"
@@ -268,9 +268,9 @@ def check_head(given: tuple[str, bytes, list[tuple[bytes, bytes]]]) -> None:
         assert found.status in {400, 404, 414, 415, 431, 505, 508}
         assert found.message.isprintable()
     else:
-        assert isinstance(found, Inspected)
-        assert found.declared is None or found.declared >= 0
-        assert b"\n" not in found.request_id
+        declared, request_id = found
+        assert declared is None or declared >= 0
+        assert b"\n" not in request_id
 
 
 def _objects(whole: Any) -> st.SearchStrategy[bytes]:
