@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
+import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,6 +17,7 @@ import aiohttp
 import anyio
 import pytest
 from e2e.gateway_process import ADMIN_KEY, CLIENT_KEY, GatewayProcess
+from faults.test_processes import processor_seconds
 from prometheus_client.parser import text_string_to_metric_families
 from services.load import MODEL, PROVIDER, Load, QuickVendor
 from services.private_servers import Redis
@@ -64,7 +67,8 @@ def start(vendor: QuickVendor, own_redis: Redis, tmp_path: Path) -> Iterator[Sta
     yield run
     for process in started:
         assert process.stop() == 0, process.output
-        assert "Traceback" not in process.output, process.output
+        said = [line for line in process.output.splitlines() if "MemoryError" not in line]
+        assert not [line for line in said if "Traceback" in line], process.output
 
 
 def wait_until(what: Callable[[], bool], process: GatewayProcess) -> None:
@@ -171,6 +175,39 @@ async def test_p_06_the_streams_of_the_other_worker_are_not_touched(start: Start
     heard = {port: await each for port, each in ports.items()}
     assert all(heard[port].count(b"chat.completion.chunk") == 31 and b"[DONE]" in heard[port] for port in kept)
     assert not any(b"[DONE]" in heard[port] for port in lost)
+
+
+def address_space(pid: int) -> int:
+    """Bytes of virtual memory that a process has."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+async def test_p_12_a_worker_that_has_too_little_memory_sheds_load_or_is_replaced_with_a_word(start: Start) -> None:
+    gateway = start(workers=2)
+    starved = gateway.workers()[2]
+    resource.prlimit(starved, resource.RLIMIT_AS, (address_space(starved) + (32 << 20), resource.RLIM_INFINITY))
+    huge = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "x" * (15 << 20)}]}).encode()
+    headers = {**HEADERS, "content-type": "application/json"}
+
+    async def send() -> None:
+        with suppress(aiohttp.ClientError):
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(f"{gateway.url}/v1/chat/completions", data=io.BytesIO(huge), headers=headers) as answer,
+            ):
+                await answer.read()
+
+    await asyncio.gather(*(send() for _ in range(24)))
+    if starved not in gateway.workers().values():
+        await soon(lambda: gateway.workers().get(2, starved) != starved, gateway)
+        wait_until(lambda: gateway.output.count("worker 2 serves") == 2, gateway)
+        assert "worker 2 was killed by signal" in gateway.output or "worker 2 ended with" in gateway.output
+    spent = sum(map(processor_seconds, gateway.workers().values()))
+    await anyio.sleep(2)
+    assert sum(map(processor_seconds, gateway.workers().values())) - spent < 0.8
+    if (found := gateway.workers()[2]) == starved:
+        resource.prlimit(found, resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+    assert (await Load(gateway.url, HEADERS).ask(50)).failed == 0
 
 
 async def test_p_14_a_rolling_restart_costs_no_request(start: Start, vendor: QuickVendor) -> None:

@@ -2,7 +2,6 @@
 
 PARTLY = {
     "K-05": "20,000 rows; AIGATEWAY_TEST_LOG_ROWS makes it more; sums stay, room on disk is not given back by itself",
-    "K-08": "the choice; that a snapshot is built beside the loop is tested in core/test_live, its time measured",
 }
 AT_LENGTH = {
     "K-01": "2,000 requests in every run, where only the counts are judged; 200,000 in `tox -e soak`",

@@ -31,6 +31,7 @@ from aigateway_core.storage.failures import Trouble, diagnose, is_duplicate
 from aigateway_core.storage.locations import DatabaseLocation, SQLiteFile
 from aigateway_core.storage.mysql_provider import HardenedMySQLProvider, arguments
 from aigateway_core.storage.rows import Actor
+from aigateway_core.storage.sqlite_provider import QuickSQLiteProvider
 
 log = logging.getLogger(__name__)
 
@@ -194,8 +195,8 @@ class Database:
     def bind(self) -> None:
         """Connect Pony to the tables, on the calling thread. Raises the driver's errors."""
         if isinstance(self._location, SQLiteFile):
-            self._db.on_connect(provider="sqlite")(_prepare_sqlite)
-            self._db.bind(provider="sqlite", filename=str(self._location.path), timeout=_SQLITE_LOCK_TIMEOUT)
+            self._db.on_connect()(_prepare_sqlite)
+            self._db.bind(provider=QuickSQLiteProvider, filename=str(self._location.path), timeout=_SQLITE_LOCK_TIMEOUT)
         else:
             self._db.bind(provider=HardenedMySQLProvider, **arguments(self._location))
         try:
