@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
@@ -194,6 +195,24 @@ def local_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Jakarta", "Pacific/Kiritimati", "Europe/Paris", "America/New_York"])
+async def test_t_02_a_report_may_be_asked_for_by_the_days_of_any_zone(
+    zone: str, storage: Storage, noted: Noted
+) -> None:
+    """Over the changes to summer time in March; whoever asks says by which clock the days begin and end."""
+    first, own = datetime(2026, 3, 5, tzinfo=UTC), ZoneInfo(zone)
+    times = [first + timedelta(minutes=15 + 30 * n) for n in range(48 * 28)]
+    await storage.calls.insert_many([noted(f"r{n}", created_at=when) for n, when in enumerate(times)])
+    expected = Counter(when.astimezone(own).date() for when in times)
+    summed: Counter[date] = Counter()
+    for day in expected:
+        begin, end = (datetime(each.year, each.month, each.day, tzinfo=own) for each in (day, day + timedelta(days=1)))
+        for row in await storage.statistics.by_name("all", begin.astimezone(UTC), end.astimezone(UTC)):
+            summed[day] += row.requests
+    assert summed == expected
+    assert summed.total() == len(times)
 
 
 @pytest.mark.parametrize("local_zone", ["Pacific/Kiritimati", "Asia/Jakarta", "America/New_York", "UTC"], indirect=True)
