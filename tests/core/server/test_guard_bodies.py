@@ -149,6 +149,22 @@ async def test_i_10_no_hundred_continue_is_sent_for_what_will_be_refused(serving
     assert (await client.answer()).status == 200
 
 
+async def test_i_10_nor_where_the_body_has_begun_to_come_uninvited(serving: Serving, app: Any) -> None:
+    served = await serving(app, max_body_bytes=CAP)
+    said = served.host + b"Content-Type: application/json\r\nContent-Length: 5\r\nExpect: 100-continue\r\n"
+    client = await served.connect()
+    await client.send(b"POST / HTTP/1.1\r\n" + said + b"Authorization: no\r\n\r\nhel")
+    assert (await client.answer()).status == 401
+    client = await served.connect()
+    await client.send(b"POST / HTTP/1.1\r\n" + said + b"\r\nhel")
+    assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await client.send(b"lo")
+    assert (await client.answer()).status == 200
+    client = await served.connect()
+    await client.send(b"POST / HTTP/1.1\r\n" + said + b"\r\nhello")
+    assert (await client.answer()).status == 200
+
+
 async def test_i_06_a_chunked_body_is_refused_where_it_passes_the_cap(
     serving: Serving, app: Any, target: Resource
 ) -> None:

@@ -108,7 +108,8 @@ class Cycle:
 
     async def receive(self) -> Message:
         """More of the body, or that the client has left."""
-        if self._wants_go_ahead and not self._transport.is_closing():
+        # Whoever has sent something of it uninvited is not asked for more before that has been looked at.
+        if self._wants_go_ahead and not self.has_news and not self._transport.is_closing():
             self._wants_go_ahead = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if not self.has_news and not self.left and not self.complete:
