@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,33 @@ def takes(token: str, answer: Script) -> Script:
         await (answer if right else whole(b'{"error": "bad token"}', 401))(wire)
 
     return script
+
+
+class Noting(DirectTransport):
+    """Notes the headers that it may remember."""
+
+    remembered: Mapping[str, str] = {}
+
+    @override
+    async def ask(self, method: str, url: str, headers: Mapping[str, str], *others: Any, **deadlines: Any) -> Any:
+        self.remembered = headers
+        return await super().ask(method, url, headers, *others, **deadlines)
+
+
+@pytest.mark.parametrize("auth", [None, httpx.Auth(), HeaderAuth("x-api-key", "", Secret("hunter22"))])
+async def test_the_engine_may_remember_no_credential_whoever_wrote_it(
+    scripted_upstream: ScriptedUpstream, auth: httpx.Auth | None
+) -> None:
+    transport = Noting(trusted=True)
+    basic = {"Authorization": "Basic aHVudGVyMjI=", "accept": "application/json"}
+    await Upstream(transport, auth, limits=LIMITS).post(scripted_upstream.url, content=b"a=b", headers=basic)
+    await transport.aclose()
+    assert scripted_upstream.requests[0].headers["authorization"] == basic["Authorization"]
+    assert scripted_upstream.requests[0].headers.get("x-api-key") == (
+        "hunter22" if isinstance(auth, HeaderAuth) else None
+    )
+    assert transport.remembered["accept"] == basic["accept"]
+    assert not {"authorization", "x-api-key"} & transport.remembered.keys()
 
 
 async def test_a_header_signs_whichever_way_is_taken(signed: Signed, scripted_upstream: ScriptedUpstream) -> None:

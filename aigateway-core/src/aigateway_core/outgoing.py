@@ -125,6 +125,8 @@ class Sender:
         if signed is not None:
             asked.headers.pop(signed.name, None)
             unique = ((signed.name, signed.value()),)
+        if "authorization" in asked.headers:  # whoever signs by himself does it there: a client at a token endpoint
+            unique = (*unique, ("authorization", asked.headers.pop("authorization")))
         self.sent[0] = True
         try:
             return await ask(
