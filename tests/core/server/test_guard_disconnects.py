@@ -97,6 +97,20 @@ def app(diary: Diary) -> Any:
     return made
 
 
+@pytest.mark.parametrize("size", [70_000, 250_000, 2_000_000])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_the_leave_of_a_client_is_heard_however_large_its_body_was(
+    serving: Serving, app: Any, diary: Diary, size: int, at_once: bool
+) -> None:
+    served = await serving(app)
+    client = await served.connect()
+    request = served.request("/", b"x" * size)
+    await client.send(*([request] if at_once else [request[:-size], request[-size:]]), every=0.02)
+    await served.until(lambda: "body read" in diary.entries)
+    client.leave()
+    await served.until(lambda: "responder let go" in diary.entries)
+
+
 async def test_a_client_that_leaves_before_the_first_byte_cancels_the_responder(
     serving: Serving, app: Any, diary: Diary
 ) -> None:

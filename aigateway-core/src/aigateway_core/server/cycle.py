@@ -113,7 +113,6 @@ class Cycle:
             self._wants_go_ahead = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if not self.has_news and not self.left and not self.complete:
-            self._flow.resume_reading()
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         self.has_news = False
@@ -122,6 +121,8 @@ class Cycle:
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         self._waiting_bytes = 0
+        if self._flow.read_paused:  # though nothing more of it may come: while nobody reads, nobody hears a leave
+            self._flow.resume_reading()
         return {"type": "http.request", "body": body, "more_body": self._more_body}
 
     async def send(self, message: Message) -> None:
