@@ -206,6 +206,23 @@ async def test_an_account_that_needs_a_login_is_not_asked(entry: Callable[..., P
     assert watched.accounts() == ["good"]
 
 
+async def test_an_account_that_had_a_new_login_is_not_kept_resting_for_the_one_that_died(
+    entry: Callable[..., ProviderEntry],
+) -> None:
+    """Whatever was written of the failure meanwhile, and read with the mark."""
+    store = Store(row("a"))
+    watched = Watched(store, entry)
+    await watched.live.reload()
+    until, revision = datetime.fromtimestamp(4e9, UTC), row("a").updated_at
+    rest = AccountRest(account_id="a", reach="*", reason="credential", until=until, revision=revision)
+    store.rows, store.rests, store.number = (row("a", status="needs_login"),), (rest,), 2
+    await watched.live.reload()
+    store.rows, store.rests, store.number = (row("a", updated_at=revision.replace(year=2027)),), (), 3
+    await watched.live.reload()
+    assert watched.accounts() == ["a"]
+    assert watched.state.cooldown("a", "m") is None
+
+
 async def test_a_change_that_another_worker_tells_of_is_seen_at_once(entry: Callable[..., ProviderEntry]) -> None:
     store = Store()
     watched = Watched(store, entry)

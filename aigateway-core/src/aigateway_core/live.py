@@ -193,13 +193,14 @@ class LiveSnapshot:
     def _settle(self, before: Snapshot, after: Snapshot) -> None:
         """An account that was changed, or whose way out was, is given a new chance; one that is gone is let go of.
 
-        Whoever enables an account that is in use changes nothing of it but the time of its last change.
+        Whoever enables an account that is in use changes nothing of it but the time of its last change; and one that
+        was out of use comes back to nothing that was held against it before.
         """
         old, new = before.by_id, after.by_id
         then, now = before.revisions, after.revisions
         proxies_changed = before.proxies != after.proxies
-        for account_id, account in old.items():
-            is_same = new.get(account_id) is account and then.get(account_id) == now.get(account_id)
+        for account_id in old.keys() | then.keys():
+            is_same = new.get(account_id) is old.get(account_id) and then.get(account_id) == now.get(account_id)
             if not is_same or (proxies_changed and self._waits(account_id)):
                 self._state.clear(account_id)
         self._credentials.forget(old.keys() - new.keys())

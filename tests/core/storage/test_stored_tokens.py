@@ -11,6 +11,7 @@ import pytest
 
 from aigateway_core.errors import NotFoundError
 from aigateway_core.storage import AccountPatch, Actor, Storage, tokens
+from aigateway_core.storage.rows import AccountRest
 
 pytestmark = pytest.mark.anyio
 OLD = {"access_token": "at-old-canary", "refresh_token": "rt-old-canary"}
@@ -70,6 +71,21 @@ async def test_a_late_writer_finds_none_of_his(storage: Storage, add: Callable[.
     assert not await storage.tokens.need_login(account.id, 0, "stale")
     read = await storage.accounts.get(account.id)
     assert (read.auth_data, read.status) == (NEW, "active")
+
+
+async def test_tokens_that_come_after_the_mark_end_it_and_the_rest_that_it_cost(
+    storage: Storage, add: Callable[..., Any]
+) -> None:
+    account = await add(auth_data=OLD)
+    assert await storage.tokens.need_login(account.id, 0, "revoked")
+    rest = AccountRest(account_id=account.id, reach="*", reason="credential", until=LATER, revision=account.updated_at)
+    await storage.rests.keep([rest])
+    assert await storage.tokens.keep(account.id, 0, NEW, LATER)
+    read = await storage.accounts.get(account.id)
+    assert (read.status, read.status_reason, read.auth_data) == ("active", None, NEW)
+    assert read.updated_at > account.updated_at
+    assert await storage.rests.standing() == ()
+    assert (await storage.audit.list()).rows[0].action == "account.renewed_late"
 
 
 async def test_an_operators_change_of_the_credential_beats_a_renewal_under_way(

@@ -3,7 +3,8 @@
 A refresh token may be good for one use only. So whoever is about to spend one says so in the account's row before
 (:meth:`Tokens.claim`), which also proves that what comes back can be written; and writes what came back over exactly
 the tokens that were spent (:meth:`Tokens.keep`): ``auth_generation`` counts the writings, and a late writer finds none
-of his. Renewing is no change of an operator's: it leaves ``updated_at`` and the audit log alone.
+of his. Renewing is no change of an operator's: it leaves ``updated_at`` and the audit log alone, unless it gives life
+back to an account that was marked as dead.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aigateway_core.storage.accounts import sealed_auth_data
-from aigateway_core.storage.columns import clipped, now, to_column, to_naive
+from aigateway_core.storage.columns import clipped, later, now, to_column, to_naive
 from aigateway_core.storage.database import Change, Database, Session
 from aigateway_core.storage.rows import SYSTEM
 from aigateway_core.vault import KeyRing
@@ -67,7 +68,7 @@ class Tokens:
                 return False, ()
             was_dead = row.status == "needs_login"
             if was_dead:
-                row.set(status="active", status_reason=None, status_until=None)
+                row.set(status="active", status_reason=None, status_until=None, updated_at=later(row.updated_at))
             row.set(
                 auth_data=sealed_auth_data(self._keyring, account_id, auth_data),
                 auth_generation=generation + 1,
