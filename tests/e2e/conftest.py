@@ -21,6 +21,8 @@ from e2e.fakes.responses import ResponsesWire
 from e2e.fakes.server import FakeVendor
 from e2e.gateway_process import CLIENT_KEY, GatewayProcess
 from e2e.house import KEYS, Vendors
+from google import genai
+from google.genai import types
 
 from aigateway_core.testing import FakeIdentityProvider
 
@@ -116,4 +118,12 @@ def openai_client(gateway: GatewayProcess) -> Iterator[openai.OpenAI]:
 def anthropic_client(gateway: GatewayProcess) -> Iterator[anthropic.Anthropic]:
     """The official SDK, pointed at the gateway."""
     with anthropic.Anthropic(api_key=CLIENT_KEY, base_url=gateway.url, max_retries=0, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def gemini_client(gateway: GatewayProcess) -> Iterator[genai.Client]:
+    """Google's SDK, pointed at the gateway."""
+    options = types.HttpOptions(base_url=gateway.url, api_version="v1beta", timeout=30_000)
+    with genai.Client(api_key=CLIENT_KEY, http_options=options) as client:
         yield client

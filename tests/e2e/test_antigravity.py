@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -45,16 +46,26 @@ MakeTalker = Callable[..., Talker]
 
 
 @pytest.fixture
-def talkers(gateway: GatewayProcess) -> dict[str, MakeTalker]:
-    return _makers(gateway)
+def talkers(gateway: GatewayProcess) -> Iterator[dict[str, MakeTalker]]:
+    with _sdks(gateway) as talkers:
+        yield talkers
 
 
-def _makers(gateway: GatewayProcess) -> dict[str, MakeTalker]:
-    """Who talks by which SDK, with tools, and thinking where it is wished for."""
+@contextmanager
+def _sdks(gateway: GatewayProcess) -> Iterator[dict[str, MakeTalker]]:
     options = types.HttpOptions(base_url=gateway.url, api_version="v1beta", timeout=30_000)
-    google = genai.Client(api_key=CLIENT_KEY, http_options=options)
-    openai_client = openai.OpenAI(api_key=CLIENT_KEY, base_url=f"{gateway.url}/v1", max_retries=0, timeout=30)
-    anthropic_client = anthropic.Anthropic(api_key=CLIENT_KEY, base_url=gateway.url, max_retries=0, timeout=30)
+    with (
+        openai.OpenAI(api_key=CLIENT_KEY, base_url=f"{gateway.url}/v1", max_retries=0, timeout=30) as openai_client,
+        anthropic.Anthropic(api_key=CLIENT_KEY, base_url=gateway.url, max_retries=0, timeout=30) as anthropic_client,
+        genai.Client(api_key=CLIENT_KEY, http_options=options) as google,
+    ):
+        yield _makers(openai_client, anthropic_client, google)
+
+
+def _makers(
+    openai_client: openai.OpenAI, anthropic_client: anthropic.Anthropic, google: genai.Client
+) -> dict[str, MakeTalker]:
+    """Who talks by which SDK, with tools, and thinking where it is wished for."""
 
     def by_anthropic(model: str, mode: Mode, *, thinking: bool, **more: Any) -> Talker:
         wish = {"thinking": {"type": "enabled", "budget_tokens": 2048}} if thinking else {}
@@ -219,13 +230,14 @@ def test_a_long_conversation_loses_nothing_and_moves_once(
 ) -> None:
     gateway, cloud, accounts = house
     cloud.script(cloud_code_errors.banned(), key="banned@example.com")
-    talker = _makers(gateway)[who](model, "stream", thinking=True)
-    first = _talk(talker, cloud, 1, 20)
-    assert len(set(first)) == 1, "the conversation left an account that was well"
-    [home] = set(first)
-    cloud.accounts.by_email[home].exhaust(group, 3600)
-    reset = time.time() + 3600
-    second = _talk(talker, cloud, 21, ASKS)
+    with _sdks(gateway) as talkers:
+        talker = talkers[who](model, "stream", thinking=True)
+        first = _talk(talker, cloud, 1, 20)
+        assert len(set(first)) == 1, "the conversation left an account that was well"
+        [home] = set(first)
+        cloud.accounts.by_email[home].exhaust(group, 3600)
+        reset = time.time() + 3600
+        second = _talk(talker, cloud, 21, ASKS)
     assert len(set(second)) == 1
     assert set(second) != {home}
     assert "banned@example.com" not in {*first, *second}

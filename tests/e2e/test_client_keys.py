@@ -67,10 +67,10 @@ def test_anthropics_sdk_meets_the_limit_and_its_counts_are_requests(
 
 def test_googles_sdk_meets_the_limit(gateway: GatewayProcess, make: Callable[..., dict[str, Any]]) -> None:
     options = types.HttpOptions(base_url=gateway.url, timeout=30_000)
-    client = genai.Client(api_key=make(requests_per_minute=1)["key"], http_options=options)
-    client.models.generate_content(model="gemini-3-pro", contents="hello")
-    with pytest.raises(errors.ClientError) as limited:
+    with genai.Client(api_key=make(requests_per_minute=1)["key"], http_options=options) as client:
         client.models.generate_content(model="gemini-3-pro", contents="hello")
+        with pytest.raises(errors.ClientError) as limited:
+            client.models.generate_content(model="gemini-3-pro", contents="hello")
     assert (limited.value.code, limited.value.status) == (429, "RESOURCE_EXHAUSTED")
 
 

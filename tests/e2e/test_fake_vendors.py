@@ -26,6 +26,7 @@ from google import genai
 from google.genai import types
 
 KEY = "sk-known"
+PLAIN = {"accept-encoding": "identity"}
 CLOCK = ToolSpec(name="clock", arguments=("tz",))
 CALL = {"id": "a", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
 TOOL = {"type": "function", "function": {"name": "clock", "parameters": CLOCK.schema}}
@@ -124,13 +125,15 @@ def converse(talker: Talker) -> None:
     assert "[images: 1] [turn 3]" in talker.say("look", images=[PIXEL]).text
 
 
+def openai_client(vendor: FakeVendor) -> openai.OpenAI:
+    return openai.OpenAI(api_key=KEY, base_url=f"{vendor.url}/v1", max_retries=0, default_headers=PLAIN)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("vendor", [OpenAIWire], indirect=True)
 def test_the_openai_sdk_is_content_with_the_fake_openai(vendor: FakeVendor, mode: Mode) -> None:
-    client = openai.OpenAI(
-        api_key=KEY, base_url=f"{vendor.url}/v1", max_retries=0, default_headers={"accept-encoding": "identity"}
-    )
-    converse(OpenAITalker(client, "gpt-4o", mode, system="Be kind", tools=[CLOCK]))
+    with openai_client(vendor) as client:
+        converse(OpenAITalker(client, "gpt-4o", mode, system="Be kind", tools=[CLOCK]))
     assert vendor.violations == []
 
 
@@ -138,11 +141,9 @@ def test_the_openai_sdk_is_content_with_the_fake_openai(vendor: FakeVendor, mode
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-5"])
 @pytest.mark.parametrize("vendor", [ResponsesWire], indirect=True)
 def test_the_openai_sdk_is_content_with_the_fake_responses(vendor: FakeVendor, model: str, mode: Mode) -> None:
-    client = openai.OpenAI(
-        api_key=KEY, base_url=f"{vendor.url}/v1", max_retries=0, default_headers={"accept-encoding": "identity"}
-    )
     options: dict[str, Any] = {"include": ["reasoning.encrypted_content"]} if model == "gpt-5" else {}
-    converse(ResponsesTalker(client, model, mode, system="Be kind", tools=[CLOCK], **options))
+    with openai_client(vendor) as client:
+        converse(ResponsesTalker(client, model, mode, system="Be kind", tools=[CLOCK], **options))
     assert vendor.violations == []
 
 
@@ -190,11 +191,9 @@ def test_the_fake_glm_answers_like_glm(vendor: FakeVendor, mode: Mode) -> None:
 @pytest.mark.parametrize("thinking", [False, True])
 @pytest.mark.parametrize("vendor", [AnthropicWire], indirect=True)
 def test_the_anthropic_sdk_is_content_with_the_fake_anthropic(vendor: FakeVendor, mode: Mode, thinking: bool) -> None:
-    client = anthropic.Anthropic(
-        api_key=KEY, base_url=vendor.url, max_retries=0, default_headers={"accept-encoding": "identity"}
-    )
     options: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 2000}} if thinking else {}
-    converse(AnthropicTalker(client, "claude-sonnet-5", mode, system="Be kind", tools=[CLOCK], **options))
+    with anthropic.Anthropic(api_key=KEY, base_url=vendor.url, max_retries=0, default_headers=PLAIN) as client:
+        converse(AnthropicTalker(client, "claude-sonnet-5", mode, system="Be kind", tools=[CLOCK], **options))
     assert vendor.violations == []
 
 
@@ -202,12 +201,11 @@ def test_the_anthropic_sdk_is_content_with_the_fake_anthropic(vendor: FakeVendor
 @pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-3-flash"])
 @pytest.mark.parametrize("vendor", [GeminiWire], indirect=True)
 def test_the_google_sdk_is_content_with_the_fake_gemini(vendor: FakeVendor, model: str, mode: Mode) -> None:
-    headers = {"accept-encoding": "identity"}
-    options = types.HttpOptions(base_url=vendor.url, api_version="v1beta", headers=headers, timeout=10_000)
-    client = genai.Client(api_key=KEY, http_options=options)
+    options = types.HttpOptions(base_url=vendor.url, api_version="v1beta", headers=PLAIN, timeout=10_000)
     thinking = types.ThinkingConfig(include_thoughts=True)
-    converse(GeminiTalker(client, model, mode, system="Be kind", tools=[CLOCK], thinking_config=thinking))
-    counted = client.models.count_tokens(model=model, contents="hello")
+    with genai.Client(api_key=KEY, http_options=options) as client:
+        converse(GeminiTalker(client, model, mode, system="Be kind", tools=[CLOCK], thinking_config=thinking))
+        counted = client.models.count_tokens(model=model, contents="hello")
     assert counted.total_tokens
     assert vendor.violations == []
 

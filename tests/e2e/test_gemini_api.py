@@ -28,13 +28,6 @@ CONFIG = types.GenerateContentConfig(
 MODES = ("whole", "stream")
 
 
-@pytest.fixture
-def client(gateway: GatewayProcess) -> genai.Client:
-    """The official SDK, pointed at the gateway."""
-    options = types.HttpOptions(base_url=gateway.url, api_version="v1beta", timeout=30_000)
-    return genai.Client(api_key=CLIENT_KEY, http_options=options)
-
-
 def ask(client: genai.Client, mode: str, model: str, contents: Any) -> types.Content:
     """What the model said, put together from all the parts that came."""
     if mode == "whole":
@@ -53,15 +46,15 @@ def ask(client: genai.Client, mode: str, model: str, contents: Any) -> types.Con
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.provider)
-def test_a_conversation_with_a_tool(target: Target, mode: str, client: genai.Client) -> None:
+def test_a_conversation_with_a_tool(target: Target, mode: str, gemini_client: genai.Client) -> None:
     question = 'use the tool clock with {"tz": "UTC"}'
     history: list[Any] = [types.Content(role="user", parts=[types.Part(text=question)])]
-    called = ask(client, mode, target.model, history)
+    called = ask(gemini_client, mode, target.model, history)
     [call] = [part.function_call for part in called.parts or () if part.function_call]
     assert (call.name, call.args) == ("clock", {"tz": "UTC"})
     answer = types.FunctionResponse(id=call.id, name="clock", response={"result": "noon"})
     history += [called, types.Content(role="user", parts=[types.Part(function_response=answer)])]
-    told = ask(client, mode, target.model, history)
+    told = ask(gemini_client, mode, target.model, history)
     text = "".join(part.text for part in told.parts or () if part.text and not part.thought)
     assert "noon" in text
 
@@ -85,8 +78,8 @@ def test_without_alt_sse_a_stream_is_one_json_array(gateway: GatewayProcess) -> 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("model", ["models/gpt-4o", "openai/gpt-4o", "models/gamma/gemini-3-flash"])
-def test_the_name_of_a_model_may_have_a_slash(client: genai.Client, mode: str, model: str) -> None:
-    said = ask(client, mode, model, "hello there")
+def test_the_name_of_a_model_may_have_a_slash(gemini_client: genai.Client, mode: str, model: str) -> None:
+    said = ask(gemini_client, mode, model, "hello there")
     assert "hello there" in "".join(part.text for part in said.parts or () if part.text)
 
 
@@ -97,9 +90,9 @@ def test_a_slash_may_come_encoded(gateway: GatewayProcess) -> None:
     assert (answer.status_code, answer.json()["modelVersion"]) == (200, "gamma/gemini-3-flash")
 
 
-def test_an_unknown_model_is_the_sdks_not_found(client: genai.Client) -> None:
+def test_an_unknown_model_is_the_sdks_not_found(gemini_client: genai.Client) -> None:
     with pytest.raises(errors.ClientError) as caught:
-        client.models.generate_content(model="nobody-1", contents="hi")
+        gemini_client.models.generate_content(model="nobody-1", contents="hi")
     assert (caught.value.code, caught.value.status) == (404, "NOT_FOUND")
 
 
@@ -114,7 +107,7 @@ def test_either_version_of_the_api_is_served(version: str, gateway: GatewayProce
 
 @pytest.mark.parametrize("version", ["v1", "v1beta"])
 def test_a_wrong_key_is_the_sdks_unauthenticated(version: str, gateway: GatewayProcess) -> None:
-    wrong = genai.Client(api_key="wrong", http_options=types.HttpOptions(base_url=gateway.url, api_version=version))
-    with pytest.raises(errors.ClientError) as caught:
+    options = types.HttpOptions(base_url=gateway.url, api_version=version)
+    with genai.Client(api_key="wrong", http_options=options) as wrong, pytest.raises(errors.ClientError) as caught:
         wrong.models.generate_content(model="gpt-4o", contents="hi")
     assert (caught.value.code, caught.value.status) == (401, "UNAUTHENTICATED")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import anthropic
 import openai
 import pytest
@@ -11,10 +13,11 @@ from google.genai import errors, types
 
 
 @pytest.fixture(params=["v1beta", "v1"])
-def gemini_client(request: pytest.FixtureRequest, gateway: GatewayProcess) -> genai.Client:
+def gemini_client(request: pytest.FixtureRequest, gateway: GatewayProcess) -> Iterator[genai.Client]:
     """Google's SDK, pointed at the gateway, with either version of its API."""
     options = types.HttpOptions(base_url=gateway.url, api_version=request.param, timeout=30_000)
-    return genai.Client(api_key=CLIENT_KEY, http_options=options)
+    with genai.Client(api_key=CLIENT_KEY, http_options=options) as client:
+        yield client
 
 
 def known(client: openai.OpenAI) -> list[str]:

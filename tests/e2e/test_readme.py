@@ -10,6 +10,7 @@ import shlex
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from e2e.gateway_process import GatewayProcess
@@ -50,9 +51,10 @@ def test_a_question_by_curl_is_answered(newcomers: GatewayProcess, line: str) ->
 
 @pytest.mark.parametrize("code", SNIPPETS, ids=["openai", "anthropic"])
 def test_a_question_through_an_sdk_is_answered(newcomers: GatewayProcess, code: str) -> None:
-    printed = io.StringIO()
+    printed, names = io.StringIO(), dict[str, Any]()
     with contextlib.redirect_stdout(printed):
-        exec(compile(code.replace(f"http://{ADDRESS}", newcomers.url), str(README), "exec"), {})
+        exec(compile(code.replace(f"http://{ADDRESS}", newcomers.url), str(README), "exec"), names)
+    names["client"].close()
     assert printed.getvalue() == "hello\n"
 
 

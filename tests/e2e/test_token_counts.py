@@ -8,22 +8,13 @@ import anthropic
 import httpx
 import pytest
 from e2e.fakes.vendor import Script
-from e2e.gateway_process import CLIENT_KEY, GatewayProcess
 from e2e.house import KEYS, TARGETS, Target, Vendors
 from google import genai
-from google.genai import types
 
 TOOL: Any = {"name": "clock", "input_schema": {"type": "object", "properties": {"tz": {"type": "string"}}}}
 MESSAGES: Any = [{"role": "user", "content": "How long is this?"}]
 COUNTERS = {"acme": "/v1/messages/count_tokens", "gamma": "/v1beta/models/gemini-3-flash:countTokens"}
 """Who counts, and where."""
-
-
-@pytest.fixture
-def gemini_client(gateway: GatewayProcess) -> genai.Client:
-    """Google's SDK, pointed at the gateway."""
-    options = types.HttpOptions(base_url=gateway.url, api_version="v1beta", timeout=30_000)
-    return genai.Client(api_key=CLIENT_KEY, http_options=options)
 
 
 def asked_of(vendors: Vendors, target: Target) -> list[str]:

@@ -353,8 +353,8 @@ def asked_by_the_sdk(stream: bytes) -> Iterator[types.GenerateContentResponse]:
     answer = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=stream)
     http = httpx.Client(transport=httpx.MockTransport(lambda _: answer))
     options = types.HttpOptions(base_url="http://gateway.test", httpx_client=http)
-    client = genai.Client(api_key="key", http_options=options)
-    return client.models.generate_content_stream(model="mine", contents="hi")
+    with genai.Client(api_key="key", http_options=options) as client:
+        yield from client.models.generate_content_stream(model="mine", contents="hi")
 
 
 def test_the_official_sdk_reads_a_stream_with_all_that_keeps_it_alive() -> None:
