@@ -163,7 +163,7 @@ def machine(results: Results) -> str:
 
 def growth(results: Results) -> str:
     """What each thing costs at its sizes, and how many times what it does at the smallest."""
-    head = ["", "size", "CPU µs per request or event", "× the smallest", "memory (MB)", "each (MB)", "failed"]
+    head = ["", "size", "CPU µs per request or event", "× the smallest", "memory (MB)", "each, at most", "failed"]
     found: dict[tuple[str, int], dict[int, Row]] = {}
     for row in results.get("growth", []):
         found.setdefault((row["what"], row["size"]), {})[row["round"]] = row
@@ -172,16 +172,21 @@ def growth(results: Results) -> str:
     for (what, size), rounds in sorted(found.items()):
         least = found[what, smallest[what]]
         ratios = [row["cpu_us"] / least[number]["cpu_us"] for number, row in rounds.items() if number in least]
-        each = [row[name] / unit for row in rounds.values() for name, unit in _EACH.items() if name in row]
         memory = [row["memory_mb"] for row in rounds.values() if "memory_mb" in row]
         cost = Figure.of([row["cpu_us"] for row in rounds.values()])
-        cells = [_cell(cost), *(_cell(Figure.of(values), spread=False) for values in (ratios, memory, each))]
-        rows.append([what, str(size), *cells, str(sum(row["failed"] for row in rounds.values()))])
+        cells = [_cell(cost), *(_cell(Figure.of(values), spread=False) for values in (ratios, memory))]
+        failed = sum(row["failed"] for row in rounds.values())
+        rows.append([what, str(size), *cells, _each(list(rounds.values())), str(failed)])
     return _table(head, rows) if rows else ""
 
 
-_EACH = {"worker_mb": 1, "stream_kb": 1024}
-"""What one worker or one stream holds, and how many of it are a megabyte."""
+def _each(rows: Sequence[Row]) -> str:
+    """What one worker or one stream holds: at most, since later rounds find room that the first one has made."""
+    found = [(row[name], unit) for row in rows for name, unit in _EACH.items() if name in row]
+    return "{:.3g} {}".format(*max(found)) if found else "–"
+
+
+_EACH = {"worker_mb": "MB", "stream_kb": "kB"}
 
 
 def tables(results: Results) -> str:
