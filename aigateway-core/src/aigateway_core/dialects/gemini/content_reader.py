@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
@@ -15,10 +15,9 @@ from aigateway_core.dialects.checks import (
     optional_boolean,
     optional_string,
     path_text,
-    sequence,
     string,
 )
-from aigateway_core.dialects.gemini.keys import field, spellings
+from aigateway_core.dialects.gemini.keys import Path, elements, field, spellings
 from aigateway_core.dialects.gemini.media import read_file, read_inline
 from aigateway_core.dialects.gemini.results import read_result
 from aigateway_core.dialects.gemini.signing import is_foreign, is_placeholder, unsealed
@@ -38,7 +37,6 @@ from aigateway_core.model import (
 )
 
 _ROLES = ("user", "model", "function")
-_Path: TypeAlias = tuple[str | int, ...]
 _READ = spellings(
     *("text", "thought", "thoughtSignature", "inlineData", "fileData"),
     *("functionCall", "functionResponse", "executableCode", "codeExecutionResult"),
@@ -69,17 +67,15 @@ class ContentReader:
         self._asked: dict[str, int] = {}
         self._open: list[_OpenCall] = []
         self._unnamed: Counter[str] = Counter()
-        self._model: list[tuple[JsonObject, _Path]] = []
+        self._model: list[tuple[JsonObject, Path]] = []
 
-    def read(self, value: Any, position: int) -> None:
-        """Take in the content at ``position``. Raises :class:`InvalidRequestError`."""
-        path: _Path = ("contents", position)
+    def read(self, value: Any, path: Path) -> None:
+        """Take in the content at ``path``. Raises :class:`InvalidRequestError`."""
         content = mapping(value, *path)
         role = one_of(content.get("role") or "user", _ROLES, *path, "role")
         given = content.get("parts")
-        path = (*path, "parts")
-        listed = [] if given is None else [given] if type(given) is dict else sequence(given, *path)
-        parts = [(mapping(part, *path, place), (*path, place)) for place, part in enumerate(listed)]
+        listed = [] if given is None else elements(given, *path, "parts")
+        parts = [(mapping(part, *place), place) for part, place in listed]
         for part, _ in parts:
             self._note(part)
         if role == "model":
@@ -117,7 +113,7 @@ class ContentReader:
         if parts := reader.finished():
             self._turns.append(Message("assistant", parts))
 
-    def _call(self, value: Any, path: _Path, *, first: bool) -> ToolCallPart:
+    def _call(self, value: Any, path: Path, *, first: bool) -> ToolCallPart:
         call = mapping(value, *path)
         name = _name(call, path)
         arguments = call.get("args")
@@ -129,7 +125,7 @@ class ContentReader:
         text = "{}" if arguments is None else dumps(mapping(arguments, *path, "args")).decode()
         return ToolCallPart(call_id, name, text)
 
-    def _user(self, parts: Iterable[tuple[JsonObject, _Path]]) -> None:
+    def _user(self, parts: Iterable[tuple[JsonObject, Path]]) -> None:
         shown: list[Part] = []
         strays: list[Part] = []
         for part, path in parts:
@@ -142,7 +138,7 @@ class ContentReader:
         if shown:
             self._turns.append(Message("user", tuple(shown)))
 
-    def _response(self, value: Any, path: _Path) -> list[ToolResultPart]:
+    def _response(self, value: Any, path: Path) -> list[ToolResultPart]:
         """The response put to its call; given back when it has none."""
         response = mapping(value, *path)
         name = _name(response, path)
@@ -181,7 +177,7 @@ class _ModelTurn:
         self._thoughts: list[str] = []
         self.called = False
 
-    def read(self, part: JsonObject, path: _Path) -> None:
+    def read(self, part: JsonObject, path: Path) -> None:
         text = optional_string(part.get("text"), *path, "text")
         signature = _signature(part, path)
         if text is not None and optional_boolean(part.get("thought"), *path, "thought"):
@@ -237,13 +233,13 @@ def _append(turns: list[Message], turn: Message) -> None:
         turns.append(turn)
 
 
-def _signature(part: JsonObject, path: _Path) -> str | None:
+def _signature(part: JsonObject, path: Path) -> str | None:
     """The part's signature, if it has one that says anything."""
     signature = optional_string(field(part, "thoughtSignature"), *path, "thoughtSignature")
     return None if not signature or is_placeholder(signature) else signature
 
 
-def _name(owner: JsonObject, path: _Path) -> str:
+def _name(owner: JsonObject, path: Path) -> str:
     if "name" not in owner:
         missing(*path, "name")
     name = string(owner["name"], *path, "name")
@@ -252,7 +248,7 @@ def _name(owner: JsonObject, path: _Path) -> str:
     return name
 
 
-def _shown(part: JsonObject, path: _Path) -> Part | None:
+def _shown(part: JsonObject, path: Path) -> Part | None:
     """What a part shows; None for thoughts, and for what no other vendor could be told of."""
     if (text := optional_string(part.get("text"), *path, "text")) is not None:
         return TextPart(text) if text and part.get("thought") is not True else None
@@ -263,7 +259,7 @@ def _shown(part: JsonObject, path: _Path) -> Part | None:
     return ran_code(part, path)
 
 
-def ran_code(part: JsonObject, path: _Path) -> TextPart | None:
+def ran_code(part: JsonObject, path: Path) -> TextPart | None:
     """Code that Google ran for the model, or what came of it, as text."""
     for name, value in (("executableCode", "code"), ("codeExecutionResult", "output")):
         if (ran := field(part, name)) is not None:

@@ -1,12 +1,15 @@
-"""Names of fields: this API writes them in camel case, and reads them in snake case just as well."""
+"""How this API reads JSON: names in camel case or in snake case, and an object for an array of one."""
 
 from __future__ import annotations
 
 import functools
 import re
-from typing import Any
+from typing import Any, TypeAlias
 
+from aigateway_core.dialects.checks import sequence
 from aigateway_core.model import JsonObject
+
+Path: TypeAlias = tuple[str | int, ...]
 
 _HUMP = re.compile(r"(?<=[a-z0-9])[A-Z]")
 
@@ -26,3 +29,10 @@ def field(owner: JsonObject, name: str) -> Any:
 def spellings(*names: str) -> frozenset[str]:
     """These names in both spellings."""
     return frozenset(names) | frozenset(map(snake, names))
+
+
+def elements(value: Any, *path: str | int) -> list[tuple[Any, Path]]:
+    """What the array at ``path`` holds, each with its own path; a single object may stand without its array."""
+    if type(value) is dict:
+        return [(value, path)]
+    return [(each, (*path, place)) for place, each in enumerate(sequence(value, *path))]

@@ -18,7 +18,7 @@ from aigateway_core.dialects.checks import (
     string,
 )
 from aigateway_core.dialects.gemini.content_reader import ContentReader
-from aigateway_core.dialects.gemini.keys import field, spellings
+from aigateway_core.dialects.gemini.keys import Path, elements, field, spellings
 from aigateway_core.dialects.gemini.reasoning import read_reasoning
 from aigateway_core.dialects.gemini.schemas import json_schema
 from aigateway_core.dialects.gemini.tools import read_tool_choice, read_tools
@@ -36,12 +36,11 @@ _KNOWN_CONFIG = spellings(
 )
 
 
-def read_contents(body: JsonObject) -> list[Any]:
-    """The contents, of which there must be one at least; a single one may stand without its array."""
+def read_contents(body: JsonObject) -> list[tuple[Any, Path]]:
+    """The contents with their paths, of which there must be one at least."""
     if "contents" not in body:
         missing("contents")
-    given = body["contents"]
-    contents = [given] if type(given) is dict else sequence(given, "contents")
+    contents = elements(body["contents"], "contents")
     if not contents:
         raise InvalidRequestError("at least one content is required", path="contents")
     return contents
@@ -54,8 +53,8 @@ def read_request(body: JsonObject, *, model: str, stream: bool, origin: str) -> 
     """
     _refuse_cached(body)
     reader = ContentReader(origin)
-    for position, content in enumerate(read_contents(body)):
-        reader.read(content, position)
+    for content, path in read_contents(body):
+        reader.read(content, path)
     config = optional_mapping(field(body, _CONFIG), _CONFIG) or {}
     return ChatRequest(
         model=model,
@@ -111,13 +110,9 @@ def _system(value: Any) -> tuple[str, ...]:
         return ()
     if type(value) is str:
         return (value,) if value else ()
-    path: tuple[str | int, ...] = ("systemInstruction", "parts")
     given = mapping(value, "systemInstruction").get("parts")
-    parts = [] if given is None else [given] if type(given) is dict else sequence(given, *path)
-    texts = (
-        optional_string(mapping(part, *path, index).get("text"), *path, index, "text")
-        for index, part in enumerate(parts)
-    )
+    parts = [] if given is None else elements(given, "systemInstruction", "parts")
+    texts = (optional_string(mapping(part, *path).get("text"), *path, "text") for part, path in parts)
     return tuple(text for text in texts if text)
 
 
