@@ -7,12 +7,15 @@ good request pays for none of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from aigateway_core.errors import ErrorKind, InvalidRequestError, UpstreamError
 from aigateway_core.model import JsonObject
 
 T = TypeVar("T")
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Where a value stands: the names of fields and the positions in arrays that lead to it."""
 
 _NAMES: dict[type, str] = {
     str: "a string",
@@ -25,7 +28,7 @@ _NAMES: dict[type, str] = {
 }
 
 
-def path_text(steps: tuple[str | int, ...]) -> str:
+def path_text(steps: Path) -> str:
     """``messages[2].role`` for ``("messages", 2, "role")``."""
     text = ""
     for step in steps:

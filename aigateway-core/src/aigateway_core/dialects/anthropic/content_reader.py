@@ -13,6 +13,7 @@ import attrs
 
 from aigateway_core.dialects.anthropic.reasoning import read_effort
 from aigateway_core.dialects.checks import (
+    Path,
     mapping,
     missing,
     one_of,
@@ -39,7 +40,6 @@ from aigateway_core.model import (
     ToolResultPart,
 )
 
-Path: TypeAlias = tuple[str | int, ...]
 Content: TypeAlias = TextPart | ImagePart | DocumentPart
 
 BILLING_HEADER = "x-anthropic-billing-header:"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from aigateway_core.dialects.anthropic.content_writer import MOST_ID
 from aigateway_core.dialects.anthropic.usage import CUT_REASONS, read_finish, read_usage, write_stop, write_usage
 from aigateway_core.dialects.arguments import parse_arguments
-from aigateway_core.dialects.checks import from_upstream, mapping, optional_string, sequence, string
+from aigateway_core.dialects.checks import Path, from_upstream, mapping, optional_string, sequence, string
 from aigateway_core.dialects.estimate import usage_of
 from aigateway_core.dialects.identifiers import digest, legal_tool_id, restoring_names, synthetic_tool_id
 from aigateway_core.dialects.signatures import client_redacted, client_signature
@@ -81,7 +81,7 @@ def calls_seed(message_id: str, request: ChatRequest) -> str:
 def block_events(
     kind: str,
     block: JsonObject,
-    path: tuple[str | int, ...],
+    path: Path,
     call: int,
     names: Mapping[str, str],
     origin: str,

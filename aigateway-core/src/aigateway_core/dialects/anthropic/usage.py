@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aigateway_core.dialects.checks import optional_integer, optional_mapping
+from aigateway_core.dialects.checks import Path, optional_integer, optional_mapping
 from aigateway_core.model import FinishReason, JsonObject, Usage
 
 _FINISH_REASONS: dict[str, FinishReason] = {
@@ -81,6 +81,6 @@ def write_usage(usage: Usage) -> JsonObject:
     return counts
 
 
-def _count(counts: JsonObject, name: str, path: tuple[str | int, ...]) -> int | None:
+def _count(counts: JsonObject, name: str, path: Path) -> int | None:
     count = optional_integer(counts.get(name), *path, name)
     return None if count is None else max(count, 0)

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from aigateway_core.dialects.checks import (
+    Path,
     mapping,
     missing,
     one_of,
@@ -17,7 +18,7 @@ from aigateway_core.dialects.checks import (
     path_text,
     string,
 )
-from aigateway_core.dialects.gemini.keys import Path, elements, field, spellings
+from aigateway_core.dialects.gemini.keys import elements, field, spellings
 from aigateway_core.dialects.gemini.media import read_file, read_inline
 from aigateway_core.dialects.gemini.results import read_result
 from aigateway_core.dialects.gemini.signing import is_foreign, is_placeholder, unsealed

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any, TypeAlias
+from typing import Any
 
-from aigateway_core.dialects.checks import sequence
+from aigateway_core.dialects.checks import Path, sequence
 from aigateway_core.model import JsonObject
-
-Path: TypeAlias = tuple[str | int, ...]
 
 _HUMP = re.compile(r"(?<=[a-z0-9])[A-Z]")
 

@@ -6,7 +6,7 @@ from mimetypes import guess_type
 from typing import Any
 from urllib.parse import urlsplit
 
-from aigateway_core.dialects.checks import mapping, optional_string, string
+from aigateway_core.dialects.checks import Path, mapping, optional_string, string
 from aigateway_core.dialects.gemini.keys import field
 from aigateway_core.model import AudioPart, DocumentPart, ImagePart, JsonObject, Part
 
@@ -18,7 +18,7 @@ _READABLE_IMAGES = frozenset({_DEFAULT_IMAGE_TYPE, "image/jpeg", "image/webp", "
 _DEFAULT_DOCUMENT_TYPE = "application/pdf"
 
 
-def read_inline(value: Any, path: tuple[str | int, ...]) -> Part | None:
+def read_inline(value: Any, path: Path) -> Part | None:
     """The part that ``inlineData`` holds, told by its media type; None for one without data."""
     blob = mapping(value, *path)
     media_type = optional_string(field(blob, "mimeType"), *path, "mimeType") or _DEFAULT_IMAGE_TYPE
@@ -40,7 +40,7 @@ def _standard(data: str) -> str:
     return data + "=" * (-len(data) % 4)
 
 
-def read_file(value: Any, path: tuple[str | int, ...]) -> ImagePart | DocumentPart:
+def read_file(value: Any, path: Path) -> ImagePart | DocumentPart:
     """The part behind ``fileData``: an address that anybody can fetch, or something in Google's own store."""
     file = mapping(value, *path)
     uri = string(field(file, "fileUri"), *path, "fileUri")

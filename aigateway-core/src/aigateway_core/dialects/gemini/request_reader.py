@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aigateway_core.dialects.checks import (
+    Path,
     mapping,
     missing,
     optional_boolean,
@@ -18,7 +19,7 @@ from aigateway_core.dialects.checks import (
     string,
 )
 from aigateway_core.dialects.gemini.content_reader import ContentReader
-from aigateway_core.dialects.gemini.keys import Path, elements, field, spellings
+from aigateway_core.dialects.gemini.keys import elements, field, spellings
 from aigateway_core.dialects.gemini.reasoning import read_reasoning
 from aigateway_core.dialects.gemini.schemas import json_schema
 from aigateway_core.dialects.gemini.tools import read_tool_choice, read_tools

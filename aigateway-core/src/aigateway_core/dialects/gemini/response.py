@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from aigateway_core.dialects.arguments import parse_arguments
-from aigateway_core.dialects.checks import from_upstream, mapping, optional_mapping, optional_string, sequence, string
+from aigateway_core.dialects.checks import (
+    Path,
+    from_upstream,
+    mapping,
+    optional_mapping,
+    optional_string,
+    sequence,
+    string,
+)
 from aigateway_core.dialects.dialect import Classify
 from aigateway_core.dialects.estimate import usage_of
 from aigateway_core.dialects.gemini.content_reader import ran_code
@@ -121,7 +129,7 @@ class AnswerReader:
             return "content_filter"
         return read_finish(self.word or "STOP", called=self._calls > 0, spoke=self.spoke)
 
-    def _part(self, part: JsonObject, path: tuple[str | int, ...]) -> Iterator[StreamEvent]:
+    def _part(self, part: JsonObject, path: Path) -> Iterator[StreamEvent]:
         signature = optional_string(field(part, "thoughtSignature"), *path, "thoughtSignature")
         if (call := field(part, "functionCall")) is not None:
             self.spoke = True
@@ -138,14 +146,14 @@ class AnswerReader:
         if signature:
             yield SignatureDelta(signature, self._origin)
 
-    def _image(self, blob: Any, path: tuple[str | int, ...]) -> Iterator[StreamEvent]:
+    def _image(self, blob: Any, path: Path) -> Iterator[StreamEvent]:
         """A picture; what else the model made cannot be passed on."""
         made = read_inline(blob, path)
         if isinstance(made, ImagePart):
             self.spoke = True
             yield GeneratedImage(made)
 
-    def _call(self, call: JsonObject, signature: str | None, path: tuple[str | int, ...]) -> Iterator[StreamEvent]:
+    def _call(self, call: JsonObject, signature: str | None, path: Path) -> Iterator[StreamEvent]:
         """A call comes whole. Its signature goes before it, where it stays apart from that of a thought."""
         name = string(call.get("name"), *path, "name")
         index, self._calls = self._calls, self._calls + 1

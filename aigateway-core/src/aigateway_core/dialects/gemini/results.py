@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from aigateway_core.dialects.checks import mapping, optional_mapping, optional_string, sequence
+from aigateway_core.dialects.checks import Path, mapping, optional_mapping, optional_string, sequence
 from aigateway_core.dialects.gemini.keys import field
 from aigateway_core.dialects.gemini.media import is_readable, read_file, read_inline, write_media
 from aigateway_core.jsontext import dumps
@@ -29,7 +29,7 @@ OMITTED_IMAGE = "[image omitted]"
 """What is left of a picture of a kind that the models do not read."""
 
 
-def read_result(response: JsonObject, call_id: str, path: tuple[str | int, ...]) -> ToolResultPart:
+def read_result(response: JsonObject, call_id: str, path: Path) -> ToolResultPart:
     """The answer in a ``functionResponse``: as text, and what is attached to it."""
     value = optional_mapping(response.get("response"), *path, "response") or {}
     failed = len(value) == 1 and "error" in value
@@ -39,7 +39,7 @@ def read_result(response: JsonObject, call_id: str, path: tuple[str | int, ...])
     return ToolResultPart(call_id, (*content, *_attached(response, path)), failed)
 
 
-def _attached(response: JsonObject, path: tuple[str | int, ...]) -> list[TextPart | ImagePart | DocumentPart]:
+def _attached(response: JsonObject, path: Path) -> list[TextPart | ImagePart | DocumentPart]:
     attached: list[TextPart | ImagePart | DocumentPart] = []
     parts = response.get("parts")
     for index, item in enumerate([] if parts is None else sequence(parts, *path, "parts")):
@@ -50,7 +50,7 @@ def _attached(response: JsonObject, path: tuple[str | int, ...]) -> list[TextPar
     return attached
 
 
-def _media(part: JsonObject, path: tuple[str | int, ...]) -> Part | None:
+def _media(part: JsonObject, path: Path) -> Part | None:
     if (blob := field(part, "inlineData")) is not None:
         return read_inline(blob, (*path, "inlineData"))
     if (file := field(part, "fileData")) is not None:

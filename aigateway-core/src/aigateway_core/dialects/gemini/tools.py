@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aigateway_core.dialects.checks import (
+    Path,
     mapping,
     missing,
     one_of,
@@ -51,7 +52,7 @@ def read_tools(value: Any) -> tuple[Tool | HostedTool, ...]:
     return tuple(tools)
 
 
-def _read_function(value: Any, path: tuple[str | int, ...]) -> Tool:
+def _read_function(value: Any, path: Path) -> Tool:
     function = mapping(value, *path)
     if "name" not in function:
         missing(*path, "name")
