@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import httpx
@@ -232,3 +232,16 @@ async def test_counts_take_turns_of_their_own_and_shift_nobody_elses() -> None:
     chats = [name for name, body in house.script.seen if "max_tokens" in body]
     counts = [name for name, body in house.script.seen if "max_tokens" not in body]
     assert sorted(chats) == sorted(counts) == ["a", "a", "b", "b"]
+
+
+@pytest.mark.parametrize("said", [reply({"input_tokens": 42}), refused(400)])
+async def test_what_counting_is_told_says_nothing_of_a_model_that_fails(said: httpx.Response) -> None:
+    house = asking(anthropic_like(), a=[refused(503), said] * 4 + [refused(503)])
+    chat = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    for turn in range(5):
+        with pytest.raises(UpstreamError):
+            await house.whole(chat, Anthropic())
+        if turn < 4:
+            with suppress(UpstreamError):
+                await count(house, MESSAGES, ANTHROPIC)
+    assert house.gateway._restraint.open_breakers == 1

@@ -158,7 +158,7 @@ class Gateway:
                 if isinstance(failure, UpstreamError) and self._is_final(failure):
                     break
             else:
-                if self._restraint.breakers:
+                if self._restraint.breakers and not exchange.is_helper:
                     self._restraint.answered(route)
                 return answer
         error = _most_telling(failures)
@@ -200,7 +200,8 @@ class Gateway:
                 if not exchange.is_helper:
                     self._selector.punish(route, account, error)
                 if self._is_final(error):
-                    self._restraint.failed(route, error)
+                    if not exchange.is_helper:
+                        self._restraint.failed(route, error)
                     raise
                 if _is_worth_waiting(error, terms) and (waited := await wait(error.retry_after or 0.0, patience)):
                     patience -= waited
