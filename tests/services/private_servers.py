@@ -215,6 +215,8 @@ class MariaDB(PrivateServer):
             "--no-defaults",
             f"--basedir={prefix(program)}",
             f"--datadir={self._data}",
+            # A server that starts sweeps this folder, also of what another one that starts has just made there.
+            f"--tmpdir={self.root}",
             "--skip-name-resolve",
             "--innodb-log-file-size=10M",
             *user,
