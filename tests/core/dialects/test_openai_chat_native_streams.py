@@ -318,3 +318,12 @@ def test_a_vendors_word_for_a_failure_is_one() -> None:
     watching = tap(dialect=HABITUAL)
     relayed = watching.feed(data(chunk(content="a")) + data(chunk("broke")) + DONE)
     assert (watching.error and watching.error.kind, b"broke" in relayed) == (ErrorKind.SERVER, False)
+
+
+@pytest.mark.timeout(20)
+def test_an_upstream_that_names_another_model_in_each_event_makes_none_of_them_dearer() -> None:
+    watching = tap()
+    watching.feed(data(chunk(content="hi")))
+    for number in range(20_000):
+        relayed = watching.feed(data(chunk(content="on", model=f"up-{number}")))
+        assert relayed == data(chunk(content="on", model="mine"))

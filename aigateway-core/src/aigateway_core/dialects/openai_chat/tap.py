@@ -25,6 +25,9 @@ from aigateway_core.model import JsonObject
 
 # Each is looked for at the speed of memory; one pattern for all would be tried at every byte.
 _TELLING = (b'"finish_reason":"', b'"finish_reason": "', b'"usage":{', b'"usage": {', b"[DONE]", b"error")
+_MOST_NAMES = 8
+"""Spellings of the upstream's name for the model that are learnt; each is looked for in every event after it."""
+
 _CONTENT = ("refusal", "tool_calls", "function_call", "audio", "images")
 
 
@@ -160,6 +163,7 @@ class ChatStreamTap(StreamTap):
         quoted = dumps(name)
         for spelling in (b'"model":' + quoted, b'"model": ' + quoted):
             if spelling in block:
-                self._names.add(spelling)
+                if len(self._names) < _MOST_NAMES:
+                    self._names.add(spelling)
                 return block.replace(spelling, self._new_name)
         return format_event(dumps({**chunk, "model": self._model}))
