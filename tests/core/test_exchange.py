@@ -114,8 +114,9 @@ SAID = b'data: {"model":"m","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\
         (Body(b": nothing\n\n"), "text/event-stream"),
         (Body(b"data: {\n\n"), "text/event-stream"),
         (Body(b"{}"), "application/json"),
+        (Body(*[b": nothing" * 100_000 + b"\n\n"] * 20, lasts=True), "text/event-stream"),
     ],
-    ids=["an error", "cut", "no JSON", "no answer"],
+    ids=["an error", "cut", "no JSON", "no answer", "much, but nothing"],
 )
 async def test_a_stream_that_fails_before_its_first_content_lets_go_of_its_connection(body: Body, kind: str) -> None:
     with pytest.raises(UpstreamError):

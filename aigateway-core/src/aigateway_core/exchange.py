@@ -19,7 +19,7 @@ import attrs
 from typing_extensions import override
 
 from aigateway_core.dialects.dialect import Classify, Dialect, NativeAnswer, StreamTap
-from aigateway_core.errors import ClientError, GatewayError, UpstreamError
+from aigateway_core.errors import ClientError, ErrorKind, GatewayError, UpstreamError
 from aigateway_core.events import unfold
 from aigateway_core.headers import DROPPED, listed
 from aigateway_core.jsontext import dumps, loads_upstream
@@ -30,6 +30,10 @@ from aigateway_core.upstream import Upstream, UpstreamStream
 AFTERMATH_SECONDS = 2.0
 """How long an upstream is listened to once the answer is complete: for a late usage, and for the end of its body, after
 which its connection can be used again."""
+
+_MOST_BEFORE_CONTENT = 16 << 20
+"""Bytes of a stream that are kept until one of its events is content: one that never comes to it must not fill the
+memory. Some vendors tell what they were asked once more at the beginning."""
 
 
 class Outcome:
@@ -205,12 +209,16 @@ class NativeExchange(Exchange):
         """The stream, once something has come that a client would show, or all of it."""
         outcome = Outcome()
         held: list[bytes] = []
+        size = 0
         async for chunk in chunks:
             held.append(tap.feed(chunk))
+            size += len(held[-1])
             if tap.error is not None:
                 raise tap.error
             if tap.committed or tap.ended:
                 return Stream(_relay(b"".join(held), chunks, tap, outcome), outcome, tap.fail, self.headers, close)
+            if size > _MOST_BEFORE_CONTENT:
+                raise UpstreamError(ErrorKind.PROTOCOL, "the upstream's stream begins and begins, and says nothing")
         held.append(tap.end())
         if tap.error is not None:
             raise tap.error
