@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import httpx
 import pytest
@@ -27,13 +28,14 @@ from core.gateway_house import (
     Events,
     anthropic_like,
     house,
+    refused,
     reply,
     streamed,
 )
 
 from aigateway_core.answers import StreamAnswer
 from aigateway_core.dialects.dialect import Dialect
-from aigateway_core.errors import ErrorKind, InvalidRequestError, UpstreamError
+from aigateway_core.errors import ErrorKind, GatewayError, InvalidRequestError, UpstreamError
 from aigateway_core.events import StreamFinish, TextDelta
 
 pytestmark = pytest.mark.anyio
@@ -284,3 +286,26 @@ async def test_a_name_that_no_model_can_have_is_refused(model: str) -> None:
     record = await it.record()
     assert (record.outcome, record.status_code) == ("invalid_request", 400)
     assert len(record.model or "") <= 256
+
+
+@BOTH
+@pytest.mark.parametrize("last", ["answered", "refused", "streamed", "cut"])
+async def test_what_failed_is_let_go_of_without_the_collector(dialect: Dialect, last: str) -> None:
+    """A failure's traceback leads to all that was read of it: to megabytes, with the collector rarely at work."""
+    answer = {
+        "answered": reply(WHOLE),
+        "refused": refused(503),
+        "streamed": streamed(*STREAM),
+        "cut": streamed(*STREAM[:3], BROKEN),
+    }[last]
+    it = house("ab", a=[refused(502)], b=[answer])
+    gc.collect()
+    before = [each for each in gc.get_objects() if isinstance(each, GatewayError)]
+    gc.disable()
+    try:
+        with suppress(GatewayError):
+            await (it.stream(MESSAGES, dialect) if last in {"streamed", "cut"} else it.whole(MESSAGES, dialect))
+        after = [each for each in gc.get_objects() if isinstance(each, GatewayError)]
+    finally:
+        gc.enable()
+    assert [each for each in after if each not in before] == []

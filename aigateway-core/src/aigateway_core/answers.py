@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.errors import GatewayError, UpstreamError
@@ -52,7 +52,7 @@ class StreamAnswer:
                 yield chunk
             self._end()
         except GatewayError as error:
-            without_secrets(error, self._call)
+            without_secrets(without_trace(error), self._call)
             self._end(error)
             yield self.ending(error)
         except BaseException as error:
@@ -72,6 +72,7 @@ class StreamAnswer:
 
 
 Answer: TypeAlias = Whole | StreamAnswer
+_Error = TypeVar("_Error", bound=GatewayError)
 
 
 def without_secrets(error: GatewayError, call: Call) -> None:
@@ -82,6 +83,13 @@ def without_secrets(error: GatewayError, call: Call) -> None:
         error.code = None if error.code is None else scrub(error.code, call.secrets)
         error.param = None if error.param is None else scrub(error.param, call.secrets)
         error.remedy = None if error.remedy is None else scrub(error.remedy, call.secrets)
+
+
+def without_trace(error: _Error) -> _Error:
+    """The error alone. Its traceback leads to all that was read, and back to what keeps the error: a circle, which only
+    the collector would free, and that comes rarely.
+    """
+    return error.with_traceback(None)
 
 
 def is_a_mistake(error: BaseException) -> bool:

@@ -19,7 +19,7 @@ import attrs
 
 from aigateway_core.accounts import AccountSelector, Terms
 from aigateway_core.affinity import conversation
-from aigateway_core.answers import Answer, StreamAnswer, is_a_mistake, without_secrets
+from aigateway_core.answers import Answer, StreamAnswer, is_a_mistake, without_secrets, without_trace
 from aigateway_core.credentials import Credentials
 from aigateway_core.dialects.dialect import Dialect
 from aigateway_core.egress import Egress, WayOut
@@ -128,7 +128,7 @@ class Gateway:
             answer = await self._answer(routes, terms, question, call)
         except GatewayError as error:
             call.end(error, status=incoming.dialect.encode_error(error, call.request_id).status)
-            raise
+            raise without_trace(error)
         except BaseException as error:
             call.end(error, status=500)
             raise
@@ -154,7 +154,7 @@ class Gateway:
                     self._restraint.enter(route, probes=not exchange.is_helper)
                 answer = await self._ask(route, terms, exchange, call)
             except _ONE_ROUTES_OWN as failure:
-                failures.append(failure)
+                failures.append(without_trace(failure))
                 if isinstance(failure, UpstreamError) and self._is_final(failure):
                     break
             else:
@@ -191,7 +191,7 @@ class Gateway:
             except UpstreamError as error:
                 # It cannot even leave the house: nothing was tried, which costs no attempt.
                 self._selector.set_aside(account, error.retry_after)
-                failure = failure or error
+                failure = failure or without_trace(error)
                 continue
             attempts += 1
             try:
@@ -207,7 +207,7 @@ class Gateway:
                     patience -= waited
                     tried.discard(account.id)
                 # That one account's credential is bad tells a client less than what the others said.
-                failure = error if failure is None or error.kind not in _ONE_ACCOUNTS_OWN else failure
+                failure = without_trace(error) if failure is None or error.kind not in _ONE_ACCOUNTS_OWN else failure
                 if attempts < self._max_attempts and not await self._restraint.again(route, error, attempts):
                     break
         if not exchange.is_helper:
