@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -165,3 +166,11 @@ async def test_a_disk_that_takes_its_time_holds_up_nobody(tmp_path: Path, monkey
     await asyncio.gather(*notes)
     assert written == sorted(written)
     assert Share(tmp_path, 1).read().counts["requests", "acme", "m-1", "ok"] == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("odd", [{"input_tokens": 2**64}, {"model": "m-\ud83d"}])
+async def test_what_cannot_be_written_down_is_counted_once_all_the_same(tmp_path: Path, odd: dict[str, Any]) -> None:
+    metrics = Metrics(lambda: dict.fromkeys(_GAUGES, 0), Share(tmp_path, 1))
+    await metrics.write([attrs.evolve(record(1), **odd), record(2)])
+    assert sum(number for (name, *_), number in metrics._counts.items() if name == "requests") == 2

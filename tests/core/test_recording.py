@@ -291,6 +291,17 @@ async def test_odd_values_of_a_provider_do_not_get_into_a_record(odd: object) ->
     assert isinstance(record.finish_reason, str)
 
 
+async def test_no_record_has_more_tokens_than_its_column_holds() -> None:
+    sink = Sink()
+    recorder = Recorder([sink], SOON)
+    one = call(recorder)
+    one.usage = Usage(input_tokens=2**64 - 1, output_tokens=2**31, cache_read_tokens=-1)
+    one.end()
+    await recorder.aclose()
+    (record,) = sink.records
+    assert (record.input_tokens, record.output_tokens, record.cached_tokens) == (2**31 - 1, 2**31 - 1, 0)
+
+
 async def test_a_name_that_a_client_made_up_is_not_kept_at_any_length() -> None:
     sink = Sink()
     recorder = Recorder([sink], SOON)

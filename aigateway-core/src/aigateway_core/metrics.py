@@ -108,7 +108,10 @@ class Share:
         return self.folder / f"worker-{self.slot}.json"
 
     def write(self, told: Told) -> None:
-        """Write down everything anew: whoever reads finds this, or what stood there before. May raise ``OSError``."""
+        """Write down everything anew: whoever reads finds this, or what stood there before.
+
+        May raise :class:`OSError`, and :class:`TypeError` for what cannot be written as JSON.
+        """
         said = {"counts": [[*name, number] for name, number in told.counts.items()], "gauges": told.gauges}
         fresh = self.path.with_suffix(".new")
         fresh.write_bytes(orjson.dumps(said))
@@ -169,8 +172,9 @@ class Metrics:
         async with self._writing:
             try:
                 await asyncio.to_thread(share.write, Told(self._counts.copy(), self._own))
-            except OSError as error:
-                # Nothing is lost: the next time everything is written again.
+            except (OSError, TypeError) as error:
+                # Nothing is lost: the next time everything is written again. A value that is no JSON does not escape
+                # either: the batch is counted, and whoever hears of a failure gives it once more.
                 if not self._failing:
                     log.warning("other workers cannot be told what this one counts: %s", error)
                 self._failing = True

@@ -229,15 +229,21 @@ def _told(error: BaseException) -> tuple[str | None, str | None]:
 
 
 _Tokens: TypeAlias = tuple[int | None, ...]
+_MOST_TOKENS = 2**31 - 1
+"""What a column of the log holds. Sums of it go into 64 bits for ever, whatever a vendor says."""
 _NOBODY_SAID: _Tokens = (None, None, None, None)
 
 
 def _tokens(usage: Usage) -> _Tokens:
     """What was counted: sent, received, read from a cache, spent on reasoning."""
     said = (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.reasoning_tokens)
-    return said if {*map(type, said)} == {int} and min(said) >= 0 else tuple(map(_count, said))
+    return (
+        said
+        if {*map(type, said)} == {int} and min(said) >= 0 and max(said) <= _MOST_TOKENS
+        else tuple(map(_count, said))
+    )
 
 
 def _count(tokens: object) -> int | None:
     """What a provider counted, if it is a number: one odd value must not keep a whole batch out of the log."""
-    return max(0, int(tokens)) if isinstance(tokens, int | float) and math.isfinite(tokens) else None
+    return min(max(0, int(tokens)), _MOST_TOKENS) if isinstance(tokens, int | float) and math.isfinite(tokens) else None

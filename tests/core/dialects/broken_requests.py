@@ -101,6 +101,7 @@ WRONG: dict[str, Any] = {
     "a fraction": -0.5,
     "a huge number": 1e308,
     "a large integer": 2**63 - 1,
+    "the largest integer": 2**64 - 1,
     "a string": "x",
     "nothing": "",
     "a list": ["x"],

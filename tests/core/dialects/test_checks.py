@@ -33,6 +33,7 @@ ACCEPTED: list[tuple[Callable[..., Any], set[str]]] = [
     (checks.optional_integer, {"an integer", "null"}),
     (checks.count, {"an integer"}),
     (checks.optional_count, {"an integer", "null"}),
+    (checks.optional_tokens, {"an integer", "null"}),
     (checks.optional_number, {"an integer", "a number", "null"}),
     (checks.optional_boolean, {"a boolean", "null"}),
     (checks.mapping, {"an object"}),
@@ -60,6 +61,13 @@ def test_a_count_is_neither_nothing_nor_beyond_all_measure(number: int) -> None:
     with pytest.raises(InvalidRequestError, match="from 1 to 2147483647") as caught:
         checks.count(number, "max_tokens")
     assert caught.value.path == "max_tokens"
+
+
+@pytest.mark.parametrize(
+    ("said", "read"), [(None, None), (7, 7), (-1, 0), (2**64 - 1, 2**53), (2.0**70, 2**53), (-1e300, 0)]
+)
+def test_tokens_that_a_vendor_cannot_have_counted_are_held_within_bounds(said: float | None, read: int | None) -> None:
+    assert checks.optional_tokens(said, "usage") == read
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,18 @@ def optional_count(value: Any, *path: str | int) -> int | None:
     return None if value is None else count(value, *path)
 
 
+MOST_TOKENS = 2**53
+"""No vendor has counted more: what says so is a counter that fell below zero, and beyond 64 bits is no JSON of ours."""
+
+
+def optional_tokens(value: Any, *path: str | int) -> int | None:
+    """What a vendor says it counted, null or an integer, held between 0 and :data:`MOST_TOKENS`."""
+    if type(value) is float and abs(value) > _EXACT:
+        return MOST_TOKENS if value > 0 else 0
+    number = optional_integer(value, *path)
+    return None if number is None else min(max(number, 0), MOST_TOKENS)
+
+
 def optional_number(value: Any, *path: str | int) -> float | None:
     """``value``, which must be a number or null."""
     if value is None or type(value) is float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from aigateway_core.dialects.checks import MOST_TOKENS
 from aigateway_core.dialects.dialect import Change, Loss
 from aigateway_core.dialects.identifiers import digest, legal_tool_name
 from aigateway_core.model import (
@@ -149,9 +150,6 @@ STRICT_CHANGE = Change(
     "OpenAI, structured outputs, supported schemas",
 )
 
-_MOST_TOKENS = 2**53
-"""No count is larger; beyond 64 bits one could not even be written as JSON."""
-
 
 def usage_in(value: Any, prompt: str, answer: str) -> Usage | None:
     """The tokens in a ``usage`` object, whose counts have these names; None where none can be read.
@@ -181,10 +179,10 @@ def usage_in(value: Any, prompt: str, answer: str) -> Usage | None:
 
 def _count(value: Any) -> int | None:
     """A number of tokens as a server reports it; None for what is no count."""
-    if type(value) is int and 0 <= value <= _MOST_TOKENS:
+    if type(value) is int and 0 <= value <= MOST_TOKENS:
         return value
     if type(value) is int or (type(value) is float and value.is_integer()):
-        return min(max(int(value), 0), _MOST_TOKENS)
+        return min(max(int(value), 0), MOST_TOKENS)
     return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aigateway_core.dialects.checks import Path, optional_integer, optional_mapping
+from aigateway_core.dialects.checks import Path, optional_mapping, optional_tokens
 from aigateway_core.model import FinishReason, JsonObject, Usage
 
 _FINISH_REASONS: dict[str, FinishReason] = {
@@ -82,5 +82,4 @@ def write_usage(usage: Usage) -> JsonObject:
 
 
 def _count(counts: JsonObject, name: str, path: Path) -> int | None:
-    count = optional_integer(counts.get(name), *path, name)
-    return None if count is None else max(count, 0)
+    return optional_tokens(counts.get(name), *path, name)

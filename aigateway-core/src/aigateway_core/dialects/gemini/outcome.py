@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aigateway_core.dialects.checks import optional_integer, optional_mapping
+from aigateway_core.dialects.checks import optional_mapping, optional_tokens
 from aigateway_core.dialects.gemini.keys import field
 from aigateway_core.errors import ErrorKind, UpstreamError
 from aigateway_core.model import FinishReason, JsonObject, Usage
@@ -99,5 +99,4 @@ def write_usage(usage: Usage) -> JsonObject:
 
 
 def _count(counts: JsonObject, name: str) -> int | None:
-    count = optional_integer(field(counts, name), "usageMetadata", name)
-    return None if count is None else max(count, 0)
+    return optional_tokens(field(counts, name), "usageMetadata", name)
