@@ -326,6 +326,12 @@ def test_everything_else_counts_as_reachable(host: str) -> None:
     assert not ServerSettings(host=host).is_loopback
 
 
+def test_behind_a_proxy_it_is_not_there_for_this_machine_alone() -> None:
+    assert ServerSettings().is_local
+    assert not ServerSettings(host="0.0.0.0").is_local
+    assert not ServerSettings(trusted_proxies=("127.0.0.1",)).is_local
+
+
 def test_a_description_shows_the_shape_of_the_file_and_no_secret() -> None:
     settings = load(
         written("""

@@ -111,7 +111,7 @@ def _door(keys: dict[str, str], verify: object = RING.verify) -> Access:
         verify=verify,  # type: ignore[arg-type]
         key_id=key_id,
         client_auth="required",
-        loopback=True,
+        local=True,
         guesses=Guesses(MemoryState(), {"client": 0, "admin": 0}),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from ipaddress import ip_address
@@ -28,7 +28,7 @@ _REFUSAL: Mapping[Role, str] = {
 
 _NO_WEB_PAGE = (
     "a web page may not spend the accounts of a gateway that asks for no key; "
-    "set AIGATEWAY_CLIENT_KEY and send that key, or name this host in server.allowed_hosts"
+    "set AIGATEWAY_CLIENT_KEY and send that key, or call the gateway by a name of this machine's own (localhost)"
 )
 """What a browser sends on behalf of any page that its user has open: a form (it names the page's origin), or, where the
 page's own name has been bent to this machine (DNS rebinding), anything at all (it names the page's host)."""
@@ -39,12 +39,18 @@ _SOON = 2.0
 _ENVIRONMENT = "environment"
 """Who calls with a key that the environment gives."""
 _MOST_VERIFIED = 10_000
+FORWARDED = frozenset(
+    {"forwarded", "via", "x-forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port"}
+    | {"x-forwarded-server", "x-forwarded-by", "x-original-forwarded-for", "x-real-ip", "x-client-ip", "true-client-ip"}
+    | {"cf-connecting-ip"}
+)
+"""Headers of which each means that somebody else sent the request to a front server, a tunnel or a proxy."""
 
 
-def clients_need_a_key(client_auth: ClientAuth, *, loopback: bool, has_keys: bool) -> bool:
-    """The rule of ``server.client_auth``: ``auto`` asks for no key only on loopback, and until one was made."""
+def clients_need_a_key(client_auth: ClientAuth, *, local: bool, has_keys: bool) -> bool:
+    """The rule of ``server.client_auth``: ``auto`` asks for no key only on this machine, and until one was made."""
     if client_auth == "auto":
-        return not loopback or has_keys
+        return not local or has_keys
     return client_auth == "required"
 
 
@@ -53,7 +59,7 @@ class Access:
 
     ``verify`` tells whether a key fits a stored hash (None fits none), ``key_id`` gives the public part of a key, empty
     when it has none. ``fixed`` are the keys that the environment gives, by role; a fixed admin key is the only one.
-    ``loopback`` tells whether only this machine can reach the gateway, ``hosts`` are further names it goes by.
+    ``local`` tells whether the gateway is there for this machine alone.
     ``known`` tells whether the stored keys have been read yet, ``sure`` whether there can be no others by now.
     ``guesses`` counts keys that were wrong; whoever asks for an admission tells it what came of it.
     """
@@ -65,8 +71,7 @@ class Access:
         verify: Callable[[str, str | None], bool],
         key_id: Callable[[str], str],
         client_auth: ClientAuth,
-        loopback: bool,
-        hosts: Iterable[str] = (),
+        local: bool,
         fixed: Mapping[Role, Secret] | None = None,
         known: Callable[[], bool] = lambda: True,
         sure: Callable[[], bool] = lambda: True,
@@ -76,8 +81,7 @@ class Access:
         self._verify = verify
         self._key_id = key_id
         self._client_auth = client_auth
-        self._loopback = loopback
-        self._hosts = frozenset(host.lower() for host in hosts)
+        self._local = local
         self._fixed = dict(fixed or {})
         self.guesses = guesses
         self._stored_keys_known = known
@@ -90,10 +94,20 @@ class Access:
     def clients_need_a_key(self) -> bool:
         """Whether client endpoints ask for a key now."""
         has_keys = "client" in self._fixed or self._snapshot.value.client_keys_exist
-        return clients_need_a_key(self._client_auth, loopback=self._loopback, has_keys=has_keys)
+        return clients_need_a_key(self._client_auth, local=self._local, has_keys=has_keys)
 
-    def admit(self, role: Role, keys: Sequence[str], *, origin: str | None = None, host: str = "localhost") -> Caller:
+    def admit(
+        self,
+        role: Role,
+        keys: Sequence[str],
+        *,
+        origin: str | None = None,
+        host: str = "localhost",
+        forwarded: bool = False,
+    ) -> Caller:
         """The caller that one of the keys belongs to; ``origin`` and ``host`` are the headers of that name.
+
+        ``forwarded`` when it is not the peer who asks: then it needs a key, wherever the peer is.
 
         Raises :class:`UnauthorizedError`, :class:`ForbiddenError` for a web page where no key is asked for, and
         :class:`UnavailableError` before the stored keys have been read, when nobody is known, and while the database
@@ -109,38 +123,27 @@ class Access:
             raise UnavailableError(_TOO_EARLY, retry_after=_SOON)
         if caller is not None:
             return caller
-        if role != "client" or self.clients_need_a_key:
+        if role != "client" or self.clients_need_a_key or (forwarded and self._client_auth != "open"):
             if not self._sure() and any(self._may_be_stored(role, key) for key in keys):
                 raise UnavailableError(_CANNOT_TELL, retry_after=_SOON)
             if not keys:
                 self._entry("")  # as much work as a wrong key is: no refusal comes sooner than another
             raise UnauthorizedError(_REFUSAL[role])
         # A page of another origin cannot send a header that holds a key unless the server agreed beforehand.
-        if (origin is not None and not keys) or not self._goes_by(host):
+        if (origin is not None and not keys) or not (self._client_auth == "open" or _is_our_own(host)):
             raise ForbiddenError(_NO_WEB_PAGE)
         return Caller(id="-", role="client")
 
-    def admit_reader(self, keys: Sequence[str], *, origin: str | None = None, host: str = "localhost") -> Caller:
-        """Who may look at how the gateway does: an admin, and on loopback anybody but a web page.
+    def admit_reader(
+        self, keys: Sequence[str], *, origin: str | None = None, host: str = "localhost", forwarded: bool = False
+    ) -> Caller:
+        """Who may look at how the gateway does: an admin, and on this machine anybody but a web page.
 
         Raises :class:`UnauthorizedError` and :class:`UnavailableError`, as :meth:`admit` does.
         """
-        if self._loopback and origin is None and self._goes_by(host):
+        if self._local and not forwarded and origin is None and _is_our_own(host):
             return Caller(id="-", role="admin")
         return self.admit("admin", keys)
-
-    def _goes_by(self, host: str) -> bool:
-        """Whether this is a name of this machine's own, where that is what keeps strangers out."""
-        if self._client_auth == "open":
-            return True
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-        name = name.strip("[]").lower()
-        if name == "localhost" or name.endswith(".localhost") or name in self._hosts or host.lower() in self._hosts:
-            return True
-        try:
-            return ip_address(name).is_loopback
-        except ValueError:
-            return False
 
     def _may_be_stored(self, role: Role, key: str) -> bool:
         """Whether a key that is not known could be one all the same: of this form, and none of its name is known."""
@@ -178,3 +181,18 @@ class Access:
             self._verified.clear()
         self._verified[mark] = name, entry.hash
         return entry
+
+
+def _is_our_own(host: str) -> bool:
+    """Whether this is a name that every machine has for itself, and no stranger's name that was bent to this one.
+
+    The names of ``server.allowed_hosts`` are none: who asks by those may come from anywhere.
+    """
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    name = name.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -282,8 +282,7 @@ def access(settings: Settings, snapshot: CurrentSnapshot, state: State, readines
         verify=ring.verify,
         key_id=key_id,
         client_auth=settings.server.client_auth,
-        loopback=settings.server.is_loopback,
-        hosts=settings.server.allowed_hosts,
+        local=settings.server.is_local,
         fixed={role: key for role, key in given.items() if key is not None},
         guesses=Guesses(
             state,

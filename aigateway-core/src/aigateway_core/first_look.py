@@ -63,16 +63,21 @@ def _seen(assembly: Assembly, key: Secret | None, stored: Iterable[str], *, has_
     server = assembly.settings.server
     return FirstLook(
         admin_key=key,
-        clients_need_a_key=clients_need_a_key(
-            server.client_auth, loopback=server.is_loopback, has_keys=has_client_keys
-        ),
+        clients_need_a_key=clients_need_a_key(server.client_auth, local=server.is_local, has_keys=has_client_keys),
         ready=frozenset({*stored, *(account.provider_id for account in assembly.accounts)}),
     )
 
 
 def _refuse_open_door(settings: Settings, has_client_keys: bool) -> None:
-    if settings.server.client_auth != "open" and not settings.server.is_loopback and not has_client_keys:
-        raise ConfigurationError(
-            f"server.host: {settings.server.host} can be reached from other machines, and there is no client key; "
-            "set AIGATEWAY_CLIENT_KEY, or say server.client_auth: open if everybody may spend your accounts"
-        )
+    server = settings.server
+    if server.client_auth == "open" or server.is_local or has_client_keys:
+        return
+    reason = (
+        "server.trusted_proxies: other machines come in through these proxies"
+        if server.is_loopback
+        else f"server.host: {server.host} can be reached from other machines"
+    )
+    raise ConfigurationError(
+        f"{reason}, and there is no client key; "
+        "set AIGATEWAY_CLIENT_KEY, or say server.client_auth: open if everybody may spend your accounts"
+    )

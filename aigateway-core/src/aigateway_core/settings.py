@@ -51,13 +51,18 @@ class ServerSettings:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach the gateway."""
+        """Whether it listens where only this machine can reach it."""
         if self.host == "localhost":
             return True
         try:
             return ipaddress.ip_address(self.host.strip("[]")).is_loopback
         except ValueError:
             return False
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is there for this machine alone: on loopback, and before it no proxy that lets others in."""
+        return self.is_loopback and not self.trusted_proxies
 
 
 def _default_database() -> Path:

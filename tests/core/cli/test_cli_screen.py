@@ -49,7 +49,7 @@ aigateway {__version__} listens on http://127.0.0.1:8088
   models     echo-1
   database   /data/aigateway.db
   settings   no file, defaults
-  clients    need no key; only this machine can reach the gateway
+  clients    need no key on this machine; requests that were forwarded do
 
 Next: curl -s 127.0.0.1:8088/v1/chat/completions -H 'Content-Type: application/json' -d \
 '{{"model":"echo-1","messages":[{{"role":"user","content":"hello"}}]}}'
@@ -106,15 +106,16 @@ def test_the_url_is_one_that_can_be_opened_here(host: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("need", "loopback", "words"),
+    ("need", "local", "is_open", "words"),
     [
-        (True, True, "need a key"),
-        (False, True, "need no key; only this machine can reach the gateway"),
-        (False, False, "need no key, FROM ANYWHERE"),
+        (True, True, False, "need a key"),
+        (False, True, False, "need no key on this machine; requests that were forwarded do"),
+        (False, True, True, "need no key on this machine; nor does whoever comes through a proxy on it"),
+        (False, False, True, "need no key, FROM ANYWHERE"),
     ],
 )
-def test_the_screen_says_who_may_call(need: bool, loopback: bool, words: str) -> None:
-    facts = attrs.evolve(FACTS, clients_need_a_key=need, is_loopback=loopback)
+def test_the_screen_says_who_may_call(need: bool, local: bool, is_open: bool, words: str) -> None:
+    facts = attrs.evolve(FACTS, clients_need_a_key=need, is_local=local, is_open=is_open)
     assert f"  clients    {words}\n" in shown(facts)
 
 

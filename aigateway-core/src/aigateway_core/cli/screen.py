@@ -55,7 +55,8 @@ class Facts:
     database: str = ""
     config: Path | None = None
     clients_need_a_key: bool = False
-    is_loopback: bool = True
+    is_local: bool = True
+    is_open: bool = False
     workers: int = 1
     admin_key: Secret | None = None
     admin_key_file: Path | None = None
@@ -147,7 +148,10 @@ def _models(facts: Facts) -> str:
 def _clients(facts: Facts) -> str:
     if facts.clients_need_a_key:
         return "need a key"
-    return "need no key" + ("; only this machine can reach the gateway" if facts.is_loopback else ", FROM ANYWHERE")
+    if not facts.is_local:
+        return "need no key, FROM ANYWHERE"
+    others = "nor does whoever comes through a proxy on it" if facts.is_open else "requests that were forwarded do"
+    return f"need no key on this machine; {others}"
 
 
 def _admin_key(facts: Facts) -> list[str]:

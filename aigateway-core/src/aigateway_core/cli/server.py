@@ -40,7 +40,7 @@ def server(
     logs.configure(_until_it_listens(settings.log, console), known=house.secrets)
     look = _look(assembly)
     logs.configure(settings.log, known=house.secrets)
-    if settings.server.client_auth == "open" and not settings.server.is_loopback:
+    if settings.server.client_auth == "open":
         log.warning("server.client_auth is open: whoever can reach the gateway spends its accounts")
     page = screen.Page(_facts(assembly, look, console), console)
     try:
@@ -99,7 +99,8 @@ def _facts(assembly: bootstrap.Assembly, look: bootstrap.FirstLook, console: Con
         database=str(bootstrap.location(settings.database)) + (" (does not answer yet)" if look.is_blind else ""),
         config=settings.source,
         clients_need_a_key=look.clients_need_a_key,
-        is_loopback=settings.server.is_loopback,
+        is_local=settings.server.is_local,
+        is_open=settings.server.client_auth == "open",
         workers=settings.server.workers,
         admin_key=key if console.is_terminal else None,
         admin_key_file=None if key is None or console.is_terminal else admin_key.keep(key, settings),

@@ -146,8 +146,8 @@ def _keys(said: _Node) -> str:
         return "no key"
     is_optional = {} in said["security"]
     if "adminKey" in wanted:
-        return "admin key, unless on loopback" if is_optional else "admin key"
-    return "client key, unless none is needed on loopback" if is_optional else "client key"
+        return "admin key, unless asked from this machine" if is_optional else "admin key"
+    return "client key, unless none is needed on this machine" if is_optional else "client key"
 
 
 def _parameter(said: _Node) -> Row:

@@ -11,7 +11,7 @@ import falcon
 from falcon.asgi import Request, Response
 from typing_extensions import override
 
-from aigateway_core.access import Access, Role
+from aigateway_core.access import FORWARDED, Access, Role
 from aigateway_core.errors import ForbiddenError, GatewayError, UnauthorizedError
 from aigateway_core.records import Caller
 from aigateway_core.storage.rows import Actor
@@ -73,13 +73,18 @@ async def reader(req: Request, access: Access) -> Caller:
 
 async def _caller(req: Request, access: Access, role: Role, admit: Callable[..., Caller] | None = None) -> Caller:
     """The caller, if it is let in; a key that is wrong is counted where it came from."""
-    header, guesses, client = req.headers.get, access.guesses, req.scope.get("client")
+    headers, guesses, client = req.headers, access.guesses, req.scope.get("client")
+    header = headers.get
     keys = _presented(header)
     place = guesses.place(client[0] if client else "", header)
     if guesses.somebody_waits:
         guesses.refuse(role, place, keys)
     try:
-        caller = (admit or access.admit)(role, keys, origin=header("origin"), host=header("host") or "")
+        # nginx says HTTP/1.0 of all that it forwards, and unless it is told to, nothing else; programs say 1.1.
+        forwarded = not FORWARDED.isdisjoint(headers) or req.scope["http_version"] == "1.0"
+        caller = (admit or access.admit)(
+            role, keys, origin=header("origin"), host=header("host") or "", forwarded=forwarded
+        )
     except UnauthorizedError:
         if keys:
             await guesses.note_wrong(role, place)
