@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 
 import pytest
 
 from aigateway_core.dialects.anthropic import Anthropic
-from aigateway_core.dialects.dialect import Dialect, decode_events
+from aigateway_core.dialects.dialect import Dialect, StreamDecoder, decode_events
 from aigateway_core.dialects.gemini import Gemini
 from aigateway_core.dialects.openai_chat import OpenAIChat, OpenAIChatProfile
 from aigateway_core.dialects.openai_responses import OpenAIResponses
+from aigateway_core.dialects.openai_tools import OpenAITool
 from aigateway_core.dialects.sse import SseParser
 from aigateway_core.events import (
     StreamEvent,
@@ -22,9 +24,13 @@ from aigateway_core.events import (
     ToolCallStart,
     fold,
 )
-from aigateway_core.model import ChatRequest, TextPart, ThinkingPart, ToolCallPart
+from aigateway_core.jsontext import dumps
+from aigateway_core.model import ChatRequest, JsonObject, TextPart, ThinkingPart, ToolCallPart
 
 MILLION, MANY = 1_000_000, 200_000
+VAST = "x" * (12 << 20)
+"""To copy it takes more than a millisecond."""
+
 DELTA = '{"a":1},'
 """Braces at every turn, since those who wait for the end of an object look at each of them."""
 
@@ -90,3 +96,67 @@ def test_very_many_deltas_pass_through_every_dialect(
         (type(part), len(str(part))) for part in fold(events).parts if not isinstance(part, ThinkingPart)
     ]
     assert came.finish_reason == fold(events).finish_reason
+
+
+FREE = OpenAITool("free", custom=True)
+FREELY = ChatRequest(model="m", stream=True, tools=(FREE,))
+STREAMED: Mapping[str, tuple[StreamEvent, Callable[[str], StreamEvent], StreamEvent]] = {
+    "text": (TextDelta("x"), TextDelta, TextDelta("x")),
+    "thinking": (ThinkingDelta("x", "glm"), lambda text: ThinkingDelta(text, "glm"), TextDelta("x")),
+    "arguments": (ToolCallStart(0, "c0", "f"), lambda text: ToolCallDelta(0, text), ToolCallDelta(0, '"}')),
+    "free text": (ToolCallStart(0, "c0", "free"), lambda text: ToolCallDelta(0, text), ToolCallDelta(0, '"}')),
+}
+
+
+def growing(kind: str, pieces: Iterable[str]) -> list[StreamEvent]:
+    first, delta, last = STREAMED[kind]
+    opening = [delta('{"input":"')] if isinstance(first, ToolCallStart) else []
+    finish = StreamFinish("tool_calls" if opening else "stop")
+    return [StreamStart("r", "m"), first, *opening, *map(delta, pieces), last, finish]
+
+
+def seconds(decoder: StreamDecoder, chunks: Iterable[bytes]) -> float:
+    """Of the processor, to write and to read an answer."""
+    began = time.process_time()
+    parser = SseParser()
+    for chunk in chunks:
+        for event in parser.feed(chunk):
+            decoder.feed(event)
+    return time.process_time() - began
+
+
+def assert_in_proportion(
+    decoder: Callable[[], StreamDecoder], wire: Callable[[Iterable[str]], Iterable[bytes]]
+) -> None:
+    """A vast piece and many small ones after it take about as long as either alone."""
+    few = ["x" * 10] * 8_000
+    apart = seconds(decoder(), wire([VAST])) + seconds(decoder(), wire(few))
+    together = seconds(decoder(), wire([VAST, *few]))
+    assert together < 6 * apart
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", STREAMED)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_what_came_before_is_not_copied_with_every_delta(dialect: Dialect, kind: str) -> None:
+    def wire(pieces: Iterable[str]) -> Iterable[bytes]:
+        encoder = dialect.stream_encoder(FREELY)
+        return map(encoder.encode, growing(kind, pieces))
+
+    assert_in_proportion(lambda: dialect.stream_decoder(FREELY), wire)
+
+
+@pytest.mark.timeout(120)
+def test_free_text_that_an_upstream_streams_is_not_copied_with_every_delta() -> None:
+    item = {"type": "custom_tool_call", "id": "c", "call_id": "c", "name": "free", "input": ""}
+
+    def wire(pieces: Iterable[str]) -> Iterable[bytes]:
+        yield written({"type": "response.output_item.added", "output_index": 0, "item": item})
+        for piece in pieces:
+            yield written({"type": "response.custom_tool_call_input.delta", "output_index": 0, "delta": piece})
+
+    assert_in_proportion(lambda: OpenAIResponses().stream_decoder(FREELY), wire)
+
+
+def written(event: JsonObject) -> bytes:
+    return b"data: " + dumps(event) + b"\n\n"

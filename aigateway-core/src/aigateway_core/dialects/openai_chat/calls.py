@@ -154,6 +154,8 @@ class ThinkingBefore:
     """Follows a stream, and knows the thinking that stands directly before a call, or what a text was signed with."""
 
     def __init__(self) -> None:
+        self._words: list[str] = []
+        self._origin: str | None = None
         self._part: ThinkingPart | None = None
         self._said = False
 
@@ -161,20 +163,28 @@ class ThinkingBefore:
         """At a call the thinking before it, at a signature the part that it makes of the text before it."""
         match event:
             case ThinkingDelta(text, origin):
-                open_part = self._part is not None and not (self._part.signature or self._part.redacted)
-                before = self._part.text if self._part is not None and open_part else ""
-                self._part = ThinkingPart(before + text, origin=origin)
+                self._words.append(text)
+                self._origin = origin
             case SignatureDelta(signature, origin):
                 return self._sign(signature, origin)
             case RedactedThinking(data, origin):
+                self._words = []
                 self._part = ThinkingPart("", origin=origin, redacted=data)
             case ToolCallStart() | TextDelta() | GeneratedImage():
+                if self._words:
+                    self._join()
                 before_call, self._part = self._part, None
                 self._said = not isinstance(event, ToolCallStart)
                 return before_call
         return None
 
+    def _join(self) -> None:
+        """The words that nobody has signed yet are the last part now; a string of them would be copied at each word."""
+        self._part, self._words = ThinkingPart("".join(self._words), origin=self._origin), []
+
     def _sign(self, signature: str, origin: str | None) -> ThinkingPart | None:
+        if self._words:
+            self._join()
         unsigned = self._part or ThinkingPart("")
         self._part = ThinkingPart(unsigned.text, signature, origin or unsigned.origin)
         signs_text = self._said and not unsigned.text and self._part.origin == GOOGLE

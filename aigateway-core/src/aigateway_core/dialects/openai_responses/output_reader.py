@@ -30,13 +30,35 @@ from aigateway_core.model import ChatRequest, ImagePart, JsonObject
 _CALLS = ("function_call", "custom_tool_call")
 
 
+class _Growing:
+    """A text that comes in pieces. They are joined when it is asked for: a string would be copied at each of them."""
+
+    __slots__ = ("_pieces", "length")
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self.length = 0
+
+    def add(self, piece: str) -> None:
+        self._pieces.append(piece)
+        self.length += len(piece)
+
+    def joined(self) -> str:
+        self._pieces = ["".join(self._pieces)]
+        return self._pieces[0]
+
+    def stands_in(self, whole: str, place: int = 0) -> bool:
+        """Whether it stands at ``place`` of ``whole``."""
+        return self.length + place <= len(whole) and whole.startswith(self.joined(), place)
+
+
 class _Item:
-    """What is known of one item: ``told`` is the text or the arguments that have been passed on."""
+    """What is known of one item: ``told`` is the text or the arguments that have been passed on, ``held`` waits."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.told = ""
-        self.held = ""
+        self.told = _Growing()
+        self.held = _Growing()
         self.call: int | None = None
         self.part: Any = None
         self.done = False
@@ -84,9 +106,9 @@ class OutputReader:
         if item.done:
             return
         if whole is None:
-            item.held += word(body, "delta")
-        elif whole.startswith(item.told + item.held):
-            item.held = whole[len(item.told) :]
+            item.held.add(word(body, "delta"))
+        else:
+            _hold_rest(item, whole)
         yield from self._tell_arguments(item)
 
     def finished(self, given: Any, index: Any) -> Iterator[StreamEvent]:
@@ -110,8 +132,8 @@ class OutputReader:
     def rest(self, *, cut: bool) -> Iterator[StreamEvent]:
         """Free texts whose item never came; ``cut``: they were broken off, and must not look as if they were whole."""
         for item in self._by_index.values():
-            if item.kind == "custom_tool_call" and item.call is not None and not item.done and item.held:
-                arguments = wrapped_input(item.held)
+            if item.kind == "custom_tool_call" and item.call is not None and not item.done and item.held.length:
+                arguments = wrapped_input(item.held.joined())
                 yield ToolCallDelta(item.call, arguments[:-2] if cut else arguments)
 
     def _item(self, index: Any, item_id: str, kind: str) -> _Item:
@@ -128,7 +150,7 @@ class OutputReader:
 
     def _tell_text(self, item: _Item, text: str) -> Iterator[StreamEvent]:
         if text:
-            item.told += text
+            item.told.add(text)
             self._unsigned = False
             yield TextDelta(text)
 
@@ -139,13 +161,13 @@ class OutputReader:
                 refusal = word(part, "refusal") if part.get("type") == "refusal" else ""
                 self.refused = self.refused or bool(refusal)
                 text += refusal or word(part, "text")
-        if text.startswith(item.told):
-            yield from self._tell_text(item, text[len(item.told) :])
+        if item.told.stands_in(text):
+            yield from self._tell_text(item, text[item.told.length :])
 
     def _tell_thinking(self, item: _Item, text: str, origin: str | None = None) -> Iterator[StreamEvent]:
-        if self._unsigned and not item.told:
+        if self._unsigned and not item.told.length:
             text = "\n\n" + text
-        item.told += text
+        item.told.add(text)
         self._unsigned = True
         yield ThinkingDelta(text, origin or self._origin)
 
@@ -159,10 +181,10 @@ class OutputReader:
             self._unsigned = False
             yield RedactedThinking(part.redacted, part.origin)
             return
-        if item.told and not self._unsigned:
+        if item.told.length and not self._unsigned:
             # It comes too late: what it proves is no longer the last that was told.
             return
-        if part.text and not item.told:
+        if part.text and not item.told.length:
             yield from self._tell_thinking(item, part.text, part.origin)
         if part.signature is not None:
             self._unsigned = False
@@ -182,8 +204,9 @@ class OutputReader:
         yield ToolCallStart(item.call, call_id or synthetic_tool_id(seed, item.call), known)
 
     def _tell_arguments(self, item: _Item) -> Iterator[StreamEvent]:
-        if item.held and item.call is not None and item.kind == "function_call":
-            item.told, held, item.held = item.told + item.held, item.held, ""
+        if item.held.length and item.call is not None and item.kind == "function_call":
+            held, item.held = item.held.joined(), _Growing()
+            item.told.add(held)
             yield ToolCallDelta(item.call, held)
 
     def _finish_call(self, item: _Item, given: JsonObject) -> Iterator[StreamEvent]:
@@ -191,13 +214,17 @@ class OutputReader:
         if item.call is None:
             return
         if item.kind == "custom_tool_call":
-            text = word(given, "input") or item.held
+            text = word(given, "input") or item.held.joined()
             yield ToolCallDelta(item.call, wrapped_input(text))
             return
-        arguments = word(given, "arguments")
-        if arguments.startswith(item.told + item.held):
-            item.held = arguments[len(item.told) :]
+        _hold_rest(item, word(given, "arguments"))
         yield from self._tell_arguments(item)
+
+
+def _hold_rest(item: _Item, whole: str) -> None:
+    """Hold what the whole of the arguments has besides what is known of them."""
+    if item.told.stands_in(whole) and item.held.stands_in(whole, item.told.length):
+        item.held.add(whole[item.told.length + item.held.length :])
 
 
 def word(owner: JsonObject, name: str) -> str:
