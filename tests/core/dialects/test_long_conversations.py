@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 
 from aigateway_core.dialects.anthropic import Anthropic
 from aigateway_core.dialects.dialect import Dialect
+from aigateway_core.dialects.gemini import Gemini
 from aigateway_core.dialects.openai_chat import OpenAIChat
 
-OPENAI, ANTHROPIC = OpenAIChat(), Anthropic()
+OPENAI, ANTHROPIC, GEMINI = OpenAIChat(), Anthropic(), Gemini()
 MANY = 100_000
 USER, ASSISTANT, SYSTEM = ({"role": role, "content": "x"} for role in ("user", "assistant", "system"))
 
@@ -75,3 +77,62 @@ def test_fifty_thousand_tool_calls(
 ) -> None:
     body = {"model": "m", "max_tokens": 5, "messages": shape(MANY // 2)}
     assert target.encode_request(source.decode_request(body))["messages"]
+
+
+ASKED = 15_000
+"""Calls of one turn; it takes more than two seconds to go through them all for each of them."""
+
+
+def gemini_turns(named: Callable[[int], dict[str, Any]], answered: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+    """So many calls in one turn, and a response for each; a list in a body has 5,000 objects at the most."""
+    calls = [{"functionCall": named(each)} for each in range(ASKED)]
+    responses = [{"functionResponse": answered(each)} for each in range(ASKED)]
+    contents = [
+        {"role": role, "parts": parts[start : start + 4_000]}
+        for role, parts in (("model", calls), ("user", responses))
+        for start in range(0, ASKED, 4_000)
+    ]
+    return {"model": "m", "contents": [{"parts": [{"text": "x"}]}, *contents]}
+
+
+def seconds(source: Dialect, body: dict[str, Any]) -> float:
+    """Of the processor, to read this request and to write it for OpenAI."""
+    began = time.process_time()
+    assert OPENAI.encode_request(source.decode_request(body))["messages"]
+    return time.process_time() - began
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("named", "answered"),
+    [
+        (lambda each: {"name": "f"}, lambda each: {"name": "g"}),
+        (lambda each: {"name": f"f{each}"}, lambda each: {"name": f"f{ASKED - each - 1}"}),
+        (lambda each: {"name": "f", "id": f"c{each}"}, lambda each: {"name": "f", "id": f"c{ASKED - each - 1}"}),
+        (lambda each: {"name": f"f{each}", "id": "c"}, lambda each: {"name": f"f{ASKED - each - 1}", "id": "c"}),
+    ],
+    ids=["names that no call has", "names in reverse", "ids in reverse", "one id for all"],
+)
+def test_no_response_of_geminis_is_looked_for_among_all_calls(
+    named: Callable[[int], dict[str, Any]], answered: Callable[[int], dict[str, Any]]
+) -> None:
+    in_order = seconds(GEMINI, gemini_turns(lambda _: {"name": "f"}, lambda _: {"name": "f"}))
+    assert seconds(GEMINI, gemini_turns(named, answered)) < 4 * in_order
+
+
+@pytest.mark.timeout(120)
+def test_a_text_of_geminis_in_pieces_is_not_copied_for_each_of_them() -> None:
+    def body(*texts: str) -> dict[str, Any]:
+        return {"model": "m", "contents": [{"role": "model", "parts": [{"text": text}]} for text in texts]}
+
+    vast, few = "x" * (12 << 20), ["x"] * 5_000
+    apart = seconds(GEMINI, body(vast)) + seconds(GEMINI, body(*few))
+    assert seconds(GEMINI, body(vast, *few)) < 6 * apart
+
+
+@pytest.mark.timeout(120)
+def test_responses_of_geminis_that_no_call_has_asked_for_are_put_together_once() -> None:
+    stray, said = {"functionResponse": {"name": "f"}}, {"text": "x"}
+    few, many = ([{"parts": [stray]}] * number for number in (ASKED, 4 * ASKED))
+    took = seconds(GEMINI, {"model": "m", "contents": [{"parts": [said]}, *few]})
+    assert seconds(GEMINI, {"model": "m", "contents": [{"parts": [said]}, *many]}) < 8 * took

@@ -13,7 +13,7 @@ from itertools import chain, groupby
 
 import attrs
 
-from aigateway_core.model import Message, Part, TextPart, ToolCallPart, ToolResultPart
+from aigateway_core.model import Message, Part, Role, TextPart, ToolCallPart, ToolResultPart
 
 NO_RESULT = "(no result)"
 """Stands for the result of a call that the client never answered (case 23)."""
@@ -26,7 +26,7 @@ def paired(messages: Sequence[Message]) -> list[Message]:
     """
     ordered: list[Message] = []
     pending: list[str] = []
-    for message in _merged(messages):
+    for message in merged(messages):
         if message.role == "tool":
             ordered += _answered(pending, message.parts)
             pending = []
@@ -47,38 +47,38 @@ def _with_own_ids(messages: Sequence[Message]) -> list[Message]:
     """
     uses: Counter[str] = Counter()
     renamed: list[Message] = []
-    names: list[str] = []
+    names: deque[str] = deque()
     for message in messages:
         if message.role == "assistant":
-            names = []
+            names.clear()
         parts = tuple(_numbered(part, uses, names) for part in message.parts)
         renamed.append(message if parts == message.parts else attrs.evolve(message, parts=parts))
     return renamed
 
 
-def _numbered(part: Part, uses: Counter[str], names: list[str]) -> Part:
+def _numbered(part: Part, uses: Counter[str], names: deque[str]) -> Part:
     match part:
         case ToolCallPart(identifier):
             uses[identifier] += 1
             names.append(identifier if uses[identifier] == 1 else f"{identifier}-{uses[identifier]}")
             return part if names[-1] == identifier else attrs.evolve(part, id=names[-1])
         case ToolResultPart(identifier):
-            name = names.pop(0) if names else identifier
+            name = names.popleft() if names else identifier
             return part if name == identifier else attrs.evolve(part, call_id=name)
         case _:
             return part
 
 
-def _merged(messages: Iterable[Message]) -> list[Message]:
-    """Neighbouring assistant messages as one, and neighbouring tool messages as one."""
-    merged: list[Message] = []
+def merged(messages: Iterable[Message], roles: Sequence[Role] = ("assistant", "tool")) -> list[Message]:
+    """Neighbouring messages of each of these roles as one."""
+    turns: list[Message] = []
     for role, group in groupby(messages, lambda message: message.role):
         neighbours = list(group)
-        if role in ("assistant", "tool") and len(neighbours) > 1:
+        if role in roles and len(neighbours) > 1:
             parts = chain.from_iterable(message.parts for message in neighbours)
             neighbours = [attrs.evolve(neighbours[0], parts=tuple(parts))]
-        merged += neighbours
-    return merged
+        turns += neighbours
+    return turns
 
 
 def latest(calls: Iterable[Part], results: Sequence[ToolResultPart]) -> tuple[ToolResultPart, ...]:

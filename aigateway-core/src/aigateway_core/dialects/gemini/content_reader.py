@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -23,7 +23,7 @@ from aigateway_core.dialects.gemini.media import read_file, read_inline
 from aigateway_core.dialects.gemini.results import read_result
 from aigateway_core.dialects.gemini.signing import is_foreign, is_placeholder, unsealed
 from aigateway_core.dialects.identifiers import digest
-from aigateway_core.dialects.turns import latest
+from aigateway_core.dialects.turns import latest, merged
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import dumps
 from aigateway_core.model import (
@@ -45,12 +45,42 @@ _READ = spellings(
 """The fields of a part that are read; the others are kinds of content, or hints, of later versions of this API."""
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class _OpenCall:
-    """A call of the last turn that nothing has answered yet."""
+    """A call of the last turn."""
 
     id: str
     name: str
+    answered: bool = False
+
+
+class _OpenCalls:
+    """The calls of the last turn that nothing has answered yet, to be found by id and by name."""
+
+    def __init__(self) -> None:
+        self._by_id: defaultdict[str, deque[_OpenCall]] = defaultdict(deque)
+        self._by_name: defaultdict[str, deque[_OpenCall]] = defaultdict(deque)
+
+    def add(self, call: _OpenCall) -> None:
+        self._by_id[call.id].append(call)
+        self._by_name[call.name].append(call)
+
+    def answer(self, call_id: str) -> _OpenCall | None:
+        """The first with this id, which is answered now."""
+        return _answered(self._by_id.get(call_id))
+
+    def answer_named(self, name: str) -> _OpenCall | None:
+        """The first with this name, which is answered now."""
+        return _answered(self._by_name.get(name))
+
+
+def _answered(calls: deque[_OpenCall] | None) -> _OpenCall | None:
+    while calls:
+        call = calls.popleft()
+        if not call.answered:
+            call.answered = True
+            return call
+    return None
 
 
 class ContentReader:
@@ -66,7 +96,7 @@ class ContentReader:
         self._turns: list[Message] = []
         self._answers: dict[int, list[ToolResultPart]] = {}
         self._asked: dict[str, int] = {}
-        self._open: list[_OpenCall] = []
+        self._open = _OpenCalls()
         self._unnamed: Counter[str] = Counter()
         self._model: list[tuple[JsonObject, Path]] = []
 
@@ -89,12 +119,13 @@ class ContentReader:
     def turns(self) -> tuple[Message, ...]:
         """The turns, each response directly after the call that it answers."""
         self._end_of_model_turn()
-        turns: list[Message] = []
+        return tuple(merged(self._with_answers(), ("tool",)))
+
+    def _with_answers(self) -> Iterator[Message]:
         for position, turn in enumerate(self._turns):
-            _append(turns, turn)
+            yield turn
             if answers := self._answers.get(position):
-                _append(turns, Message("tool", latest(turn.parts, answers)))
-        return tuple(turns)
+                yield Message("tool", latest(turn.parts, answers))
 
     def _note(self, part: JsonObject) -> None:
         for name, value in part.items():
@@ -119,9 +150,9 @@ class ContentReader:
         name = _name(call, path)
         arguments = call.get("args")
         if first:
-            self._open = []
+            self._open = _OpenCalls()
         call_id = optional_string(call.get("id"), *path, "id") or self._made_up("call", name)
-        self._open.append(_OpenCall(call_id, name))
+        self._open.add(_OpenCall(call_id, name))
         self._asked[call_id] = len(self._turns)
         text = "{}" if arguments is None else dumps(mapping(arguments, *path, "args")).decode()
         return ToolCallPart(call_id, name, text)
@@ -155,12 +186,9 @@ class ContentReader:
 
     def _answered(self, given: str | None, name: str) -> _OpenCall | None:
         """The open call that a response answers: the one with its id, else the first with its name."""
-        by_id = (call for call in self._open if given is not None and call.id == given)
-        call = next(by_id, None)
+        call = self._open.answer(given) if given is not None else None
         if call is None and given not in self._asked:
-            call = next((call for call in self._open if call.name == name), None)
-        if call is not None:
-            self._open.remove(call)
+            call = self._open.answer_named(name)
         return call
 
     def _made_up(self, kind: str, name: str) -> str:
@@ -176,6 +204,7 @@ class _ModelTurn:
         self._origin = origin
         self._parts: list[Part] = []
         self._thoughts: list[str] = []
+        self._pieces: dict[int, list[str]] = {}
         self.called = False
 
     def read(self, part: JsonObject, path: Path) -> None:
@@ -200,6 +229,8 @@ class _ModelTurn:
 
     def finished(self) -> tuple[Part, ...]:
         self._end_of_thoughts()
+        for place, pieces in self._pieces.items():
+            self._parts[place] = TextPart("".join(pieces))
         return tuple(self._parts)
 
     def _text(self, text: str, signature: str | None) -> None:
@@ -207,7 +238,7 @@ class _ModelTurn:
             self._end_of_thoughts()
             last = self._parts[-1] if self._parts else None
             if isinstance(last, TextPart):
-                self._parts[-1] = TextPart(last.text + text)
+                self._pieces.setdefault(len(self._parts) - 1, [last.text]).append(text)
             else:
                 self._parts.append(TextPart(text))
         self._sign(signature)
@@ -225,13 +256,6 @@ class _ModelTurn:
         text, self._thoughts = "".join(self._thoughts), []
         if text.strip():
             self._parts.append(ThinkingPart(text, origin=self._origin))
-
-
-def _append(turns: list[Message], turn: Message) -> None:
-    if turns and turn.role == "tool" and turns[-1].role == "tool":
-        turns[-1] = attrs.evolve(turns[-1], parts=turns[-1].parts + turn.parts)
-    else:
-        turns.append(turn)
 
 
 def _signature(part: JsonObject, path: Path) -> str | None:
