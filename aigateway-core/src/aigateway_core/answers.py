@@ -86,8 +86,9 @@ def without_secrets(error: GatewayError, call: Call) -> None:
 
 
 def without_trace(error: _Error) -> _Error:
-    """The error alone. Its traceback leads to all that was read, and back to what keeps the error: a circle, which only
-    the collector would free, and that comes rarely.
+    """The error alone: its traceback leads to all that was read, and back to what keeps the error.
+
+    Such a circle stays until the collector comes, which is rarely.
     """
     return error.with_traceback(None)
 

@@ -128,7 +128,8 @@ class Gateway:
             answer = await self._answer(routes, terms, question, call)
         except GatewayError as error:
             call.end(error, status=incoming.dialect.encode_error(error, call.request_id).status)
-            raise without_trace(error)
+            without_trace(error)
+            raise
         except BaseException as error:
             call.end(error, status=500)
             raise
