@@ -299,7 +299,6 @@ async def test_case_101_a_client_that_leaves_in_the_middle_closes_the_upstream(d
         answer = await it.ask({**MESSAGES, "stream": True}, dialect, exits)
         assert isinstance(answer, StreamAnswer)
         await anext(aiter(answer))
-        await answer.close()
     body = response.stream
     assert isinstance(body, Body)
     assert body.closed

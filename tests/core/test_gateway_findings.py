@@ -35,8 +35,12 @@ from core.gateway_house import (
 
 from aigateway_core.answers import StreamAnswer
 from aigateway_core.dialects.dialect import Dialect
-from aigateway_core.errors import ErrorKind, GatewayError, InvalidRequestError, UpstreamError
+from aigateway_core.errors import ErrorKind, GatewayError, InvalidRequestError, UnavailableError, UpstreamError
 from aigateway_core.events import StreamFinish, TextDelta
+from aigateway_core.exchange import Whole
+from aigateway_core.gateway import Incoming
+from aigateway_core.model import JsonObject
+from aigateway_core.records import Caller
 
 pytestmark = pytest.mark.anyio
 BOTH = pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC], ids=["native", "translated"])
@@ -127,7 +131,6 @@ async def test_a_client_that_leaves_after_the_last_word_was_answered_well() -> N
                 got += piece
         assert got.endswith(b"data: [DONE]\n\n")
         assert (await it.record()).outcome == "ok"
-        await answer.close()
 
 
 async def test_an_upstream_of_the_anthropic_dialect_may_break_after_its_last_word_too() -> None:
@@ -309,3 +312,52 @@ async def test_what_failed_is_let_go_of_without_the_collector(dialect: Dialect, 
     finally:
         gc.enable()
     assert [each for each in after if each not in before] == []
+
+
+COUNTING = [
+    {"type": "message_start", "message": {**ANTHROPIC_WHOLE, "content": [], "stop_reason": None}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hello"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("why", "outcome"),
+    [(asyncio.CancelledError(), "client_gone"), (asyncio.CancelledError(UnavailableError.SHUTTING_DOWN), "truncated")],
+    ids=["the client leaves", "the gateway stops"],
+)
+@pytest.mark.parametrize("dialect", [ANTHROPIC, OPENAI], ids=["native", "translated"])
+async def test_a_stream_that_ends_while_a_piece_of_it_is_being_sent_is_recorded_with_what_was_counted(
+    dialect: Dialect, why: BaseException, outcome: str
+) -> None:
+    events = [f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode() for each in COUNTING]
+    it = house("a", provider=anthropic_like(), a=[lingering(*events)])
+    with suppress(asyncio.CancelledError):
+        async with AsyncExitStack() as exits:
+            answer = await it.ask({**MESSAGES, "stream": True}, dialect, exits)
+            assert isinstance(answer, StreamAnswer)
+            async for _ in answer:
+                raise why
+    record = await it.record()
+    assert (record.outcome, record.input_tokens) == (outcome, 3)
+
+
+async def test_a_key_has_its_place_again_when_the_client_has_its_answer_and_not_when_the_upstream_has_ended() -> None:
+    it = house("a", a=[lingering(*STREAM), reply(WHOLE)])
+    caller = Caller(id="key", role="client", concurrency=1)
+
+    async def answer(body: JsonObject, exits: AsyncExitStack) -> Whole | StreamAnswer:
+        async def read() -> bytes:
+            return json.dumps(body).encode()
+
+        return await it.gateway.answer(Incoming(OPENAI, caller, "req-1", read(), lambda: exits))
+
+    first = AsyncExitStack()
+    streamed = await answer({**CHAT, "stream": True}, first)
+    assert isinstance(streamed, StreamAnswer)
+    assert [each async for each in streamed]
+    ending = asyncio.create_task(first.aclose())
+    await asyncio.sleep(0)
+    async with AsyncExitStack() as second:
+        assert isinstance(await answer(CHAT, second), Whole)
+    ending.cancel()

@@ -32,13 +32,13 @@ class StreamAnswer:
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._chunks
 
-    async def close(self) -> None:
-        """End it here; a server calls this whether or not the stream has ended."""
-        await self._chunks.aclose()
+    async def let_go(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """The request is over, with this error or none: end the record of it, and let go of what the stream holds open.
 
-    async def let_go(self) -> None:
-        """Let go of what it holds open. If the client has left before its first byte, this still ends its record."""
-        self._call.end(asyncio.CancelledError())
+        What has not come to its end by now was not wanted to its end.
+        """
+        await self._chunks.aclose()
+        self._end(error or asyncio.CancelledError())
         await self._stream.close()
 
     def ending(self, error: GatewayError) -> bytes:
@@ -57,7 +57,6 @@ class StreamAnswer:
             yield self.ending(error)
         except BaseException as error:
             if not is_a_mistake(error):
-                self._end(error)
                 raise
             log.exception("a stream failed inside the gateway (request %s)", self._call.request_id)
             self._end(GatewayError(type(error).__name__))

@@ -65,7 +65,7 @@ class Stream:
     """
 
     chunks: AsyncGenerator[bytes, None]
-    outcome: Outcome | NativeAnswer
+    outcome: Outcome | NativeAnswer | StreamTap
     fail: Callable[[GatewayError, str], bytes | None]
     headers: Mapping[str, str]
     close: Callable[[], Awaitable[None]]
@@ -207,7 +207,6 @@ class NativeExchange(Exchange):
         self, chunks: AsyncGenerator[bytes, None], tap: StreamTap, close: Callable[[], Awaitable[None]]
     ) -> Stream:
         """The stream, once something has come that a client would show, or all of it."""
-        outcome = Outcome()
         held: list[bytes] = []
         size = 0
         async for chunk in chunks:
@@ -216,14 +215,13 @@ class NativeExchange(Exchange):
             if tap.error is not None:
                 raise tap.error
             if tap.committed or tap.ended:
-                return Stream(_relay(b"".join(held), chunks, tap, outcome), outcome, tap.fail, self.headers, close)
+                return Stream(_relay(b"".join(held), chunks, tap), tap, tap.fail, self.headers, close)
             if size > _MOST_BEFORE_CONTENT:
                 raise UpstreamError(ErrorKind.PROTOCOL, "the upstream's stream begins and begins, and says nothing")
         held.append(tap.end())
         if tap.error is not None:
             raise tap.error
-        outcome.usage, outcome.finish_reason = tap.usage, tap.finish_reason
-        return Stream(_once(b"".join(held)), outcome, tap.fail, self.headers, close)
+        return Stream(_once(b"".join(held)), tap, tap.fail, self.headers, close)
 
     def _from_whole(self, content: bytes, close: Callable[[], Awaitable[None]]) -> Stream:
         """A stream made of a whole answer, for an upstream that does not stream (case 170)."""
@@ -249,25 +247,20 @@ def _is_unchanged(sent: JsonObject, body: JsonObject) -> bool:
     return True
 
 
-async def _relay(
-    first: bytes, chunks: AsyncIterator[bytes], tap: StreamTap, outcome: Outcome
-) -> AsyncGenerator[bytes, None]:
-    try:
-        yield first
-        if tap.ended:
-            return
-        async for chunk in chunks:
-            if passed := tap.feed(chunk):
-                yield passed
-            if tap.error is not None or tap.ended:
-                break
-        else:
-            if passed := tap.end():
-                yield passed
-        if tap.error is not None:
-            raise tap.error
-    finally:
-        outcome.usage, outcome.finish_reason = tap.usage, tap.finish_reason
+async def _relay(first: bytes, chunks: AsyncIterator[bytes], tap: StreamTap) -> AsyncGenerator[bytes, None]:
+    yield first
+    if tap.ended:
+        return
+    async for chunk in chunks:
+        if passed := tap.feed(chunk):
+            yield passed
+        if tap.error is not None or tap.ended:
+            break
+    else:
+        if passed := tap.end():
+            yield passed
+    if tap.error is not None:
+        raise tap.error
 
 
 async def _let_go(

@@ -136,7 +136,12 @@ class Gateway:
         if isinstance(answer, Stream):
             call.answered()
             streamed = StreamAnswer(answer, call, incoming.dialect)
-            incoming.exits().push_async_callback(streamed.let_go)
+            exits = incoming.exits()
+            held = exits.pop_all() if incoming.caller.is_limited else None
+            exits.push_async_exit(streamed.let_go)
+            if held is not None:
+                # The client has its answer while the upstream may still be listened to: its key has its place again.
+                exits.push_async_exit(held)
             return streamed
         call.usage, call.finish_reason = answer.outcome.usage, answer.outcome.finish_reason
         call.end()
