@@ -98,7 +98,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "readiness": set(),
     "proxy_pool": WORDS | {"egress", "storage.rows"},
     "live": WORDS | {"credentials", "snapshot", "state", "storage.rows", "structuring", "plugin"},
-    "logins": WORDS | {"addresses", "renewal", "snapshot", "storage.rows", "structuring", "plugin"},
+    "login_answers": {"errors"},
+    "logins": WORDS | {"login_answers", "addresses", "renewal", "snapshot", "storage.rows", "structuring", "plugin"},
     "checkup": WORDS | {"credentials", "plugin", "renewal", "snapshot", "storage.rows", "structuring", "upstream"},
     "administration": WORDS
     | {"logins", "checkup", "addresses", "assignment", "converter", "routing", "snapshot", "state", "storage.rows"}

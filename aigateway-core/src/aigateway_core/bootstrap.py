@@ -186,6 +186,7 @@ class House:
             self._administration = office(
                 storage, assembly, self._egress, self._destinations, renewals, live.notice, self._state
             )
+            opened.push_async_callback(self._administration.logins.aclose)
             self._books.start(storage)
             opened.push_async_callback(self._books.aclose)
             self._readiness.snapshots = live
@@ -321,8 +322,10 @@ async def administration(assembly: Assembly) -> AsyncIterator[Administration]:
             renewals = _renewals(assembly.settings, storage, egress, state)
             # Without a Redis that answers, what others know of resting accounts cannot be told here.
             known = state if state.connected else None
-            yield office(storage, assembly, egress, destinations, renewals, changed, known)
-            await renewals.aclose()
+            made = office(storage, assembly, egress, destinations, renewals, changed, known)
+            # Whoever presses Ctrl-C stops waiting; what was spent for a login or a token is not lost by that.
+            async with aclosing(renewals), aclosing(made.logins):
+                yield made
 
 
 def _renewals(settings: Settings, storage: Storage, egress: Egress, state: State) -> Renewals:

@@ -6,11 +6,12 @@ comes back carries a state that is good once and for ten minutes, and only that 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import attrs
@@ -26,6 +27,7 @@ from aigateway_core.errors import (
     UnavailableError,
     UpstreamError,
 )
+from aigateway_core.login_answers import Answer as Answer
 from aigateway_core.plugin import BegunLogin, Login, LogsIn
 from aigateway_core.records import Account
 from aigateway_core.renewal import WaysOut, token_upstream
@@ -43,7 +45,9 @@ IDENTITY = "identity"
 """Where an account's metadata says who logged in."""
 
 _PAGE = 200
-_SHORTEST_CODE = 10
+
+_STOP_SECONDS = 16.0
+"""How long a stop waits for logins under way: longer than one request to an identity provider may take."""
 
 
 class LoginStore(Protocol):
@@ -88,44 +92,6 @@ class LoginWish:
     accept_risk: bool = False
 
 
-@attrs.frozen(kw_only=True)
-class Answer:
-    """What came back from the identity provider."""
-
-    state: str = attrs.field(repr=False)
-    code: str = attrs.field(default="", repr=False)
-    error: str = ""
-    issuer: str | None = None
-
-    @classmethod
-    def pasted(cls, text: str, state: str = "") -> Answer:
-        """From the address that the browser ended at, or from the code alone where ``state`` is known.
-
-        Raises :class:`InvalidRequestError` for anything else.
-        """
-        text = text.strip()
-        if text.startswith(("http://", "https://")):
-            # Not the whole of it: an address that is none is no answer either, but taking it apart may raise.
-            query = text.partition("?")[2].partition("#")[0]
-            return cls.queried({name: values[0] for name, values in parse_qs(query).items()}, state)
-        if len(text) < _SHORTEST_CODE or not text.isascii() or any(map(str.isspace, text)):
-            raise InvalidRequestError("paste the whole address that the browser ended at, or the code in it")
-        return cls.queried({"code": text}, state)
-
-    @classmethod
-    def queried(cls, query: Mapping[str, str], state: str = "") -> Answer:
-        """From the parameters of the address. Raises :class:`InvalidRequestError` when they answer no login."""
-        answer = cls(
-            state=query.get("state", state),
-            code=query.get("code", ""),
-            error=query.get("error", ""),
-            issuer=query.get("iss") or None,
-        )
-        if not answer.state or not (answer.code or answer.error):
-            raise InvalidRequestError("this is not the answer to a login: it has no state, or neither code nor error")
-        return answer
-
-
 class BindingStore(Protocol):
     """Where it is kept which outbound proxy an account goes out by."""
 
@@ -153,6 +119,7 @@ class Logins:
         self._ways_out = ways_out
         self._destinations = destinations
         self._tell_of_change = changed
+        self._under_way: dict[tuple[Answer, str | None], asyncio.Task[str]] = {}
 
     async def start(self, provider_id: str, body: Mapping[str, Any], callback: str, actor: Actor) -> dict[str, Any]:
         """Begin a login whose answer goes to ``callback``, unless the body names another address.
@@ -187,9 +154,34 @@ class Logins:
     async def complete(self, answer: Answer, provider_id: str | None = None, request_id: str | None = None) -> str:
         """Finish the login that this answers: the account's id, made or mended.
 
-        Whatever happens, the answer is good no more. Raises :class:`NotFoundError` when no login waits for it,
-        :class:`InvalidRequestError` when the login was refused, and :class:`UpstreamError`.
+        Whatever happens, the answer is good no more; but whoever brings it while it is looked at, as a browser does
+        that reloads, waits for the same end. Who stops waiting does not stop it: a code is spent by being shown.
+        Raises :class:`NotFoundError` when no login waits for it, :class:`InvalidRequestError` when the login was
+        refused, and :class:`UpstreamError`.
         """
+        asked = (answer, provider_id)
+        task = self._under_way.get(asked)
+        if task is None:
+            task = self._under_way[asked] = asyncio.create_task(
+                self._taken(answer, provider_id, request_id), name="finish a login"
+            )
+            task.add_done_callback(lambda task: self._ended(asked, task))
+        return await asyncio.shield(task)
+
+    def _ended(self, asked: tuple[Answer, str | None], task: asyncio.Task[str]) -> None:
+        del self._under_way[asked]
+        if not task.cancelled():
+            task.exception()  # told already, also where nobody waits for it any more
+
+    async def aclose(self) -> None:
+        """Wait for logins under way, but not for ever: what is ended then is written down."""
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way.values(), timeout=_STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _taken(self, answer: Answer, provider_id: str | None, request_id: str | None) -> str:
         owner, kept = await self._waiting.take(answer.state)
         actor = Actor(id=str(kept["actor"]), request_id=request_id)
         try:
@@ -197,12 +189,24 @@ class Logins:
                 raise NotFoundError(f"this is the answer to a login at {owner!r}, not at {provider_id!r}")
             row = await self._complete(owner, kept, answer, actor)
         except GatewayError as error:
-            with suppress(UnavailableError):
-                await self._waiting.refused(owner, error.message, actor)
+            await self._refused(owner, error.message, actor)
             raise
+        except asyncio.CancelledError:
+            await self._refused(owner, "the gateway was stopped before the login was finished", actor)
+            raise
+        except (Exception, SystemExit) as error:
+            log.exception("the login at %s failed inside the gateway", owner)
+            failure = UpstreamError(ErrorKind.INTERNAL, "the login failed inside the gateway; its log says why")
+            await self._refused(owner, failure.message, actor)
+            raise failure from error
         if self._tell_of_change is not None:
             await self._tell_of_change()
         return row.id
+
+    async def _refused(self, owner: str, reason: str, actor: Actor) -> None:
+        log.warning("a login at %s was not finished: %s", owner, reason)
+        with suppress(UnavailableError):
+            await self._waiting.refused(owner, reason, actor)
 
     async def _complete(self, owner: str, kept: Mapping[str, Any], answer: Answer, actor: Actor) -> StoredAccount:
         entry, strategy = self._entry(owner)
@@ -264,9 +268,6 @@ class Logins:
         except UpstreamError as error:
             error.message = scrub(error.message, (begun.verifier, Secret(answer.code)))
             raise
-        except (Exception, SystemExit) as error:
-            log.exception("the login at %s failed inside the gateway", entry.id)
-            raise UpstreamError(ErrorKind.INTERNAL, "the login failed inside the gateway; its log says why") from error
         return login
 
     async def _store(

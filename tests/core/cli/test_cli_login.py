@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -59,6 +62,10 @@ class Terminal:
                 self.url = match[0]
                 break
 
+    def interrupt(self) -> None:
+        """As Ctrl-C does."""
+        self._process.send_signal(signal.SIGINT)
+
     def end(self, typed: str = "") -> tuple[int, str, str]:
         """Exit code, standard output, and all of standard error."""
         out, err = self._process.communicate(typed, timeout=30)
@@ -94,6 +101,23 @@ def test_a_browser_comes_back_to_the_command(home: Path, idp: FakeIdentityProvid
     assert (account["label"], account["status"]) == ("user@example.com", "active")
     assert [each["id"] for each in accounts(command)] == [account["id"]]
     assert not any(secret in f"{out}{err}" for secret in idp.secrets)
+
+
+@pytest.mark.usefixtures("configured")
+def test_ctrl_c_does_not_lose_a_login_whose_code_is_spent(
+    home: Path, idp: FakeIdentityProvider, command: Command
+) -> None:
+    idp.gate = threading.Event()
+    terminal = Terminal(home, "--no-browser")
+    get(idp.consent(terminal.url))
+    deadline = time.monotonic() + 10
+    while not idp.token_requests and time.monotonic() < deadline:
+        time.sleep(0.01)
+    terminal.interrupt()
+    time.sleep(0.1)
+    idp.gate.set()
+    assert terminal.end()[0] == 130
+    assert [each["label"] for each in accounts(command)] == ["user@example.com"]
 
 
 @pytest.mark.usefixtures("configured")

@@ -12,11 +12,11 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 import httpx
 import pytest
+from core.resources.logging_in import begin, with_logins
 
 from aigateway_core.bootstrap import House, open_storage
 from aigateway_core.builtin.oauth import OAuthOptions, OAuthStrategy
-from aigateway_core.secret import Secret
-from aigateway_core.settings import ProviderSettings, SecuritySettings, Settings
+from aigateway_core.settings import Settings
 from aigateway_core.storage import Storage
 from aigateway_core.structuring import structure
 from aigateway_core.testing import FakeIdentityProvider, TokenAnswer
@@ -31,25 +31,7 @@ def idp(fake_identity_provider: FakeIdentityProvider) -> FakeIdentityProvider:
 
 @pytest.fixture
 def settings(settings: Settings, idp: FakeIdentityProvider) -> Settings:
-    """``acme`` logs in; its vendor is away. ``other`` logs in at the same place."""
-    options = {**idp.auth_options, "client_secret": Secret(idp.client_secret)}
-    acme = ProviderSettings(
-        kind="openai-compatible",
-        auth_strategy="oauth",
-        auth_options=options,
-        options={"base_url": "http://127.0.0.1:9", "models": ["m-1"]},
-    )
-    providers = {**settings.providers, "acme": acme, "other": acme}
-    return attrs.evolve(
-        settings, providers=providers, security=SecuritySettings(allow_private_hosts=frozenset({"127.0.0.1"}))
-    )
-
-
-async def begin(admin: httpx.AsyncClient, provider: str = "acme", **body: Any) -> dict[str, Any]:
-    answer = await admin.post(f"/api/v1/oauth/{provider}/start", json=body)
-    assert answer.status_code == 200, answer.text
-    begun: dict[str, Any] = answer.json()
-    return begun
+    return with_logins(settings, idp)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from html import escape
 from typing import ClassVar
@@ -12,14 +11,12 @@ from falcon.asgi import Request, Response
 
 from aigateway_core.access import Access
 from aigateway_core.administration import Administration
-from aigateway_core.errors import GatewayError, InvalidRequestError
+from aigateway_core.errors import GatewayError, InvalidRequestError, NotFoundError
 from aigateway_core.jsontext import loads_object
 from aigateway_core.logins import Answer
 from aigateway_core.resources.admin.queries import answer
 from aigateway_core.resources.request import GatewayRequest
 from aigateway_core.resources.resource import Policy, Resource, actor, request_id
-
-log = logging.getLogger(__name__)
 
 
 class LoginResource(Resource):
@@ -67,9 +64,11 @@ class CallbackResource(Resource):
             account_id = await administration.logins.complete(answer, request_id=request_id(req))
             account = await administration.accounts.get(account_id)
         except GatewayError as error:
-            log.warning("a login was not finished: %s", error.message)
             resp.status = falcon.HTTP_400
-            page(resp, "The login did not work", f"{error.message}. Nothing was stored. Begin the login again.")
+            # A page that is loaded again comes too late, though its login may have worked.
+            late = isinstance(error, NotFoundError)
+            found = "If you have just logged in, see whether the account is there. " if late else ""
+            page(resp, "The login did not work", f"{error.message}. Nothing was stored. {found}Begin the login again.")
             return
         name = account["label"] or account["id"]
         page(resp, "You are logged in", f"The gateway uses the account {name} now. You can close this page.")
