@@ -128,11 +128,17 @@ REFUSED: dict[str, tuple[bytes, int | None]] = {
 }
 
 
+UPGRADE = b"HOST\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+"""In the place of the first host: what would have the parser read no further."""
+
+
+@pytest.mark.parametrize("host", [b"HOST\r\n", UPGRADE], ids=["", "upgrade"])
 @pytest.mark.parametrize("name", REFUSED)
 async def test_i_03_i_20_i_21_it_is_refused_and_nothing_after_it_is_run(
-    name: str, serving: Serving, app: Any, canary: Canary
+    name: str, host: bytes, serving: Serving, app: Any, canary: Canary
 ) -> None:
     request, status = REFUSED[name]
+    request = request.replace(b"HOST\r\n", host, 1)
     served = await serving(app)
     client = await served.connect()
     await client.send(request.replace(b"HOST", served.host[:-2]) + SMUGGLED)
@@ -157,14 +163,15 @@ BROKEN_CHUNKS = {
 }
 
 
+@pytest.mark.parametrize("host", [b"HOST\r\n", UPGRADE], ids=["", "upgrade"])
 @pytest.mark.parametrize("name", BROKEN_CHUNKS)
-async def test_broken_chunks_end_the_connection(name: str, serving: Serving, app: Any, canary: Canary) -> None:
+async def test_broken_chunks_end_the_connection(
+    name: str, host: bytes, serving: Serving, app: Any, canary: Canary
+) -> None:
     served = await serving(app)
     client = await served.connect()
-    head = (
-        b"POST / HTTP/1.1\r\n" + served.host + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
-    await client.send(head + BROKEN_CHUNKS[name] + SMUGGLED)
+    head = b"POST / HTTP/1.1\r\n%bContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" % host
+    await client.send(head.replace(b"HOST", served.host[:-2]) + BROKEN_CHUNKS[name] + SMUGGLED)
     said = await client.closed(5)
     assert b"HTTP/1.1 200" not in said
     assert canary.sung == 0

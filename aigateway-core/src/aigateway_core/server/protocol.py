@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.parse
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import httptools
@@ -48,9 +49,7 @@ class Connection(asyncio.Protocol):
         self._server = server_state
         self._app_state = app_state
         self._keep_alive_seconds = config.timeout_keep_alive
-        self._parser = httptools.HttpRequestParser(self)
-        # What follows a request that asks for the end of the connection must not cost it its answer.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser = self._new_parser()
         self._url = self._last_url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._wants_go_ahead = False
@@ -61,6 +60,12 @@ class Connection(asyncio.Protocol):
         self._idle_since: float | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._late: asyncio.TimerHandle | None = None
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # What follows a request that asks for the end of the connection must not cost it its answer.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     # -- from the loop
 
@@ -97,9 +102,10 @@ class Connection(asyncio.Protocol):
             return
         self._idle_since = None
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # the request is answered as the plain one it also is
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                self._stay(data[stop.args[0] :])
         except httptools.HttpParserError:
             self._refuse("Invalid HTTP request received.")
             return
@@ -144,7 +150,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Its head is there: it is served from now on."""
-        if self._is_deaf:
+        if self._is_deaf or self._parser.should_upgrade():
             return
         if self._late is not None:
             self._disarm()
@@ -172,6 +178,23 @@ class Connection(asyncio.Protocol):
         """It is there as a whole."""
         if not self._is_deaf and self._cycle is not None and not self._cycle.complete:
             self._cycle.body_is_in()
+
+    def _stay(self, rest: bytes) -> None:
+        """Read a request that would change to another protocol, and the ``rest`` behind its head, as the plain one.
+
+        A server may ignore ``Upgrade`` (RFC 9110 §7.8), but the parser skips the body as none of its concern: a fresh
+        one gets the head again, without that header, so that all the rules of framing hold for what follows.
+        """
+        if self._is_deaf:
+            return
+        method = self._parser.get_method()
+        if method == b"CONNECT":
+            raise httptools.HttpParserError("there are no tunnels here")
+        lines = (b"%b: %b\r\n" % header for header in self._headers if header[0] != b"upgrade")
+        head = (method, self._url, self._parser.get_http_version().encode(), b"".join(lines))
+        self._parser = self._new_parser()
+        with suppress(httptools.HttpParserUpgrade):  # of a request after this one, which is not heard any more
+            self._parser.feed_data(b"%b %b HTTP/%b\r\n%b\r\n" % head + rest)
 
     def _scope(self, version: str) -> Scope:
         if self._url != self._last_url:
