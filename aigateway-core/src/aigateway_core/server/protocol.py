@@ -24,8 +24,9 @@ from aigateway_core.server.cycle import Cycle
 from aigateway_core.server.inspection import Refusal, fitting_id
 from aigateway_core.server.refusal import spelt
 
-MAX_HEAD_BYTES = 64 << 10
-"""The guard refuses much less, and says why; this is for what it would never get to see."""
+MAX_LOOSE_BYTES = 64 << 10
+"""Of a head the guard refuses much less, and says why; this is for what it would never get to see: a head that does not
+end, and what is neither a head nor a body (a trailer, above all, which the parser joins piece by piece)."""
 
 
 class Connection(asyncio.Protocol):
@@ -53,7 +54,8 @@ class Connection(asyncio.Protocol):
         self._url = self._last_url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._wants_go_ahead = False
-        self._head_bytes = 0
+        self._loose_bytes = 0
+        """What has come since a head, a piece of a body or a request was whole."""
         self._in_head = True
         self._is_deaf = False
         self._cycle: Cycle | None = None
@@ -101,6 +103,7 @@ class Connection(asyncio.Protocol):
         if self._is_deaf:
             return
         self._idle_since = None
+        self._loose_bytes += len(data)
         try:
             try:
                 self._parser.feed_data(data)
@@ -109,8 +112,10 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse("Invalid HTTP request received.")
             return
-        if self._in_head:
-            self._wait_for_head(len(data))
+        if self._loose_bytes > MAX_LOOSE_BYTES and not self._is_deaf:
+            self._refuse(f"The {'head' if self._in_head else 'framing'} of the request is too large.")
+        elif self._in_head and self._late is None:
+            self._arm()
 
     @override
     def pause_writing(self) -> None:
@@ -129,7 +134,6 @@ class Connection(asyncio.Protocol):
             self._cycle.keep_alive = False
             return
         self._in_head = True
-        self._head_bytes = 0
         self._url = b""
         self._headers = []
         self._wants_go_ahead = False
@@ -155,6 +159,7 @@ class Connection(asyncio.Protocol):
         if self._late is not None:
             self._disarm()
         self._in_head = False
+        self._loose_bytes = 0
         version = self._parser.get_http_version()
         scope = self._scope(version)
         self._cycle = cycle = Cycle(
@@ -171,11 +176,13 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of its body."""
+        self._loose_bytes = 0
         if not self._is_deaf and self._cycle is not None and not self._cycle.complete:
             self._cycle.take(body)
 
     def on_message_complete(self) -> None:
         """It is there as a whole."""
+        self._loose_bytes = 0
         if not self._is_deaf and self._cycle is not None and not self._cycle.complete:
             self._cycle.body_is_in()
 
@@ -251,13 +258,6 @@ class Connection(asyncio.Protocol):
             self._cycle.keep_alive = False
 
     # -- what is no request, or not yet
-
-    def _wait_for_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse("The head of the request is too large.")
-        elif self._late is None:
-            self._arm()
 
     def _refuse(self, message: str) -> None:
         """In the words of the guard, which every client's parser takes."""
