@@ -407,6 +407,7 @@ def test_every_key_has_its_heading_in_the_document_and_every_heading_its_key() -
         "rediss://user:hunter@redis.example:6380/0",
         "sentinel://one:26379,two:26379/gateway",
         "sentinel://:hunter@one,two:26380/gateway/2?sentinel_password=other",
+        "sentinel://one/gateway?sentinel_password=hunter@home",
     ],
 )
 def test_redis_is_found_by_its_url(url: str) -> None:
@@ -427,6 +428,9 @@ def test_redis_is_found_by_its_url(url: str) -> None:
         "redis://localhost/first",
         "sentinel://one,two",
         "sentinel://one,,two/gateway",
+        "rediss://:12345#hunter@localhost",
+        "redis://:12345/hunter@localhost",
+        "redis://user:12345?hunter@localhost/0",
     ],
 )
 def test_what_is_no_address_of_redis_is_refused_and_not_repeated(url: str) -> None:
@@ -434,3 +438,4 @@ def test_what_is_no_address_of_redis_is_refused_and_not_repeated(url: str) -> No
     assert len(found) == 1
     assert "redis.url" in found[0]
     assert "hunter" not in found[0]
+    assert "12345" not in found[0]

@@ -160,6 +160,8 @@ def trouble_with_redis(url: str) -> str | None:
     """What is wrong with the URL of a Redis, said without repeating it: there may be a password in it."""
     try:
         parts = urlsplit(url)
+        if parts.fragment or "@" in parts.path or "@" in parts.query.partition("=")[0]:
+            return "a / in its password is written %2F, a ? %3F, and a # %23"
         hosts = parts.netloc.rpartition("@")[2].split(",")
         ports = [int(port) for _, colon, port in (host.rpartition(":") for host in hosts) if colon]
     except ValueError:
