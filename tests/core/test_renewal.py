@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -152,6 +153,71 @@ async def test_a_caller_who_leaves_does_not_stop_the_renewal(process: Opener, id
     idp.gate.set()
     assert idp.accepts(await second)
     assert idp.refreshes == 1
+
+
+async def test_an_admin_who_leaves_does_not_stop_the_renewal_that_was_asked_for(
+    process: Opener, idp: FakeIdentityProvider
+) -> None:
+    house = await process()
+    account = await stored(house, idp.tokens())
+    idp.gate = threading.Event()
+    asked = asyncio.create_task(house.renewals.renew(house.entry, house._held[account], None))
+    await until(lambda: idp.refreshes == 1)
+    asked.cancel()
+    ending_house = asyncio.create_task(house.renewals.aclose())
+    await asyncio.sleep(0.05)
+    assert not ending_house.done()
+    idp.gate.set()
+    await ending_house
+    assert (await house.storage.accounts.get(account)).auth_generation == 1
+
+
+async def test_the_end_waits_for_the_renewal_of_an_account_that_was_switched_off_meanwhile(
+    process: Opener, idp: FakeIdentityProvider
+) -> None:
+    house = await process()
+    account = await stored(house, ended(idp))
+    idp.gate = threading.Event()
+    asked = asyncio.create_task(house.token(account))
+    await until(lambda: idp.refreshes == 1)
+    asked.cancel()
+    house.credentials.forget({account})
+    ending_house = asyncio.create_task(house.credentials.aclose())
+    await asyncio.sleep(0.05)
+    idp.gate.set()
+    await ending_house
+    assert (await house.storage.accounts.get(account)).auth_generation == 1
+
+
+async def test_nobody_has_to_hear_that_a_renewal_failed(
+    process: Opener, idp: FakeIdentityProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = await process()
+    account = await stored(house, idp.tokens())
+    idp.gate = threading.Event()
+    idp.answer(TokenAnswer(status=500))
+    asked = asyncio.create_task(house.renewals.renew(house.entry, house._held[account], None))
+    await until(lambda: len(idp.token_requests) == 1)
+    asked.cancel()
+    idp.gate.set()
+    await house.renewals.aclose()
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+async def test_x_07_a_strategy_that_wants_to_exit_instead_of_renewing_ends_no_process(
+    process: Opener, idp: FakeIdentityProvider
+) -> None:
+    async def leave(*_: object) -> None:
+        raise SystemExit(1)
+
+    house = await process()
+    account = await stored(house, ended(idp))
+    object.__setattr__(house.entry, "renews", SimpleNamespace(renew=leave, expires_at=house.strategy.expires_at))
+    with pytest.raises(UpstreamError, match="the token cannot be renewed"):
+        await house.token(account)
+    with pytest.raises(RuntimeError, match="asked Python to exit"):
+        await house.renewals.renew(house.entry, house._held[account], None)
 
 
 async def test_processes_see_each_others_tokens_in_the_state_without_a_database(

@@ -131,7 +131,10 @@ class Renewed:
 
 
 class Renewals:
-    """The protocol, for any account of a strategy that renews."""
+    """The protocol, for any account of a strategy that renews.
+
+    Each renewal comes to its end, whoever stops waiting for it and for whatever reason: a token may be spent already.
+    """
 
     def __init__(
         self,
@@ -146,6 +149,7 @@ class Renewals:
         self._ways_out = ways_out
         self._cache = cache
         self._keeper = TokenKeeper(tokens, spool)
+        self._running: set[asyncio.Task[Renewed]] = set()
 
     async def renew(self, entry: ProviderEntry, spent: Account, generation: int | None) -> Renewed:
         """Another credential than the one that ``spent`` has, of this generation if that is known.
@@ -153,6 +157,36 @@ class Renewals:
         Raises :class:`UpstreamError` (a :class:`LoginNeededError` when only a login helps), and
         :class:`UnavailableError` when there is no database: without it nothing is spent.
         """
+        task = asyncio.create_task(self._run(entry, spent, generation), name=f"renew the token of {spent.id}")
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    async def start(self) -> None:
+        """Store what an earlier process could not."""
+        await self._keeper.start()
+
+    async def aclose(self) -> None:
+        """Wait for the renewals under way, and then a little for tokens that could not be stored yet."""
+        if self._running:
+            log.warning("waiting for renewals of tokens (%d): without an end they cost logins", len(self._running))
+        while self._running:
+            await asyncio.wait(self._running)
+        await self._keeper.aclose()
+
+    def _ended(self, task: asyncio.Task[Renewed]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, since whoever had asked may have left
+
+    async def _run(self, entry: ProviderEntry, spent: Account, generation: int | None) -> Renewed:
+        try:
+            return await self._renew(entry, spent, generation)
+        except SystemExit as error:
+            # Out of a task it would end the process, whoever waits for it.
+            raise RuntimeError(f"the auth strategy {entry.strategy_name!r} asked Python to exit") from error
+
+    async def _renew(self, entry: ProviderEntry, spent: Account, generation: int | None) -> Renewed:
         attempt, deadline, pause = uuid4().hex, time.monotonic() + _PATIENCE, 0.02
         while True:
             if (found := await self._cached(entry, spent, generation)) is not None:
@@ -173,14 +207,6 @@ class Renewals:
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.25)
-
-    async def start(self) -> None:
-        """Store what an earlier process could not."""
-        await self._keeper.start()
-
-    async def aclose(self) -> None:
-        """Wait a little for tokens that could not be stored yet."""
-        await self._keeper.aclose()
 
     # -- somebody was faster
 
