@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -28,15 +29,17 @@ def port() -> int:
 
 @pytest.fixture
 def start(port: int, tmp_path: Path) -> Iterator[Start]:
-    """Starts a supervisor with so many workers; its output goes to ``output`` in the folder."""
+    """Starts a supervisor with so many workers; its output goes to ``output`` in the folder, which has its Python."""
     started: list[subprocess.Popen[bytes]] = []
+    python(tmp_path).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    python(tmp_path).chmod(0o755)
 
     def run(workers: int) -> subprocess.Popen[bytes]:
         program = Path(__file__).with_name("worker_process.py")
         with (tmp_path / "output").open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, str(program), str(port), str(workers)],
-                env=os.environ | {"FOLDER": str(tmp_path)},
+                env=os.environ | {"FOLDER": str(tmp_path), "PROGRAM": str(python(tmp_path))},
                 stdout=output,
                 stderr=output,
             )
@@ -47,6 +50,11 @@ def start(port: int, tmp_path: Path) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.wait(10)
+
+
+def python(folder: Path) -> Path:
+    """What workers are started with."""
+    return folder / "python"
 
 
 def said(folder: Path) -> str:
@@ -150,3 +158,38 @@ def test_a_slot_is_one_workers_alone_until_it_has_ended(start: Start, port: int,
     until(lambda: slot(port) == 1)
     supervisor.terminate()
     assert supervisor.wait(20) == 0
+
+
+def test_while_no_worker_can_be_spawned_it_tries_again_and_hears_whoever_asks_for_a_restart(
+    start: Start, port: int, tmp_path: Path
+) -> None:
+    supervisor = start(2)
+    until(lambda: starts(tmp_path, 2) and {who(port)[0] for _ in range(4)} == {1, 2})
+    away = python(tmp_path).rename(tmp_path / "away")
+    supervisor.send_signal(signal.SIGHUP)
+    until(lambda: "rolling restart given up" in said(tmp_path))
+    until(lambda: (found := who(port))[0] == 2 and not os.kill(found[1], signal.SIGKILL))
+    until(lambda: said(tmp_path).count("worker 2 cannot be started: No such file or directory") >= 2)
+    assert who(port)[0] == 1
+    away.rename(python(tmp_path))
+    until(lambda: who(port)[0] == 2)
+    supervisor.send_signal(signal.SIGHUP)
+    until(lambda: "rolling restart: done" in said(tmp_path))
+    supervisor.terminate()
+    assert supervisor.wait(20) == 0
+
+
+def test_where_none_serves_and_none_can_be_spawned_it_ends(start: Start, port: int, tmp_path: Path) -> None:
+    supervisor = start(1)
+    until(lambda: "listening" in said(tmp_path))
+    python(tmp_path).unlink()
+    os.kill(who(port)[1], signal.SIGKILL)
+    assert supervisor.wait(30) == 3
+    assert "the gateway ends, since no worker can start" in said(tmp_path)
+
+
+def test_where_the_first_one_cannot_be_spawned_it_ends(start: Start, tmp_path: Path) -> None:
+    python(tmp_path).chmod(0o644)
+    assert start(2).wait(30) == 3
+    assert "worker 1 cannot be started: Permission denied" in said(tmp_path)
+    assert "listening" not in said(tmp_path)

@@ -1,6 +1,7 @@
 """A supervisor, or one of its workers, as a process: ``worker_process.py PORT WORKERS`` or with ``--number``.
 
 A worker looks into the folder ``FOLDER`` of the environment: ``refuse-N`` holds the exit code that worker N ends with.
+The supervisor starts the program ``PROGRAM`` for each, where that is said.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def main() -> None:
     if said:
         work({name: [int(value) for each, value in said if each == name] for name, _ in said})
     else:
-        command = [sys.executable, __file__]
+        command = [os.environ.get("PROGRAM", sys.executable), __file__]
         settings = ServerSettings(port=int(sys.argv[1]), workers=int(sys.argv[2]), drain_timeout=1.0)
         supervise(command, settings, on_listening=listening, on_gone=gone)
 

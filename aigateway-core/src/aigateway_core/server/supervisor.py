@@ -156,6 +156,10 @@ class _Supervisor:
         while not self._over.is_set():
             await asyncio.sleep(_pause(self._young_deaths.get(number, 0)))
             worker = await self._start(number)
+            if worker is None:
+                self._young_deaths[number] = self._young_deaths.get(number, 0) + 1
+                self._judge(number, 0)
+                continue
             if await self._serves(worker):
                 self._places[number] = worker
                 self._has_served = True
@@ -163,47 +167,60 @@ class _Supervisor:
             self._note_age(worker)
             await worker.left.wait()
             if not self._over.is_set():
-                self._judge(worker)
+                log.error("worker %d could not start: it %s", number, worker.end)
+                self._judge(number, worker.process.returncode or 0)
 
     def _note_age(self, worker: _Worker) -> None:
         is_young = time.monotonic() - worker.began < _SETTLED_SECONDS
         self._young_deaths[worker.number] = self._young_deaths.get(worker.number, 0) + 1 if is_young else 0
 
-    def _judge(self, worker: _Worker) -> None:
+    def _judge(self, number: int, code: int) -> None:
         """A worker could not start. Where none ever did it is of no use to try again, for the same will happen."""
-        log.error("worker %d could not start: it %s", worker.number, worker.end)
-        code = worker.process.returncode or 0
         serving = any(not each.left.is_set() for each in self._places.values())
         is_hopeless = not self._has_served and code > 0
-        if not serving and (is_hopeless or self._young_deaths[worker.number] >= _MOST_FAILURES):
+        if not serving and (is_hopeless or self._young_deaths[number] >= _MOST_FAILURES):
             log.error("the gateway ends, since no worker can start")
             self._code = code if code > 0 else _START_FAILED
             self._end()
 
     # -- one worker
 
-    async def _start(self, number: int) -> _Worker:
-        link, theirs = line()
+    async def _start(self, number: int) -> _Worker | None:
+        """A new worker; None when there can be none now: the program is being replaced, or there is no room."""
         slot = next(each for each in count(1) if each not in self._slots)
         self._slots.add(slot)
-        with theirs:
-            descriptors = [each.fileno() for each in self._listeners]
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                f"--number={number}",
-                f"--slot={slot}",
-                f"--link={theirs.fileno()}",
-                *(f"--listener={each}" for each in descriptors),
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), *descriptors),
-                # An interrupt from the keyboard is for the supervisor alone, which then ends them in good order.
-                process_group=0,
-            )
+        try:
+            link, process = await self._spawn(number, slot)
+        except OSError as error:
+            self._slots.discard(slot)
+            log.error("worker %d cannot be started: %s", number, error.strerror or type(error).__name__)
+            return None
         worker = _Worker(number=number, slot=slot, process=process, link=link, began=time.monotonic())
         self._alive[worker] = asyncio.create_task(self._see_out(worker))
         if self._over.is_set():
             self._terminate(worker)
         return worker
+
+    async def _spawn(self, number: int, slot: int) -> tuple[SupervisorEnd, asyncio.subprocess.Process]:
+        link, theirs = line()
+        descriptors = [each.fileno() for each in self._listeners]
+        with theirs:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    f"--number={number}",
+                    f"--slot={slot}",
+                    f"--link={theirs.fileno()}",
+                    *(f"--listener={each}" for each in descriptors),
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(), *descriptors),
+                    # An interrupt from the keyboard is for the supervisor alone, which then ends them in good order.
+                    process_group=0,
+                )
+            except BaseException:
+                link.close()
+                raise
+        return link, process
 
     async def _see_out(self, worker: _Worker) -> None:
         await worker.process.wait()
@@ -233,16 +250,22 @@ class _Supervisor:
         while True:
             await self._renewal_wanted.wait()
             self._renewal_wanted.clear()
-            await self._renew()
+            try:
+                await self._renew()
+            except Exception:
+                # The next one shall be heard all the same.
+                log.exception("rolling restart given up, and the workers that are there go on")
 
     async def _renew(self) -> None:
         """Put a new worker in each place; the old one answers what it has begun, however long that takes."""
         log.info("rolling restart: %d workers, one after the other", self._count)
         for number in range(1, self._count + 1):
             worker = await self._start(number)
-            if not await self._serves(worker):
-                await worker.left.wait()
-                log.error("rolling restart given up: the new worker %s, and the old ones go on", worker.end)
+            if worker is None or not await self._serves(worker):
+                if worker is not None:
+                    await worker.left.wait()
+                end = "cannot be started" if worker is None else worker.end
+                log.error("rolling restart given up: the new worker %s, and the old ones go on", end)
                 return
             old = self._places.get(number)
             if old is None:
