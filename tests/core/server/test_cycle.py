@@ -135,6 +135,27 @@ async def test_a_connection_that_is_idle_too_long_is_closed_and_no_earlier() -> 
     assert connected.wire.closed
 
 
+async def test_a_connection_that_says_nothing_but_empty_lines_is_idle() -> None:
+    connected = Connected(saying({"body": b"ok"}, headers=[(b"content-length", b"2")]), keep_alive=1)
+    await connected.says()
+    for _ in range(8):
+        await asyncio.sleep(0.2)
+        if not connected.wire.closed:
+            connected.connection.data_received(b"\r\n")
+    assert connected.wire.closed
+
+
+async def test_a_connection_that_waits_for_its_answer_is_not_idle() -> None:
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(1.4)
+        await saying({"body": b"ok"}, headers=[(b"content-length", b"2")])(scope, receive, send)
+
+    connected = Connected(slow, keep_alive=1)
+    for _ in range(2):
+        assert len(await connected.says()) == 1
+    assert not connected.wire.closed
+
+
 async def test_a_broken_body_does_not_write_into_the_answer_before_it() -> None:
     begun = asyncio.Event()
 

@@ -102,7 +102,6 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
-        self._idle_since = None
         self._loose_bytes += len(data)
         try:
             try:
@@ -133,6 +132,7 @@ class Connection(asyncio.Protocol):
             self._is_deaf = True
             self._cycle.keep_alive = False
             return
+        self._idle_since = None  # only now: the parser skips empty lines
         self._in_head = True
         self._url = b""
         self._headers = []
