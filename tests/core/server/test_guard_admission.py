@@ -63,6 +63,32 @@ async def test_i_36_beyond_the_limit_requests_are_turned_away_at_once(
     assert served.guard.live == 0
 
 
+async def test_who_is_answered_before_the_body_has_come_takes_nobodys_place(
+    serving: Serving, app: Any, target: Resource
+) -> None:
+    class Stranger:
+        async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+            resp.status = 401
+
+    app.add_route("/strange", Stranger())
+    served = await serving(app, max_concurrency=2)
+    strangers = [await served.connect() for _ in range(5)]
+    for stranger in strangers:
+        await stranger.send(served.request("/strange", b"not yet")[:-7])
+        assert (await stranger.answer(1)).status == 401
+    assert served.guard.live == 5  # what they still may send is taken for a while
+    waiting = [asyncio.create_task(served.post("/")) for _ in range(2)]
+    await served.until(lambda: served.guard.live == 7)
+    assert (await served.post("/", within=1)).status == 503
+    target.open.set()
+    assert [(await task).status for task in waiting] == [200, 200]
+    for stranger in strangers:
+        await stranger.send(b"not yet")
+    await served.idle(1)
+    waiting = [asyncio.create_task(served.post("/")) for _ in range(2)]
+    assert [(await task).status for task in waiting] == [200, 200]
+
+
 async def test_idle_waits_for_the_last_request(serving: Serving, app: Any, target: Resource) -> None:
     served = await serving(app)
     await served.guard.idle()

@@ -38,6 +38,8 @@ class Guard:
         self._limits = limits or GuardLimits()
         self._inspector = Inspector(self._limits.allowed_hosts)
         self._requests: set[LiveRequest] = set()
+        self._answered: set[LiveRequest] = set()
+        """Those of them that take nobody's place any more: whoever has no key would hold one for nothing."""
         self._all_done: asyncio.Event | None = None
         self._draining = False
 
@@ -52,12 +54,12 @@ class Guard:
             await self._app(scope, self._after_the_last(receive), send)
             return
         found = self._inspector.inspect(scope)
-        if self._draining or 0 < self._limits.max_concurrency <= len(self._requests):
+        if self._draining or 0 < self._limits.max_concurrency <= len(self._requests) - len(self._answered):
             found = self._admit(scope, found)
         if isinstance(found, Refusal):
             await refuse(send, found, fitting_id(dict(scope["headers"]).get(b"x-request-id")))
             return
-        request = LiveRequest(scope, receive, send, found, self._limits)
+        request = LiveRequest(scope, receive, send, found, self._limits, self._answered)
         self._requests.add(request)
         try:
             await request.run(self._app)

@@ -75,7 +75,10 @@ class _Reason(Enum):
 
 
 class LiveRequest:
-    """Runs the app for one request, and stands between it and the server."""
+    """Runs the app for one request, and stands between it and the server.
+
+    While it only takes what its client still sends after the answer, it is in ``answered``.
+    """
 
     # What most requests leave as it is costs them nothing here.
     _reason: _Reason | None = None
@@ -87,12 +90,21 @@ class LiveRequest:
     _pulse: asyncio.TimerHandle | None = None
     _ping: asyncio.Task[None] | None = None
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, inspected: Inspected, limits: GuardLimits) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        inspected: Inspected,
+        limits: GuardLimits,
+        answered: set[LiveRequest],
+    ) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
         self._declared, self._number = inspected
         self._limits = limits
+        self._answered = answered
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task(self._loop)
         self._began = self._loop.time()
@@ -230,7 +242,11 @@ class LiveRequest:
     async def _too_early(self, message: Message) -> Message:
         """All of the answer is known before the body has come: it is sent, and its end kept for a while."""
         await self._send({**message, "more_body": True})
-        await self._linger()
+        self._answered.add(self)
+        try:
+            await self._linger()
+        finally:
+            self._answered.discard(self)
         return {"type": "http.response.body", "body": b"", "more_body": False}
 
     async def _linger(self) -> None:
