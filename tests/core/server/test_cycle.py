@@ -82,6 +82,23 @@ async def test_each_chunk_is_one_write_and_the_head_goes_with_the_first() -> Non
     ]
 
 
+@pytest.mark.parametrize("connection", [b"", b"Connection: keep-alive\r\n"])
+async def test_a_client_of_http_1_0_gets_no_chunks_it_does_not_know_but_the_end_of_the_connection(
+    connection: bytes,
+) -> None:
+    app = saying({"body": b"one", "more_body": True}, {"body": b"more", "more_body": True}, {"body": b""}, headers=[])
+    connected = Connected(app)
+    said = await connected.says(b"GET / HTTP/1.0\r\nHost: a\r\n%b\r\n" % connection)
+    assert said == [b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\none", b"more"]
+    assert connected.wire.closed
+
+
+async def test_a_client_of_http_1_0_is_told_a_length_that_is_known() -> None:
+    connected = Connected(saying({"body": b"ok"}, headers=[(b"content-length", b"2")]))
+    said = await connected.says(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+    assert said == [b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"]
+
+
 @pytest.mark.parametrize("name", [b"x-a\r\nx-b", b"x a", b"", b"x:"])
 @pytest.mark.parametrize("value", [b"fine", b"a\r\nset-cookie: b", b"a\n", b"\x00", b"\x7f"])
 async def test_no_header_can_become_two(name: bytes, value: bytes, caplog: pytest.LogCaptureFixture) -> None:

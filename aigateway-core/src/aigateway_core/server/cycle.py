@@ -39,7 +39,7 @@ class Cycle:
     _head: bytes | None = None
     _bodiless = False
     _owed: int | None = None
-    """Bytes of the body that were promised and not sent yet; None when it goes out in chunks."""
+    """Bytes of the body that were promised and not sent yet; None when nobody knows how many there will be."""
 
     def __init__(
         self,
@@ -54,6 +54,8 @@ class Cycle:
     ) -> None:
         scope["extensions"] = {LINE: self}  # which this must not hold in turn: what refers to itself is freed late
         self._is_head = scope["method"] == "HEAD"
+        # RFC 9112 §6.1: to a client of HTTP/1.0 chunks would be content. The end of the connection is the body's end.
+        self._in_chunks = scope["http_version"] != "1.0"
         self.keep_alive = keep_alive
         self._transport = transport
         self._flow = flow
@@ -152,7 +154,7 @@ class Cycle:
             elif name == b"connection" and value == b"close":
                 self.keep_alive = False
         self._bodiless = status in _BODILESS or self._is_head
-        if not framed and not self._bodiless:
+        if not framed and not self._bodiless and self._in_chunks:
             lines.append(b"transfer-encoding: chunked\r\n")
         if not self.keep_alive and b"connection: close\r\n" not in lines:
             lines.append(b"connection: close\r\n")
@@ -182,6 +184,8 @@ class Cycle:
 
     def _framed(self, body: bytes, *, more: bool) -> bytes:
         if self._owed is None:
+            if not self._in_chunks:
+                return body
             piece = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             return piece if more else piece + b"0\r\n\r\n"
         self._owed -= len(body)
