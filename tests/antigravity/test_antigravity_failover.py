@@ -49,6 +49,7 @@ from aigateway_core.plugin import (
     TextDelta,
     UpstreamError,
 )
+from aigateway_core.state import one_model
 from aigateway_core.testing import FakeUpstream, Reply
 
 pytestmark = pytest.mark.anyio
@@ -186,7 +187,7 @@ async def test_R31_the_version_gate_is_told_and_no_other_account_is_asked(client
     with pytest.raises(UpstreamError, match=r"providers\.antigravity\.user_agent"):
         await gateway.stream(NATIVE_CHAT if isinstance(client, Gemini) else MESSAGES, client)
     assert len(gateway.script.seen) == 1
-    assert not gateway.state.resting("m")
+    assert not gateway.state.rests("a")
 
 
 async def test_R26_a_refusal_within_the_stream_goes_to_another_account() -> None:
@@ -196,7 +197,7 @@ async def test_R26_a_refusal_within_the_stream_goes_to_another_account() -> None
         received = await gateway.stream(question, client)
         assert b"Here it is." in received
         assert [account for account, _ in gateway.script.seen] == ["a", "b"]
-        assert gateway.state.cooldown("a", "m") is not None
+        assert gateway.state.cooldown("a", one_model("m")) is not None
 
 
 async def test_X24_after_the_first_byte_no_other_account_is_asked() -> None:
@@ -218,7 +219,7 @@ async def test_R17_a_broken_connection_is_an_error_and_no_end() -> None:
 async def test_R19_an_empty_answer_goes_to_another_account_and_costs_none() -> None:
     gateway = house(a=[streamed(b"")], b=[well()])
     assert b"Here it is." in await gateway.stream(MESSAGES, Anthropic())
-    assert not gateway.state.resting("m")
+    assert not gateway.state.rests("a")
     alone = house(a=[streamed(b"")])
     with pytest.raises(UpstreamError, match="empty answer"):
         await alone.stream(MESSAGES, Anthropic())
@@ -228,13 +229,13 @@ async def test_R23_a_call_that_went_wrong_goes_to_another_account() -> None:
     wrong = {"candidates": [{"content": {}, "finishReason": "MALFORMED_FUNCTION_CALL"}], "usageMetadata": USAGE}
     gateway = house(a=[streamed(line(wrong))], b=[well()])
     assert b"Here it is." in await gateway.stream(MESSAGES, Anthropic())
-    assert not gateway.state.resting("m")
+    assert not gateway.state.rests("a")
 
 
 async def test_R20_an_empty_answer_that_was_counted_costs_nothing() -> None:
     gateway = house(a=[streamed(line(body(text(""), finish="STOP", usage={"promptTokenCount": 9})))])
     assert b'"stop_reason":"end_turn"' in await gateway.stream(MESSAGES, Anthropic())
-    assert not gateway.state.resting("m")
+    assert not gateway.state.rests("a")
 
 
 @pytest.mark.parametrize("stream_it", [True, False])
@@ -243,7 +244,7 @@ async def test_R33_a_compressed_refusal_is_read(stream_it: bool) -> None:
     gateway = house(a=[httpx.Response(403, stream=Body([packed]), headers={"content-encoding": "gzip"})])
     with pytest.raises(UpstreamError, match="Verify your account"):
         await (gateway.stream(MESSAGES, Anthropic()) if stream_it else gateway.whole(MESSAGES, Anthropic()))
-    cooldown = gateway.state.cooldown("a", "m")
+    cooldown = gateway.state.cooldown("a", one_model("m"))
     assert cooldown is not None
     assert (cooldown.status, cooldown.remedy) == ("disabled", VALIDATION_URL)
 
@@ -256,14 +257,14 @@ async def test_R35_a_client_that_leaves_closes_the_upstream_and_costs_nothing() 
         await anext(aiter(streaming))  # type: ignore[arg-type]
     assert isinstance(answer.stream, Body)
     assert answer.stream.closed
-    assert not gateway.state.resting("m")
+    assert not gateway.state.rests("a")
     assert (await gateway.record()).outcome == "client_gone"
 
 
 async def test_X18_an_account_to_be_verified_is_put_out_of_use_and_another_serves() -> None:
     gateway = house(a=[refused(403, VALIDATION)], b=[well()])
     assert b"Here it is." in await gateway.stream(MESSAGES, Anthropic())
-    cooldown = gateway.state.cooldown("a", "another-model")
+    cooldown = gateway.state.cooldown("a", one_model("another-model"))
     assert cooldown is not None
     assert (cooldown.status, cooldown.remedy, cooldown.passes) == ("disabled", VALIDATION_URL, False)
 
@@ -272,10 +273,10 @@ async def test_X20_a_model_that_one_account_lacks_is_asked_of_another() -> None:
     missing = refused(404, refusal(404, "NOT_FOUND", "Requested entity was not found."))
     gateway = house(a=[missing], b=[well()])
     assert b"Here it is." in await gateway.stream(MESSAGES, Anthropic())
-    cooldown = gateway.state.cooldown("a", "m")
+    cooldown = gateway.state.cooldown("a", one_model("m"))
     assert cooldown is not None
     assert 3000 < cooldown.until - time.time() <= 3600
-    assert gateway.state.cooldown("a", "another-model") is None
+    assert gateway.state.cooldown("a", one_model("another-model")) is None
     alone = house(a=[missing])
     for _ in range(2):
         with pytest.raises((UpstreamError, NoAccountError)) as caught:
@@ -286,7 +287,7 @@ async def test_X20_a_model_that_one_account_lacks_is_asked_of_another() -> None:
 async def test_X19_a_ban_is_for_good_and_another_account_serves() -> None:
     gateway = house(a=[refused(403, refusal(403, "PERMISSION_DENIED", TERMS))], b=[well()])
     assert b"Here it is." in await gateway.stream(MESSAGES, Anthropic())
-    cooldown = gateway.state.cooldown("a", "another-model")
+    cooldown = gateway.state.cooldown("a", one_model("another-model"))
     assert cooldown is not None
     assert (cooldown.status, cooldown.passes) == ("banned", False)
 
@@ -297,19 +298,19 @@ async def test_X21_X22_what_the_client_has_to_mend_is_asked_once(said: str) -> N
     with pytest.raises(UpstreamError, match=re.escape(said)):
         await gateway.stream(MESSAGES, Anthropic())
     assert len(gateway.script.seen) == 1
-    assert not gateway.state.resting("m")
+    assert not gateway.state.rests("a")
 
 
 async def test_X10_want_of_capacity_costs_no_account_anything() -> None:
     gateway = house(a=[refused(503, refusal(503, "UNAVAILABLE", CAPACITY))], b=[well()])
     assert b"Here it is." in await gateway.stream(MESSAGES, Anthropic())
-    assert not gateway.state.resting("m")
+    assert not gateway.state.rests("a")
 
 
 async def test_X6_an_empty_quota_rests_until_it_is_back() -> None:
     gateway = house(a=[refused(429, refusal(429, "RESOURCE_EXHAUSTED", QUOTA))], b=[well()])
     assert b"Here it is." in await gateway.stream(MESSAGES, Anthropic())
-    cooldown = gateway.state.cooldown("a", "m")
+    cooldown = gateway.state.cooldown("a", one_model("m"))
     assert cooldown is not None
     assert (cooldown.reason, exhausted(QUOTA).retry_after) == ("quota", 256527.0)
 

@@ -18,7 +18,7 @@ from aigateway_core.affinity import conversation
 from aigateway_core.records import Account
 from aigateway_core.routing import Route
 from aigateway_core.snapshot import CurrentSnapshot, Snapshot
-from aigateway_core.state import Cooldown
+from aigateway_core.state import Cooldown, one_model
 from aigateway_core.state.memory import MemoryState
 
 ROUNDS = 5
@@ -56,7 +56,7 @@ async def main(accounts: int) -> None:
     cooled = itertools.count()
 
     async def cool(number: int) -> None:
-        state.cool(f"a-{number % (accounts // 10)}", "m", Cooldown(later + next(cooled), "quota"))
+        state.cool(f"a-{number % (accounts // 10)}", one_model("m"), Cooldown(later + next(cooled), "quota"))
         await selector.select(route)
 
     steps: list[tuple[str, Callable[[int], Awaitable[object]]]] = [

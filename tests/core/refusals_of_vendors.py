@@ -16,6 +16,7 @@ from aigateway_core.errors import ErrorKind, Scope, UpstreamError, UpstreamFailu
 from aigateway_core.records import Account
 from aigateway_core.routing import Route
 from aigateway_core.snapshot import CurrentSnapshot, Snapshot
+from aigateway_core.state import one_model
 from aigateway_core.state.memory import MemoryState
 
 NOTHING = (0.0, 0.0)
@@ -82,6 +83,6 @@ def _rests(error: UpstreamError) -> tuple[float, float]:
     snapshot.value = Snapshot(accounts={"p": (asked,)})
     provider: Any = SimpleNamespace(id="p")
     AccountSelector(snapshot, state).punish(Route(provider, "m", "m"), asked, error)
-    rests = (state.cooldown("a", name) for name in ("m", "another"))
+    rests = (state.cooldown("a", one_model(name)) for name in ("m", "another"))
     this, other = (0.0 if rest is None else rest.until - time.time() for rest in rests)
     return this, other

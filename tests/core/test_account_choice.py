@@ -10,7 +10,7 @@ import pytest
 
 from aigateway_core.accounts import AccountSelector, Terms
 from aigateway_core.affinity import Conversation
-from aigateway_core.errors import ErrorKind, ForbiddenError, NoAccountError, NotFoundError, UpstreamError
+from aigateway_core.errors import ErrorKind, ForbiddenError, NoAccountError, NotFoundError, Scope, UpstreamError
 from aigateway_core.records import Account
 from aigateway_core.routing import Route, Router
 from aigateway_core.snapshot import CurrentSnapshot, OutOfUse, ProviderEntry, Snapshot
@@ -61,6 +61,45 @@ class Pool:
 @pytest.fixture
 def pool(entry: Make) -> Pool:
     return Pool(entry)
+
+
+# -- how far a rest reaches
+
+NAMES = ("flash", "*", "account\t", "quota group\tflash", "model\tm", "m\t")
+
+
+@pytest.mark.parametrize("scope", ["model", "quota_group"])
+@pytest.mark.parametrize("name", NAMES)
+async def test_no_name_of_a_model_costs_an_account_more_than_that_model(pool: Pool, name: str, scope: Scope) -> None:
+    provider = pool.route.provider
+    error = UpstreamError(ErrorKind.MODEL_NOT_FOUND, "no", scope=scope, retry_after=3600, status=404)
+    for account in "abc":
+        pool.selector.punish(Route(provider, name, name), Account(id=account, provider_id="acme"), error)
+    with pytest.raises(NoAccountError):
+        await pool.pick(route=Route(provider, name, name))
+    for route in (pool.route, Route(provider, "large", "flash", shares_quota=True)):
+        assert {await pool.pick(route=route) for _ in range(3)} == set("abc")
+
+
+@pytest.mark.parametrize("group", ["m", *NAMES])
+async def test_no_name_of_a_quota_group_costs_an_account_more_than_its_models(pool: Pool, group: str) -> None:
+    provider, error = pool.route.provider, UpstreamError(ErrorKind.QUOTA, "no", scope="quota_group", retry_after=3600)
+    large, small = (Route(provider, model, group, shares_quota=True) for model in ("large", "small"))
+    for account in "abc":
+        pool.selector.punish(large, Account(id=account, provider_id="acme"), error)
+    for route in (large, small):
+        with pytest.raises(NoAccountError):
+            await pool.pick(route=route)
+    assert {await pool.pick() for _ in range(3)} == set("abc")
+
+
+async def test_what_earlier_versions_wrote_of_a_model_or_a_group_keeps_nobody_from_anything(pool: Pool) -> None:
+    """They wrote bare names, and nobody knows of what; an account that rests says so when it is asked."""
+    for account in "abc":
+        for name in ("*", "m", "flash"):
+            pool.state.cool(account, name, Cooldown.for_good("disabled", "quota"))
+    for route in (pool.route, Route(pool.route.provider, "large", "flash", shares_quota=True)):
+        assert {await pool.pick(route=route) for _ in range(3)} == set("abc")
 
 
 # -- affinity

@@ -31,7 +31,7 @@ from aigateway_core.routing import Route
 from aigateway_core.settings import PluginsSettings, ProviderSettings, Settings
 from aigateway_core.snapshot import CurrentSnapshot, Snapshot
 from aigateway_core.spool import Spool
-from aigateway_core.state import Cooldown
+from aigateway_core.state import Cooldown, one_model
 from aigateway_core.state.memory import MemoryState
 from aigateway_core.storage import SYSTEM, AccountPatch, SQLiteFile, Storage
 from aigateway_core.vault import KeyRing
@@ -89,7 +89,7 @@ async def test_k_03_what_is_remembered_of_models_conversations_and_places_is_bou
         known = conversation("k", {"session-id": name}.get, {})
         account = await selector.select(Route(PROVIDER, name, name), (), Terms(conversation=known))
         if number < 4000:
-            state.cool(account.id, name, Cooldown(ends + number, "quota"))
+            state.cool(account.id, one_model(name), Cooldown(ends + number, "quota"))
         elif number < 16_000:
             guesses.note_right("client", name, [name])
             with suppress(GuessLimitError):
@@ -174,7 +174,7 @@ async def test_k_08_among_a_thousand_accounts_one_is_chosen_in_no_time() -> None
     current.value = Snapshot(accounts={"acme": listed})
     selector, route, ends = AccountSelector(current, state), Route(PROVIDER, "m", "m"), time.time() + 3600
     for number in range(100):
-        state.cool(f"a-{number}", "m", Cooldown(ends, "quota"))
+        state.cool(f"a-{number}", one_model("m"), Cooldown(ends, "quota"))
     began = time.thread_time()
     for _ in range(2000):
         await selector.select(route)

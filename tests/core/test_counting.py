@@ -193,7 +193,7 @@ async def test_another_account_is_tried_and_none_is_punished(status: int) -> Non
     for _ in range(4):
         answer = await count(house, MESSAGES, ANTHROPIC)
         assert (tokens(answer), is_estimate(answer)) == (42, False)
-    assert all(house.state.cooldown(name, "m") is None for name in "ab")
+    assert all(not house.state.rests(name) for name in "ab")
     assert {name for name, _ in house.script.seen} == {"a", "b"}
 
 

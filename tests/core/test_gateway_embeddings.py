@@ -16,6 +16,7 @@ from aigateway_core.gateway import Incoming
 from aigateway_core.model import JsonObject
 from aigateway_core.plugin import Provider
 from aigateway_core.records import Caller
+from aigateway_core.state import one_model
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +60,7 @@ async def test_another_account_is_tried_and_the_failed_one_rests() -> None:
     for _ in range(3):
         assert (await embed(house))["data"]
     assert [name for name, _ in house.script.seen].count("a") == 1
-    assert house.state.cooldown("a", "m") is not None
+    assert house.state.cooldown("a", one_model("m")) is not None
 
 
 async def test_the_vendors_refusal_is_told() -> None:

@@ -15,7 +15,7 @@ from aigateway_core.credentials import Credentials
 from aigateway_core.errors import UnavailableError
 from aigateway_core.live import LiveSnapshot
 from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry
-from aigateway_core.state import Cooldown
+from aigateway_core.state import EVERY_MODEL, Cooldown
 from aigateway_core.state.memory import MemoryState
 from aigateway_core.storage.rows import AccountRest, SnapshotRows, StoredAccount
 
@@ -184,11 +184,11 @@ async def test_an_account_that_is_enabled_while_it_rests_is_given_a_new_chance(
 async def test_what_is_stored_of_rests_is_kept_to_and_shortens_none(entry: Callable[..., ProviderEntry]) -> None:
     store = Store(row("a"), row("b"))
     watched = Watched(store, entry)
-    watched.state.cool("b", "*", Cooldown(4e9 + 60, "known better here"))
+    watched.state.cool("b", EVERY_MODEL, Cooldown(4e9 + 60, "known better here"))
     store.rests = tuple(
         AccountRest(
             account_id=name,
-            reach="*",
+            reach=EVERY_MODEL,
             reason="quota",
             until=datetime.fromtimestamp(4e9, UTC),
             revision=row(name).updated_at,
@@ -214,7 +214,7 @@ async def test_an_account_that_had_a_new_login_is_not_kept_resting_for_the_one_t
     watched = Watched(store, entry)
     await watched.live.reload()
     until, revision = datetime.fromtimestamp(4e9, UTC), row("a").updated_at
-    rest = AccountRest(account_id="a", reach="*", reason="credential", until=until, revision=revision)
+    rest = AccountRest(account_id="a", reach=EVERY_MODEL, reason="credential", until=until, revision=revision)
     store.rows, store.rests, store.number = (row("a", status="needs_login"),), (rest,), 2
     await watched.live.reload()
     store.rows, store.rests, store.number = (row("a", updated_at=revision.replace(year=2027)),), (), 3
@@ -265,11 +265,11 @@ async def test_renewed_tokens_are_no_change_and_everything_else_is(entry: Callab
     watched.live._providers["acme"] = attrs.evolve(entry("acme"), strategy=Renewing(Token))
     await watched.live.reload()
     first = watched.current.value.by_id["a"]
-    watched.state.cool("a", "*", Cooldown(4102444800.0, "rate_limit"))
+    watched.state.cool("a", EVERY_MODEL, Cooldown(4102444800.0, "rate_limit"))
     store.rows = (row("a", auth_data={"token": "two"}),)
     await watched.live.reload()
     assert watched.current.value.by_id["a"] is first
-    assert watched.state.cooldown("a", "*") is not None
+    assert watched.state.cooldown("a", EVERY_MODEL) is not None
     later = row("a").updated_at.replace(year=2027)
     for changed in (
         row("a", auth_data={"token": "two"}, proxy_url="http://proxy.test:1"),
@@ -280,7 +280,7 @@ async def test_renewed_tokens_are_no_change_and_everything_else_is(entry: Callab
         account = watched.current.value.by_id["a"]
         assert account is not first
         assert account.credential == Token(dict(changed.auth_data or {})["token"])
-        assert watched.state.cooldown("a", "*") is None
+        assert watched.state.cooldown("a", EVERY_MODEL) is None
 
 
 async def test_the_snapshot_is_built_beside_the_event_loop(entry: Callable[..., ProviderEntry]) -> None:

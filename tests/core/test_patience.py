@@ -11,7 +11,7 @@ from core.gateway_house import CHAT, WHOLE, House, Script, openai_like, refused,
 
 from aigateway_core.errors import ErrorKind, GatewayError, NoAccountError
 from aigateway_core.patience import wait
-from aigateway_core.state import Cooldown
+from aigateway_core.state import Cooldown, one_model
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +63,7 @@ async def test_x7_a_long_wait_is_not_waited_for() -> None:
 
 async def test_x16_when_all_rest_for_long_the_client_hears_at_once_how_long() -> None:
     one = home("a", a=[reply(WHOLE)])
-    one.state.cool("a", "m", Cooldown(time.time() + 45, "rate_limit"))
+    one.state.cool("a", one_model("m"), Cooldown(time.time() + 45, "rate_limit"))
     with pytest.raises(NoAccountError) as caught:
         await one.ask(CHAT)
     assert caught.value.retry_after == 45
@@ -72,15 +72,15 @@ async def test_x16_when_all_rest_for_long_the_client_hears_at_once_how_long() ->
 
 async def test_x17_when_all_rest_the_first_that_is_back_is_waited_for() -> None:
     two = home("ab", a=[reply(WHOLE)], b=[reply(WHOLE)])
-    two.state.cool("a", "m", Cooldown(time.time() + 60, "rate_limit"))
-    two.state.cool("b", "m", Cooldown(time.time() + 0.05, "rate_limit"))
+    two.state.cool("a", one_model("m"), Cooldown(time.time() + 60, "rate_limit"))
+    two.state.cool("b", one_model("m"), Cooldown(time.time() + 0.05, "rate_limit"))
     await two.ask(CHAT)
     assert asked(two) == "b"
 
 
 async def test_x32_who_leaves_while_waiting_asks_nobody() -> None:
     one = home("a", a=[reply(WHOLE)])
-    one.state.cool("a", "m", Cooldown(time.time() + 3, "rate_limit"))
+    one.state.cool("a", one_model("m"), Cooldown(time.time() + 3, "rate_limit"))
     waiting = asyncio.ensure_future(one.ask(CHAT))
     await asyncio.sleep(0.05)
     waiting.cancel()

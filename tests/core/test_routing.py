@@ -88,8 +88,10 @@ def test_what_callers_make_up_is_not_remembered_without_bound(entry: Make) -> No
 
 def test_models_of_one_quota_group_share_it(entry: Make) -> None:
     router = Router([entry("a", models=[ModelInfo(id="m-1", quota_group="g"), "m-2"])])
-    assert router.route("m-1").quota_group == "g"
-    assert router.route("m-2").quota_group == "m-2"
+    assert [(each.quota_group, each.shares_quota) for each in map(router.route, ("m-1", "m-2"))] == [
+        ("g", True),
+        ("m-2", False),
+    ]
 
 
 class Describing(PlainProvider):

@@ -19,6 +19,7 @@ from aigateway_core.errors import ErrorKind, ForbiddenError, NoAccountError, Ups
 from aigateway_core.records import Account
 from aigateway_core.routing import Route
 from aigateway_core.snapshot import CurrentSnapshot, Snapshot
+from aigateway_core.state import one_model
 from aigateway_core.state.memory import MemoryState
 
 NAMES = "abcde"
@@ -184,7 +185,7 @@ class Selection(RuleBasedStateMachine):
     @invariant()
     def what_rests_is_told(self) -> None:
         for model in MODELS:
-            resting = set(self.state.resting(model))
+            resting = set(self.state.resting(one_model(model)))
             assert resting == {name for name in NAMES if self.until.get((name, model), 0.0) > self.now}
 
 

@@ -17,7 +17,7 @@ from aigateway_core.escalation import Escalation
 from aigateway_core.records import Account
 from aigateway_core.routing import Route
 from aigateway_core.snapshot import CurrentSnapshot
-from aigateway_core.state import EVERY_MODEL, NO_WAY_OUT, Cooldown, State
+from aigateway_core.state import EVERY_MODEL, NO_WAY_OUT, Cooldown, State, one_model, one_quota
 
 _PAYMENT_REQUIRED = 402
 
@@ -169,19 +169,19 @@ class AccountSelector:
 
     def _resting(self, route: Route) -> Mapping[str, Cooldown]:
         """The accounts that rest for this model, or for all that share its quota."""
-        resting = self._state.resting(route.quota_group)
-        if route.model == route.quota_group:
+        resting = self._state.resting(one_model(route.model))
+        if not route.shares_quota:
             return resting
-        more = self._state.resting(route.model)
+        more = self._state.resting(one_quota(route.quota_group))
         both = resting.keys() & more.keys()
         return {**resting, **more, **{name: _longer(resting[name], more[name]) for name in both}}
 
     def _cooldown(self, route: Route, account_id: str) -> Cooldown | None:
         """What keeps this account from being asked for this model."""
-        found = self._state.cooldown(account_id, route.quota_group)
-        if route.model == route.quota_group:
+        found = self._state.cooldown(account_id, one_model(route.model))
+        if not route.shares_quota:
             return found
-        more = self._state.cooldown(account_id, route.model)
+        more = self._state.cooldown(account_id, one_quota(route.quota_group))
         return _longer(found, more) if found and more else found or more
 
     def rest(self, route: Route, terms: Terms = ANY) -> float:
@@ -195,7 +195,7 @@ class AccountSelector:
 
     def punish(self, route: Route, account: Account, error: UpstreamError) -> None:
         """Let the account rest as far as the scope of the error goes: not at all unless it speaks of the account."""
-        reach = {"account": EVERY_MODEL, "quota_group": route.quota_group, "model": route.model}.get(error.scope)
+        reach = _reach(route, error)
         if reach is None or self._has_changed(account):
             return
         seconds = error.retry_after
@@ -269,6 +269,15 @@ def cooldown_of(error: UpstreamError, seconds: float) -> Cooldown | None:
     if error.scope == "account" and error.status == _PAYMENT_REQUIRED and error.kind is ErrorKind.QUOTA:
         return Cooldown.for_good("disabled", error.kind)
     return Cooldown(time.time() + seconds, error.kind) if seconds > 0 else None
+
+
+def _reach(route: Route, error: UpstreamError) -> str | None:
+    """How far the rest goes that an error costs; None for no rest."""
+    if error.scope == "account":
+        return EVERY_MODEL
+    if error.scope == "quota_group" and route.shares_quota:
+        return one_quota(route.quota_group)
+    return one_model(route.model) if error.scope in ("model", "quota_group") else None
 
 
 def _longer(one: Cooldown, other: Cooldown) -> Cooldown:

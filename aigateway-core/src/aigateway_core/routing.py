@@ -21,12 +21,17 @@ LONGEST_NAME = 255
 
 @attrs.frozen(eq=False)
 class Route:
-    """A provider, its own name for the model, the quota that it draws on, and the most tokens it answers with."""
+    """A provider, its own name for the model, the quota that it draws on, and the most tokens it answers with.
+
+    A model of which no quota is known to be shared is a group of its own, by its own name: only ``shares_quota`` tells
+    that apart from a group that has the name of a model.
+    """
 
     provider: ProviderEntry
     model: str
     quota_group: str
     max_output_tokens: int | None = None
+    shares_quota: bool = False
 
 
 def permitted(caller: Caller, model: str, routes: Sequence[Route]) -> Sequence[Route]:
@@ -171,4 +176,5 @@ def _to(entry: ProviderEntry, model: str) -> Route:
         known = entry.describes.describe_model(model)
     else:
         known = next((info for info in entry.provider.models if info.id == model), ModelInfo(id=model))
-    return Route(entry, model, known.quota_group or model, known.max_output_tokens)
+    group = known.quota_group
+    return Route(entry, model, group or model, known.max_output_tokens, shares_quota=bool(group))

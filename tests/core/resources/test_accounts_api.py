@@ -11,7 +11,7 @@ import pytest
 
 from aigateway_core.bootstrap import House
 from aigateway_core.settings import Settings
-from aigateway_core.state import EVERY_MODEL, Cooldown
+from aigateway_core.state import EVERY_MODEL, Cooldown, one_model, one_quota
 
 pytestmark = pytest.mark.anyio
 SECRET = "sk-canary-5c1d7e2f9a"
@@ -156,8 +156,10 @@ async def test_an_account_that_rests_for_some_models_is_active_and_says_for_whic
     created = await create(admin)
     assert created["resting"] == []
     for account_id in (created["id"], "config:config-only"):
-        house._state.cool(account_id, "large models", Cooldown(4102444800.0, "quota"))
-        house._state.cool(account_id, "small", Cooldown(1.0, "rate_limit"))
+        house._state.cool(account_id, one_quota("large models"), Cooldown(4102444800.0, "quota"))
+        house._state.cool(account_id, one_model("small"), Cooldown(1.0, "rate_limit"))
+        for by_an_earlier_version in ("large models", "*"):
+            house._state.cool(account_id, by_an_earlier_version, Cooldown(4102444800.0, "quota"))
         shown = (await admin.get(f"/api/v1/accounts/{account_id}")).json()
         assert shown["status"] == "active"
         assert shown["resting"] == [{"name": "large models", "reason": "quota", "until": "2100-01-01T00:00:00Z"}]

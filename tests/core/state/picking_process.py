@@ -20,7 +20,7 @@ from aigateway_core.affinity import Conversation
 from aigateway_core.records import Account
 from aigateway_core.routing import Route
 from aigateway_core.snapshot import CurrentSnapshot, Snapshot
-from aigateway_core.state import Cooldown
+from aigateway_core.state import Cooldown, one_model
 from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.redis import RedisState
 
@@ -45,7 +45,7 @@ async def main(port: int, name: str) -> None:
         command, argument = line.split()
         picked: Counter[str] = Counter()
         if command == "cool":
-            state.cool(argument, "m", Cooldown(time.time() + 60, "quota"))
+            state.cool(argument, one_model("m"), Cooldown(time.time() + 60, "quota"))
         for number in range(int(argument) if command == "pick" else 0):
             terms = Terms(conversation=Conversation(f"{name}-{begun + number}"))
             picked[(await selector.select(route, (), terms)).id] += 1

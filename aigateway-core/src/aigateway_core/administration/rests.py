@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from aigateway_core.administration.views import iso
-from aigateway_core.state import EVERY_MODEL, Cooldown, State
+from aigateway_core.state import EVERY_MODEL, Cooldown, State, name_in
 from aigateway_core.storage.rows import AccountRest
 
 
@@ -39,8 +39,8 @@ class KnownRests:
         """The models and quota groups that the account is not asked for now, while it is for others."""
         return [
             {"name": name, "reason": found.reason, "until": iso(_moment(found))}
-            for name, found in sorted(self._of(account_id).items())
-            if name != EVERY_MODEL and found.passes
+            for reach, found in sorted(self._of(account_id).items())
+            if (name := name_in(reach)) is not None and found.passes
         ]
 
     def _of(self, account_id: str) -> Mapping[str, Cooldown]:

@@ -16,8 +16,12 @@ from typing import Literal, Protocol, TypeAlias
 
 import attrs
 
-EVERY_MODEL = "*"
-"""Stands for all models of an account."""
+_MODEL, _QUOTA_GROUP = "model\t", "quota group\t"
+# Models are named by callers and groups by plugins: what is before the name keeps them apart. No name of a model that
+# was ever asked for has a tab, so that none is taken for more by those who wrote, or write, the bare name.
+
+EVERY_MODEL = "account\t"
+"""The reach of a rest for which an account is not asked at all."""
 
 NO_WAY_OUT = "outbound_proxy"
 """Why an account rests whose outbound proxy is down: no fault of its own, and over as soon as the proxy is back."""
@@ -26,9 +30,25 @@ Status: TypeAlias = Literal["active", "cooling", "needs_login", "banned", "disab
 """What an account is. ``cooling`` passes by itself; the three after it stand until somebody has mended the account."""
 
 
+def one_model(name: str) -> str:
+    """The reach of a rest for which an account is not asked for this model."""
+    return _MODEL + name
+
+
+def one_quota(group: str) -> str:
+    """The reach of a rest for which an account is not asked for the models of this quota group."""
+    return _QUOTA_GROUP + group
+
+
+def name_in(reach: str) -> str | None:
+    """The model or the quota group; None where there is neither: every model, or what an earlier version wrote."""
+    kind, tab, name = reach.partition("\t")
+    return name if kind + tab in (_MODEL, _QUOTA_GROUP) else None
+
+
 @attrs.frozen
 class Cooldown:
-    """An account is not to be asked before ``until`` (seconds since the epoch): for one model, or for every.
+    """An account is not to be asked before ``until`` (seconds since the epoch), as far as the rest reaches.
 
     ``status`` tells what the account is meanwhile; what does not pass by itself has no end (see :meth:`for_good`).
     ``remedy`` is what its owner has to do, if somebody said.
@@ -112,17 +132,20 @@ class State(Protocol):
     def changes(self) -> int:
         """Grows whenever a cooldown is set or forgotten: while it stays, :meth:`resting` changes by time alone."""
 
-    def resting(self, model: str) -> Mapping[str, Cooldown]:
-        """The accounts that are not to be asked for this model now, and what keeps each of them."""
+    def resting(self, reach: str) -> Mapping[str, Cooldown]:
+        """The accounts that rest now, for this reach or for every model, and what keeps each of them."""
 
-    def cooldown(self, account_id: str, model: str) -> Cooldown | None:
-        """What keeps this account from being asked for this model now."""
+    def cooldown(self, account_id: str, reach: str) -> Cooldown | None:
+        """What keeps this account from being asked now, for this reach or for every model."""
 
     def rests(self, account_id: str) -> Mapping[str, Cooldown]:
-        """All that keeps this account now, by what it is not asked for: a model, a quota group, or every model."""
+        """All that keeps this account now, by reach."""
 
-    def cool(self, account_id: str, model: str, cooldown: Cooldown) -> None:
-        """Do not ask this account for this model until then; a longer cooldown that stands already is kept."""
+    def cool(self, account_id: str, reach: str, cooldown: Cooldown) -> None:
+        """Do not ask this account until then, as far as that reaches; a longer cooldown that stands is kept.
+
+        A reach is :data:`EVERY_MODEL`, or what :func:`one_model` or :func:`one_quota` says.
+        """
 
     def clear(self, account_id: str) -> None:
         """Forget every cooldown of this account: it has been mended."""

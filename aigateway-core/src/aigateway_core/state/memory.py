@@ -19,7 +19,7 @@ _MOST_TURNS = 10_000
 _MOST_CONVERSATIONS = 50_000
 _MOST_TOKENS = 10_000
 _MOST_COOLDOWNS = 1000
-"""Models to remember of one account. Callers make up the names of models and conversations, so there are bounds."""
+"""Rests to remember of one account. Callers make up the names of models and conversations, so there are bounds."""
 
 
 _SET_BACK = 1.0
@@ -59,51 +59,51 @@ class MemoryState:
 
     # -- cooldowns
 
-    def resting(self, model: str) -> Mapping[str, Cooldown]:
-        """Which accounts rest for this model now."""
+    def resting(self, reach: str) -> Mapping[str, Cooldown]:
+        """Which accounts rest now, for this reach or for every model."""
         self._follow_the_clock()
-        found = ((account_id, self.cooldown(account_id, model)) for account_id in tuple(self._cooldowns))
+        found = ((account_id, self.cooldown(account_id, reach)) for account_id in tuple(self._cooldowns))
         return {account_id: cooldown for account_id, cooldown in found if cooldown is not None}
 
-    def cooldown(self, account_id: str, model: str) -> Cooldown | None:
-        """The longest cooldown that covers this account and model, if any still stands."""
+    def cooldown(self, account_id: str, reach: str) -> Cooldown | None:
+        """The longest cooldown that covers this account so far, if any still stands."""
         if not self._cooldowns:
             return None
         self._follow_the_clock()
-        models = self._cooldowns.get(account_id)
-        if models is None:
+        rests = self._cooldowns.get(account_id)
+        if rests is None:
             return None
         found: Cooldown | None = None
         now = time.time()
-        for name in (model, EVERY_MODEL):
-            cooldown = models.get(name)
+        for name in (reach, EVERY_MODEL):
+            cooldown = rests.get(name)
             if cooldown is None:
                 continue
             if cooldown.until <= now:
-                del models[name]
+                del rests[name]
             elif found is None or cooldown.until > found.until:
                 found = cooldown
-        if not models:
+        if not rests:
             del self._cooldowns[account_id]
         return found
 
     def rests(self, account_id: str) -> Mapping[str, Cooldown]:
-        """This account's cooldowns that still stand, by model."""
+        """This account's cooldowns that still stand, by reach."""
         self._follow_the_clock()
         now = time.time()
-        return {model: found for model, found in self.cooldowns_of(account_id).items() if found.until > now}
+        return {reach: found for reach, found in self.cooldowns_of(account_id).items() if found.until > now}
 
-    def cool(self, account_id: str, model: str, cooldown: Cooldown) -> None:
+    def cool(self, account_id: str, reach: str, cooldown: Cooldown) -> None:
         """Keep the longer of this cooldown and the one that stands."""
         self._follow_the_clock()
-        models = self._cooldowns.setdefault(account_id, {})
-        standing = models.get(model)
+        rests = self._cooldowns.setdefault(account_id, {})
+        standing = rests.get(reach)
         if standing is None or standing.until < cooldown.until:
-            models[model] = cooldown
+            rests[reach] = cooldown
             self.changes += 1
-        if len(models) > _MOST_COOLDOWNS:
-            soonest = min((name for name in models if name != EVERY_MODEL), key=lambda name: models[name].until)
-            del models[soonest]
+        if len(rests) > _MOST_COOLDOWNS:
+            soonest = min((name for name in rests if name != EVERY_MODEL), key=lambda name: rests[name].until)
+            del rests[soonest]
 
     def clear(self, account_id: str) -> None:
         """Forget this account's cooldowns."""
@@ -111,7 +111,7 @@ class MemoryState:
             self.changes += 1
 
     def cooldowns_of(self, account_id: str) -> Mapping[str, Cooldown]:
-        """This account's cooldowns by model, those that are over included."""
+        """This account's cooldowns by reach, those that are over included."""
         return self._cooldowns.get(account_id, {})
 
     def _follow_the_clock(self) -> None:
@@ -123,9 +123,9 @@ class MemoryState:
         clock = time.time() - time.monotonic()
         back, self._clock = self._clock - clock, clock
         if back > _SET_BACK:
-            for models in self._cooldowns.values():
-                for name, cooldown in models.items():
-                    models[name] = attrs.evolve(cooldown, until=cooldown.until - back)
+            for rests in self._cooldowns.values():
+                for name, cooldown in rests.items():
+                    rests[name] = attrs.evolve(cooldown, until=cooldown.until - back)
             self.changes += 1
 
     # -- affinity
