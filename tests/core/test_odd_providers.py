@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import Any
 
 import attrs
 import httpx
@@ -34,7 +36,9 @@ from aigateway_core.egress import Egress, WayOut
 from aigateway_core.errors import ErrorKind, GatewayError, UpstreamError
 from aigateway_core.events import StreamEvent
 from aigateway_core.model import ChatRequest, ChatResponse
+from aigateway_core.plugin import Grant
 from aigateway_core.records import Account
+from aigateway_core.renewal import Renewals
 from aigateway_core.secret import Secret
 from aigateway_core.snapshot import Snapshot
 from aigateway_core.upstream import Upstream
@@ -143,6 +147,39 @@ class ChokesOn(Strategy):
 
 async def test_an_account_whose_credential_cannot_be_used_is_passed_over() -> None:
     it = House(Script(**ANY), openai_like(), "ab", strategy=ChokesOn("a"))
+    for _ in range(4):
+        assert (await it.whole(CHAT))["model"] == "m"
+    assert [name for name, _ in it.script.seen] == ["b"] * 4
+    await it.recorder.aclose()
+    first = it.sink.records[0].attempts[0]
+    assert (first.account_id, first.error_kind, first.dispatched) == ("a", "credential", False)
+
+
+class NeverEnds(Strategy):
+    """An auth strategy that cannot tell when the token of one of the accounts ends."""
+
+    def __init__(self, name: str, end: datetime | Exception) -> None:
+        self._name = name
+        self._end = end
+
+    def expires_at(self, credential: Token) -> datetime | None:
+        if self._name not in credential.token.reveal():
+            return None
+        if isinstance(self._end, Exception):
+            raise self._end
+        return self._end
+
+    async def renew(self, account: Account, upstream: Upstream) -> Grant:
+        raise AssertionError("nothing has ended")
+
+
+@pytest.mark.parametrize(
+    "end", [OverflowError("date value out of range"), datetime(2030, 1, 1)], ids=["raised", "naive"]
+)
+async def test_an_account_whose_end_cannot_be_told_is_passed_over(end: datetime | Exception) -> None:
+    it = House(Script(**ANY), openai_like(), "ab", strategy=NeverEnds("secret-of-a", end))
+    nothing: Any = None
+    it.gateway._credentials.renewals = Renewals(nothing, nothing, nothing, nothing)
     for _ in range(4):
         assert (await it.whole(CHAT))["model"] == "m"
     assert [name for name, _ in it.script.seen] == ["b"] * 4

@@ -99,7 +99,12 @@ class Credentials:
         if entry.renews is None or self.renewals is None:
             self._living.pop(account.id, None)
             return Credential(_auth(entry, account), list(secrets_of(account.credential)))
-        living = self._living[account.id] = _Living(entry, entry.renews, account, self.renewals, self._gather)
+        try:
+            living = _Living(entry, entry.renews, account, self.renewals, self._gather)
+        except (Exception, SystemExit):
+            log.exception("the auth strategy %s cannot tell the token's end of %s", entry.strategy_name, account.id)
+            raise _unusable() from None
+        self._living[account.id] = living
         return Credential(_LivingAuth(living), living.secrets)
 
     def _gather(self) -> None:
@@ -274,5 +279,9 @@ def _auth(entry: ProviderEntry, account: Account) -> httpx.Auth:
         return entry.strategy.auth(account)
     except (Exception, SystemExit):
         log.exception("the auth strategy %s cannot use the account %s", entry.strategy_name, account.id)
-        message = "the credential of the account cannot be used"
-        raise UpstreamError(ErrorKind.CREDENTIAL, message, scope="account", dispatched=False) from None
+        raise _unusable() from None
+
+
+def _unusable() -> UpstreamError:
+    message = "the credential of the account cannot be used"
+    return UpstreamError(ErrorKind.CREDENTIAL, message, scope="account", dispatched=False)

@@ -60,15 +60,16 @@ def end_of(credential: OAuthCredential) -> datetime | None:
 
 def moment(expires_at: Any) -> datetime | None:
     """The time that ``expires_at`` tells, however it is written; None when it tells none."""
-    number = _number(expires_at)
-    if number is not None:
-        seconds = number / 1000 if number > 1e11 else number
-        return datetime.fromtimestamp(min(max(seconds, 0.0), 4e9), UTC)
-    try:
-        found = datetime.fromisoformat(str(expires_at))
-    except ValueError:
-        return None
-    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+    seconds = _number(expires_at)
+    if seconds is not None:
+        seconds = seconds / 1000 if seconds > 1e11 else seconds
+    else:
+        try:
+            found = datetime.fromisoformat(str(expires_at))
+        except ValueError:
+            return None
+        seconds = found.replace(tzinfo=found.tzinfo or UTC).timestamp()
+    return datetime.fromtimestamp(min(max(seconds, 0.0), 4e9), UTC)
 
 
 def end_of_life(expires_in: Any, asked_at: datetime) -> datetime:
