@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from core.full_disk import full_disk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -104,27 +107,26 @@ def test_several_processes_may_use_the_same_file(spool: Spool) -> None:
     assert waiting(spool) == []
 
 
-def test_d_18_a_disk_that_does_not_take_it_is_an_os_error_and_passes(spool: Spool, tmp_path: Path) -> None:
+def test_d_18_a_disk_that_does_not_take_it_is_an_os_error_and_passes(spool: Spool) -> None:
     spool.put([record(1)])
-    with spool._open() as connection:
-        pages = connection.execute("PRAGMA page_count").fetchone()[0]
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(OSError, match="cannot be used"):
-        spool.put([record(n, error="x" * 1000) for n in range(100)])
-    assert waiting(spool) == [record(1)]
+    with full_disk():
+        with pytest.raises(OSError, match="cannot be used"):
+            spool.put([record(n, error="x" * 1000) for n in range(100)])
+        assert waiting(spool) == [record(1)]
     spool.put([record(2)])
     assert waiting(spool) == [record(1), record(2)]
 
 
 def test_what_was_put_outlives_the_death_of_its_process(spool: Spool) -> None:
     script = (
-        "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "import os, signal, sys; from pathlib import Path; sys.path[:0] = sys.argv[2:]\n"
         "from test_spool import record, Spool\n"
         "spool = Spool(Path(sys.argv[1]), 1 << 20)\n"
         "for n in range(20): spool.put([record(n)])\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(spool.path), str(Path(__file__).parent)], check=False)
+    folders = map(str, Path(__file__).parents[:2])
+    done = subprocess.run([sys.executable, "-c", script, str(spool.path), *folders], check=False)
     assert done.returncode == -signal.SIGKILL
     assert waiting(spool) == [record(n) for n in range(20)]
 
@@ -158,3 +160,109 @@ def test_a_file_that_was_cut_or_scribbled_on_costs_records_and_nothing_else(
                 continue
         assert waiting(cut)[-1] == record("after")
         cut.close()
+
+
+def scribble_on(path: Path) -> None:
+    """Damage the file as whoever uses it finds it: all that is in it stands there, and none of it can be read."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.write(b"?" * 4096)
+
+
+def kept_aside(spool: Spool) -> int:
+    """How many files were, without what belongs to each."""
+    aside = [path.name for path in spool.path.parent.glob(f"{spool.path.name}.damaged*")]
+    return len([name for name in aside if not name.endswith(("-wal", "-shm"))])
+
+
+def set_aside(spool: Spool) -> None:
+    scribble_on(spool.path)
+    spool.close()
+    with pytest.raises(OSError, match="damaged"):
+        spool.peek(10)
+
+
+def test_whoever_holds_a_file_that_another_has_set_aside_goes_on_with_the_fresh_one(spool: Spool) -> None:
+    other = Spool(spool.path, MIB)
+    spool.put([record(1)])
+    assert waiting(other) == [record(1)]
+    set_aside(spool)
+    spool.put([record(2)])
+    assert waiting(other) == [record(2)]
+    other.put([record(3)])
+    other.close()
+    assert waiting(spool) == waiting(Spool(spool.path, MIB)) == [record(2), record(3)]
+    assert kept_aside(spool) == 1
+
+
+def test_nobody_sets_aside_a_file_but_the_one_that_was_damaged_under_him(spool: Spool) -> None:
+    other = Spool(spool.path, MIB)
+    other.put([record(1)])
+    with pytest.raises(OSError, match="damaged"), other._open() as connection:
+        set_aside(spool)
+        spool.put([record(2)])
+        connection.execute("SELECT 1")
+        raise sqlite3.DatabaseError("malformed")
+    assert waiting(other) == waiting(spool) == [record(2)]
+
+
+def test_what_goes_into_a_file_that_is_set_aside_at_that_moment_is_not_called_kept(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Spool(spool.path, MIB)
+    other.put([record(1)])
+
+    def bytes_at_that_moment(_: sqlite3.Connection) -> int:
+        other.path.rename(f"{other.path}.damaged")
+        return 0
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(other, "_bytes", bytes_at_that_moment)
+        with pytest.raises(OSError, match="replaced"):
+            other.put([record(2)])
+    other.put([record(2)])
+    assert waiting(spool) == [record(2)]
+
+
+def test_each_file_that_was_damaged_is_kept(spool: Spool) -> None:
+    for number in range(3):
+        spool.put([record(number)])
+        set_aside(spool)
+    assert kept_aside(spool) == 3
+
+
+def test_a_file_that_somebody_removed_is_made_again_and_said(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
+    spool.put([record(1)])
+    for path in spool.path.parent.iterdir():
+        path.unlink()
+    assert waiting(spool) == []
+    spool.put([record(2)])
+    assert waiting(spool) == waiting(Spool(spool.path, MIB)) == [record(2)]
+    assert [each.message for each in caplog.records if str(spool.path) in each.message]
+
+
+def test_what_a_full_disk_does_not_let_go_of_comes_out_once_all_the_same(spool: Spool) -> None:
+    spool.put([record(1), record(2)])
+    with full_disk(), pytest.raises(OSError, match="cannot be used"):
+        spool.remove(spool.peek(1))
+    assert waiting(spool) == [record(2)]
+    spool.put([record(3)])
+    assert waiting(spool) == [record(2), record(3)]
+    with full_disk(), pytest.raises(OSError, match="cannot be used"):
+        spool.remove(spool.peek(9))
+    assert waiting(spool) == []
+    assert spool.bytes() > 0
+    spool.remove(())
+    assert spool.bytes() == 0
+    spool.path.unlink()
+    spool.put([record(4)])
+    assert waiting(spool) == [record(4)]
+
+
+def test_what_was_kept_elsewhere_is_not_counted_as_dropped(spool: Spool) -> None:
+    assert spool.put([record(n, error="x" * 900) for n in range(400)]) == 0
+    with full_disk(), pytest.raises(OSError, match="cannot be used"):
+        spool.remove(spool.peek(400))
+    assert spool.put([record(n, error="x" * 900) for n in range(400)]) == 0
+    assert len(waiting(spool)) == 400

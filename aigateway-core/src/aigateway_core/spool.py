@@ -1,17 +1,20 @@
 """Call records on disk while the database is away: a small SQLite file, in which order, cuts and sharing are settled.
 
 Several processes may use the same file. What is taken out is deleted only once it has been kept elsewhere, so that a
-record may come out twice; its id tells.
+record may come out twice; its id tells. Any of them may set the file aside, and somebody may remove it: each looks
+before every use whether what it has open is still the file of that name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -26,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _FIELDS = frozenset(field.name for field in attrs.fields(CallRecord))
 _TABLE = "CREATE TABLE IF NOT EXISTS spool (seq INTEGER PRIMARY KEY AUTOINCREMENT, record TEXT NOT NULL)"
+_PRIMARY = 0xFF
+_NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _TOO_FULL = 200
 """How many of the oldest records go at a time when there is no room."""
 
@@ -45,30 +50,49 @@ class Spool:
         self.path = path
         self._most_bytes = most_bytes
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        """Which one it was that was opened last."""
+        self._kept = 0
+        """Up to this place everything is kept elsewhere, though the disk did not let it be deleted."""
         self._lock = threading.Lock()
 
     def put(self, records: Sequence[CallRecord]) -> int:
         """Append these, all or none. Returns how many of the oldest were dropped to make room."""
         rows = [(json.dumps(attrs.asdict(record), default=datetime.isoformat),) for record in records]
-        with self._open() as connection, connection:
-            connection.executemany("INSERT INTO spool (record) VALUES (?)", rows)
-            dropped = 0
-            while self._bytes(connection) > self._most_bytes and (gone := _drop(connection)):
-                dropped += gone
-            return dropped
+        dropped = 0
+        with self._open() as connection:
+            with connection:
+                if self._kept:
+                    self._forget(connection)
+                connection.executemany("INSERT INTO spool (record) VALUES (?)", rows)
+                while self._bytes(connection) > self._most_bytes and (gone := _drop(connection)):
+                    dropped += gone
+            self._kept = 0
+            if self._file != _identity(self.path):
+                raise OSError(f"the file {self.path} was replaced at that moment")
+        return dropped
 
     def peek(self, most: int) -> Sequence[Waiting]:
         """The oldest records that wait; they go on waiting."""
         if not self.path.exists():
             return ()
         with self._open() as connection:
-            rows = connection.execute("SELECT seq, record FROM spool ORDER BY seq LIMIT ?", (most,)).fetchall()
+            oldest = "SELECT seq, record FROM spool WHERE seq > ? ORDER BY seq LIMIT ?"
+            rows = connection.execute(oldest, (self._kept, most)).fetchall()
         return [Waiting(place, _read(text)) for place, text in rows]
 
     def remove(self, waiting: Sequence[Waiting]) -> None:
-        """Forget these: they are kept elsewhere."""
-        with self._open() as connection, connection:
-            connection.executemany("DELETE FROM spool WHERE seq = ?", [(each.place,) for each in waiting])
+        """Forget these, the oldest, and those that could not be deleted before: they are kept elsewhere.
+
+        When it raises :class:`OSError` they take their room until the next time, but come out here no more.
+        """
+        self._kept = max((self._kept, *(each.place for each in waiting)))
+        if not self._kept:
+            return
+        with self._open() as connection:
+            with connection:
+                self._forget(connection)
+            self._kept = 0
 
     def bytes(self) -> int:
         """How much room the waiting records take."""
@@ -81,6 +105,9 @@ class Spool:
         """Let go of the file; the next use opens it again."""
         with self._lock:
             self._disconnect()
+
+    def _forget(self, connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM spool WHERE seq <= ?", (self._kept,))
 
     def _bytes(self, connection: sqlite3.Connection) -> int:
         pages, free, size = (
@@ -95,23 +122,41 @@ class Spool:
             try:
                 yield self._connect()
             except sqlite3.OperationalError as error:
-                # Full, read-only, locked by somebody for long: it may be better the next time.
-                self._disconnect()
+                # Read-only, or locked by somebody for long: it may be better the next time. On a full disk what is open
+                # can be read at least, and could not be opened again.
+                if error.sqlite_errorcode & _PRIMARY not in _NO_ROOM:
+                    self._disconnect()
                 raise OSError(f"the file {self.path} cannot be used: {error}") from error
             except sqlite3.DatabaseError as error:
                 self._set_aside()
                 raise OSError(f"the file {self.path} was damaged: {error}") from error
 
     def _connect(self) -> sqlite3.Connection:
+        if self._connection is not None and self._file != _identity(self.path):
+            log.warning("the file %s is another one now; what waits in the one before is not written", self.path)
+            self._disconnect()
         if self._connection is None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            self._connection = sqlite3.connect(self.path, timeout=5.0, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute(_TABLE)
+            with _alone(self.path.parent):
+                self._connection = self._opened()
         return self._connection
+
+    def _opened(self) -> sqlite3.Connection:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        before, self._file = self._file, _identity(self.path)
+        connection = sqlite3.connect(self.path, timeout=5.0, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(_TABLE)
+            last = connection.execute("SELECT MAX(seq) FROM sqlite_sequence").fetchone()[0] or 0
+        except sqlite3.Error:
+            connection.close()
+            raise
+        if before != self._file or last < self._kept:
+            self._kept = 0
+        return connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -120,12 +165,37 @@ class Spool:
             self._connection = None
 
     def _set_aside(self) -> None:
+        """Keep the damaged file under another name, unless somebody else has done so already."""
         self._disconnect()
-        aside = self.path.with_name(f"{self.path.name}.damaged")
+        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns():x}")
+        with _alone(self.path.parent):
+            if self._file != _identity(self.path):
+                return
+            for suffix in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
         log.error("the file %s is damaged; it is kept as %s, and what waited in it is not written", self.path, aside)
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells the file of this name from all others that there are; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Meanwhile no other process makes a file in this folder or sets one aside."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(OSError):  # a file system that has no such locks gets by without
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def _drop(connection: sqlite3.Connection) -> int:
