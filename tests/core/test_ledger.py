@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from core.full_disk import full_disk
 
 from aigateway_core.errors import UnavailableError
 from aigateway_core.ledger import CallLedger
@@ -139,3 +140,40 @@ async def test_one_record_that_the_database_refuses_takes_no_other_with_it(shelf
     assert ledger.dropped == 1
     with pytest.raises(ValueError, match="odd"):
         await ledger.insert_many([odd])
+
+
+async def test_a_disk_that_is_full_keeps_nothing_from_a_database_that_is_back(
+    shelf: Shelf, ledger: CallLedger, spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf.away = True
+    sent = [record() for _ in range(1200)]
+    await ledger.insert_many(sent)
+    with full_disk():
+        shelf.away = False
+        await until(lambda: not ledger.spooling)
+        await ledger.insert_many(later := [record()])
+        assert shelf.rows == [*sent, *later]
+        told = [each.message for each in caplog.records if "cannot be used" in each.message]
+        assert len(told) == 1, "why is said, and once"
+    await until(lambda: ledger.spool_bytes == 0)
+    assert not Spool(spool.path, 1 << 20).peek(1)
+    assert (len(shelf.rows), ledger.dropped) == (1201, 0)
+
+
+async def test_a_spool_that_can_be_neither_read_nor_written_keeps_nothing_from_the_database(
+    shelf: Shelf, ledger: CallLedger, spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf.away = True
+    await ledger.insert_many([record()])
+    spool.close()
+    for path in spool.path.parent.iterdir():
+        path.unlink()
+    spool.path.mkdir()
+    with pytest.raises(OSError, match="cannot be used"):
+        await ledger.insert_many([record()])
+    shelf.away = False
+    await ledger.insert_many(later := [record()])
+    assert shelf.rows == later
+    assert ledger.spooling
+    told = [each.message for each in caplog.records if "cannot be used" in each.message]
+    assert len(told) == 1

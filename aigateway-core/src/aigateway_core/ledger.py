@@ -36,7 +36,7 @@ class CallLedger:
     """Writes to whatever storage is open: the sink is made before the storage is.
 
     What the database does not take goes into the spool, and from there into the database, in its order, once that is
-    back: :attr:`spooling` meanwhile. A record may be offered to the database twice, and is stored and counted once.
+    back: :attr:`spooling` meanwhile. A disk that takes nothing keeps nothing from a database that does. A record may be offered to the database twice, and is stored and counted once.
     ``dropped`` counts records that nothing could keep.
     """
 
@@ -49,6 +49,7 @@ class CallLedger:
         self._spooled = asyncio.Event()
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._complained = ""
 
     def open(self, calls: Calls, spool: Spool | None = None) -> None:
         """Write to this storage from now on, beginning with what an earlier process left in the spool."""
@@ -74,15 +75,32 @@ class CallLedger:
         if self._spool is None:
             await self._keep(records)
             return
-        if not self.spooling:
+        if self.spooling:
             try:
-                async with asyncio.timeout(_PATIENCE):
-                    await self._keep(records)
-            except (UnavailableError, TimeoutError):
                 await self._put(records, self._spool)
-                log.warning("the database takes no call records, they wait in %s", self._spool.path)
-            return
-        await self._put(records, self._spool)
+            except OSError as error:
+                # What waits may never be read again either: no reason to wait for it.
+                self._complain(self._spool, error)
+                if not await self._kept_soon(records):
+                    raise
+        elif not await self._kept_soon(records):
+            await self._put(records, self._spool)
+            log.warning("the database takes no call records, they wait in %s", self._spool.path)
+
+    async def _kept_soon(self, records: Sequence[CallRecord]) -> bool:
+        """Whether the database has taken them."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._keep(records)
+        except (UnavailableError, TimeoutError):
+            return False
+        return True
+
+    def _complain(self, spool: Spool, error: Exception) -> None:
+        """Say what is wrong, when it begins: not at every try."""
+        if str(error) != self._complained:
+            self._complained = str(error)
+            log.warning("what waits in %s cannot be written: %s", spool.path, error)
 
     # -- to disk, and back
 
@@ -101,32 +119,41 @@ class CallLedger:
             await self._spooled.wait()
             self._spooled.clear()
             tries = count = 0
-            while True:
+            left = True
+            while left:
                 try:
-                    if not (written := await self._replay(spool)):
-                        break
-                    count, tries = count + written, 0
+                    written = await self._replay(spool)
+                    count, tries, left = count + written, 0, written > 0
                 except Exception as error:  # noqa: BLE001 - without this task nothing would come back for good
-                    # That the database is away is said already, and anything else need not be said at every try.
-                    if not isinstance(error, UnavailableError) and tries == 0:
-                        log.warning("what waits in %s cannot be written: %s", spool.path, error)
+                    if not isinstance(error, UnavailableError):  # that the database is away is said already
+                        self._complain(spool, error)
                     await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
                     tries += 1
-            if count:
-                log.warning("the database takes call records again: %d that had waited are written", count)
+                if count and not self.spooling:
+                    log.warning("the database takes call records again: %d that had waited are written", count)
+                    count = 0
 
     async def _replay(self, spool: Spool) -> int:
-        """Write the oldest that wait, and return their number; 0 when none waits any more."""
+        """Write the oldest that wait, and return their number; 0 when none waits any more.
+
+        Raises :class:`OSError` when all are written and the disk does not let go of them.
+        """
         async with self._turn:
             waiting = await asyncio.to_thread(spool.peek, _AT_ONCE)
             self.spooling = bool(waiting)
+            if not waiting:
+                await asyncio.to_thread(spool.remove, ())
+                self._complained = ""
             self.spool_bytes = await asyncio.to_thread(spool.bytes)
         records = [each.record for each in waiting if each.record is not None]
         if records:
             await self._keep(records)
         self.dropped += len(waiting) - len(records)
-        if waiting:
+        try:
             await asyncio.to_thread(spool.remove, waiting)
+        except OSError as error:
+            # They come out no more, and the others need not wait for the disk.
+            self._complain(spool, error)
         return len(waiting)
 
     # -- to the database
