@@ -12,10 +12,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import anyio
 import pytest
+import yaml
 from e2e.gateway_process import ADMIN_KEY, CLIENT_KEY, GatewayProcess
 from faults.test_processes import processor_seconds
 from prometheus_client.parser import text_string_to_metric_families
@@ -46,11 +48,11 @@ def start(vendor: QuickVendor, own_redis: Redis, tmp_path: Path) -> Iterator[Sta
     """Starts a gateway; at the end it has to end well."""
     started: list[GatewayProcess] = []
 
-    def run(workers: int = WORKERS, accounts: int = 3) -> GatewayProcess:
+    def run(workers: int = WORKERS, accounts: int = 3, host: str = "127.0.0.1") -> GatewayProcess:
         process = GatewayProcess(
             {
                 "providers": vendor.config(),
-                "server": {"workers": workers},
+                "server": {"workers": workers, "host": host},
                 "redis": {"enabled": True, "host": own_redis.host, "port": own_redis.port},
                 "plugins": {"allowed": []},
             },
@@ -83,6 +85,15 @@ async def soon(what: Callable[[], bool], process: GatewayProcess) -> None:
         while not what():
             assert process.workers() is not None
             await anyio.sleep(0.05)
+
+
+def change(gateway: GatewayProcess, **sections: dict[str, Any]) -> None:
+    """Write other values into its configuration file."""
+    file = gateway.folder / "config.yaml"
+    said = yaml.safe_load(file.read_text())
+    for name, section in sections.items():
+        said.setdefault(name, {}).update(section)
+    file.write_text(yaml.safe_dump(said))
 
 
 @asynccontextmanager
@@ -266,6 +277,29 @@ async def test_workers_that_would_not_start_leave_the_old_ones_serving(start: St
     gateway.signal(signal.SIGHUP)
     await soon(lambda: "rolling restart given up" in gateway.output, gateway)
     assert "the new worker ended with exit code 78" in gateway.output
+    assert gateway.workers() == before
+    assert (await Load(gateway.url, HEADERS).ask(20)).failed == 0
+
+
+async def test_an_address_that_is_changed_in_the_file_lets_nobody_in_before_it_is_listened_on(start: Start) -> None:
+    # Not known for an address of loopback, as one of the network would not be.
+    gateway = start(workers=2, host="127.1")
+    change(gateway, server={"host": "127.0.0.1"})
+    gateway.signal(signal.SIGHUP)
+    await soon(lambda: "rolling restart: done" in gateway.output, gateway)
+    async with aiohttp.ClientSession() as session:
+        for path in ("/metrics", "/openapi.json", "/docs"):
+            async with session.get(gateway.url + path) as answer:
+                assert answer.status == 401
+
+
+async def test_workers_that_could_share_nothing_any_more_leave_the_old_ones_serving(start: Start) -> None:
+    gateway = start(workers=2)
+    before = gateway.workers()
+    change(gateway, server={"workers": 1}, redis={"enabled": False})
+    gateway.signal(signal.SIGHUP)
+    await soon(lambda: "rolling restart given up" in gateway.output, gateway)
+    assert "redis.enabled: 2 workers need Redis" in gateway.output
     assert gateway.workers() == before
     assert (await Load(gateway.url, HEADERS).ask(20)).failed == 0
 

@@ -45,7 +45,7 @@ def server(
     page = screen.Page(_facts(assembly, look, console), console)
     try:
         if settings.server.workers > 1:
-            _run_workers(config, host, port, settings.server, page.show)
+            _run_workers(config, settings.server, page.show)
         else:
             serve(
                 house.app, settings.server, on_listening=page.show, on_stopping=house.stopping, on_stall=house.stalled
@@ -62,9 +62,7 @@ def _look(assembly: bootstrap.Assembly) -> bootstrap.FirstLook:
         return bootstrap.blind_look(assembly)
 
 
-def _run_workers(
-    config: Path | None, host: str | None, port: int | None, settings: ServerSettings, on_listening: Callable[[], None]
-) -> None:
+def _run_workers(config: Path | None, settings: ServerSettings, on_listening: Callable[[], None]) -> None:
     """Supervise workers that count in one folder, which is gone afterwards."""
     try:
         folder = TemporaryDirectory(prefix="aigateway-metrics-")
@@ -75,7 +73,7 @@ def _run_workers(
         ) from error
     with folder as name:
         supervise(
-            worker.command(config, host, port, Path(name)),
+            worker.command(config, settings, Path(name)),
             settings,
             on_listening=on_listening,
             on_gone=lambda slot: bootstrap.Share(Path(name), slot).leave(),

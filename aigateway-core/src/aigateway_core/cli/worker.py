@@ -13,9 +13,10 @@ import typer
 from aigateway_core import bootstrap, logs
 from aigateway_core.cli import admin_key
 from aigateway_core.cli.options import ConfigFile
+from aigateway_core.errors import SettingsError
 from aigateway_core.server.link import WorkerEnd
 from aigateway_core.server.run import serve
-from aigateway_core.settings import Settings, load
+from aigateway_core.settings import ServerSettings, Settings, load
 
 
 def worker(
@@ -24,12 +25,13 @@ def worker(
     listener: Annotated[list[int], typer.Option(min=0)],
     slot: Annotated[int, typer.Option(min=1)],
     metrics: Annotated[Path, typer.Option(file_okay=False)],
+    host: Annotated[str, typer.Option()],
+    port: Annotated[int, typer.Option(min=1, max=65535)],
+    workers: Annotated[int, typer.Option(min=2)],
     config: ConfigFile = None,
-    host: Annotated[str | None, typer.Option()] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
 ) -> None:
     """Serve on sockets that another process has bound. Not for people: ``aigateway-core server`` starts it."""
-    settings = listening_on(load(config), host, port)
+    settings = _one_of(workers, listening_on(load(config), host, port))
     share = bootstrap.Share(metrics, slot)
     house = bootstrap.House(bootstrap.assemble(settings), share, looked=admin_key.kept_later(settings))
     logs.configure(settings.log, known=house.secrets, worker=number)
@@ -45,9 +47,13 @@ def worker(
     )
 
 
-def command(config: Path | None, host: str | None, port: int | None, metrics: Path) -> list[str]:
-    """How to start a worker with what ``aigateway-core server`` was told; workers count in the folder ``metrics``."""
-    said = {"--config": config, "--host": host, "--port": port, "--metrics": metrics}
+def command(config: Path | None, running: ServerSettings, metrics: Path) -> list[str]:
+    """How to start a worker of a gateway that runs as ``running`` says; workers count in the folder ``metrics``.
+
+    Where it listens and how many workers it has stays until it ends, whatever the configuration says meanwhile.
+    """
+    said = {"--config": config, "--host": running.host, "--port": running.port, "--workers": running.workers}
+    said["--metrics"] = metrics
     # Without the working directory in the path of imports, where anything may lie.
     python = [sys.executable, "-P", "-m", "aigateway_core", "worker"]
     return [*python, *(f"{name}={value}" for name, value in said.items() if value is not None)]
@@ -57,3 +63,11 @@ def listening_on(settings: Settings, host: str | None, port: int | None) -> Sett
     """The settings with the address that the command line names."""
     said = settings.server
     return attrs.evolve(settings, server=attrs.evolve(said, host=host or said.host, port=port or said.port))
+
+
+def _one_of(workers: int, settings: Settings) -> Settings:
+    """The settings with as many workers as there are. Raises :class:`SettingsError` where they could share nothing."""
+    if not settings.redis.enabled:
+        reason = f"redis.enabled: {workers} workers need Redis, and are as many until the gateway is ended and started"
+        raise SettingsError([reason])
+    return attrs.evolve(settings, server=attrs.evolve(settings.server, workers=workers))
