@@ -93,7 +93,8 @@ CHANGES = (
     Change(
         "tools.parameters",
         "converted",
-        "no schema: that of an empty object; alternatives at the root: one object with the properties of all",
+        "no schema: that of an empty object; alternatives at the root: one object with the properties of all, "
+        "each of which may be what any of them says of it",
         "translation table, 1.5 (case 27)",
     ),
     Change(

@@ -134,7 +134,7 @@ def _ends(schema: Mapping[str, Any]) -> bool:
             del way[came_by]
             followed.add(came_by)
             continue
-        found = _found(reference, schema)
+        found = referred(reference, schema)
         if found is None or reference in way:
             return False
         if reference not in followed:
@@ -152,7 +152,7 @@ def _references(node: Any) -> Iterator[Any]:
             yield from _references(inner)
 
 
-def _found(reference: Any, root: Mapping[str, Any]) -> Any:
+def referred(reference: Any, root: Mapping[str, Any]) -> Any:
     """What a reference leads to; None for one that leads out of the schema, or nowhere."""
     if not isinstance(reference, str) or not reference.startswith("#/"):
         return None

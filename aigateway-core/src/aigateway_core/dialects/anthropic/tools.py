@@ -8,9 +8,10 @@ Those that run at Anthropic are :class:`HostedTool`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, TypeGuard
 
+from aigateway_core.dialects.anthropic.object_schema import object_schema
 from aigateway_core.dialects.anthropic.profile import ModelRule
 from aigateway_core.dialects.anthropic.structured_output import MOST_STRICT_TOOLS, is_structured
 from aigateway_core.dialects.checks import (
@@ -28,8 +29,6 @@ PLACEHOLDER = "DeferredToolPlaceholder"
 """A tool that Claude Code lists only so that there is one whose loading is deferred (case 26)."""
 
 _HOSTED = re.compile(r"\w+_20\d{6}|mcp_toolset")
-
-_ALTERNATIVES = ("anyOf", "oneOf", "allOf")
 
 _TEXT: JsonObject = {"type": "string"}
 _LINE: JsonObject = {"type": "integer"}
@@ -180,33 +179,12 @@ def _written(tools: Iterator[Tool | HostedTool]) -> Iterator[JsonObject]:
 
 
 def _write_function(tool: Tool) -> JsonObject:
-    written: JsonObject = {"name": legal_tool_name(tool.name), "input_schema": _object_schema(tool.parameters)}
+    written: JsonObject = {"name": legal_tool_name(tool.name), "input_schema": object_schema(tool.parameters)}
     if tool.description:
         written["description"] = tool.description
     if tool.strict:
         written["strict"] = True
     return written
-
-
-def _object_schema(schema: Mapping[str, Any]) -> JsonObject:
-    """A schema this API takes: ``type`` must be ``object``, and alternatives may not stand at the root (1.5).
-
-    They are replaced by one object that has the properties of all of them.
-    """
-    written: JsonObject = {**schema, "type": "object"}
-    if not schema:
-        written["properties"] = {}
-    listed = [written.pop(key, None) for key in _ALTERNATIVES]
-    branches = [branch for several in listed if isinstance(several, list) for branch in several]
-    if branches:
-        properties = [_properties(node) for node in (*branches, schema)]
-        written["properties"] = {name: value for several in properties for name, value in several.items()}
-    return written
-
-
-def _properties(node: Any) -> Mapping[str, Any]:
-    found = node.get("properties") if isinstance(node, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
 
 
 def write_tool_choice(request: ChatRequest, tools: list[JsonObject]) -> JsonObject | None:
