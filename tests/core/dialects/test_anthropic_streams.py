@@ -190,6 +190,30 @@ def test_a_call_without_arguments_has_none() -> None:
     assert len({block["id"] for block in content}) == 2
 
 
+@pytest.mark.parametrize(
+    ("fragments", "sent"),
+    [
+        (["null"], ["{}"]),
+        (["[1,", "2]"], ["{}"]),
+        ([" ", "\n"], ["{}"]),
+        (["n", "ull"], ["{}"]),
+        ([" ", '\n{"a":', "1}"], [' \n{"a":', "1}"]),
+    ],
+)
+def test_arguments_that_are_no_object_are_an_empty_one(fragments: list[str], sent: list[str]) -> None:
+    events = [ToolCallStart(0, "c", "w"), *(ToolCallDelta(0, fragment) for fragment in fragments), TextDelta("x")]
+    wire = encode(*events, finish="tool_calls")
+    assert [line for line in told(wire) if line.startswith("json 0")] == [f"json 0 {text}" for text in sent]
+    assert assembled(wire)["content"][0]["input"] == ({"a": 1} if len(sent) > 1 else {})
+
+
+def test_arguments_that_are_no_object_stay_broken_when_they_were_cut_off() -> None:
+    call = (ToolCallStart(0, "c", "w"), ToolCallDelta(0, "[1,"))
+    assert "json 0 [1," in told(encode(*call, finish="length"))
+    with pytest.raises(UpstreamError, match="broke off"):
+        encode(*call, finish="tool_calls")
+
+
 def test_fragments_of_an_unknown_call_are_ignored() -> None:
     assert assembled(encode(ToolCallDelta(3, "{}"), TextDelta("hi")))["content"] == [{"type": "text", "text": "hi"}]
 
