@@ -109,8 +109,6 @@ def test_i_04_another_root_than_an_object_is_named(body: bytes, kind: str) -> No
         pytest.param(b'{"a":Infinity}', id="infinity"),
         pytest.param(b'{"a":1e400}', id="a_number_beyond_double"),
         pytest.param(b'{"a":' + b"9" * 4301 + b"}", id="an_integer_of_4301_digits"),
-        pytest.param(b'{"a":"\\ud800"}', id="a_lone_surrogate"),
-        pytest.param(b'{"\\udfff":1}', id="a_lone_surrogate_in_a_key"),
         pytest.param(b'{"a":"\xed\xa0\x80"}', id="a_surrogate_in_utf8"),
         pytest.param(b'{"a":"\xc0\xaf"}', id="overlong_utf8"),
         pytest.param(b'{"a":"\xff"}', id="no_utf8"),
@@ -130,6 +128,44 @@ def test_i_15_i_16_what_is_no_json_is_refused(body: bytes) -> None:
         loads_object(body)
     with pytest.raises(UpstreamError):
         loads_upstream(body)
+
+
+HALF = "\\ud83d"
+REST = "\\ude00"
+
+
+@pytest.mark.parametrize("body", [b'{"a":"\\ud800"}', b'{"\\udfff":1}'], ids=["in_a_value", "in_a_key"])
+def test_a_lone_surrogate_of_a_client_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequestError, match="not valid JSON"):
+        loads_object(body)
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (HALF, "\ufffd"),
+        (REST, "\ufffd"),
+        (f"a{HALF}b{REST}c", "a\ufffdb\ufffdc"),
+        (HALF + HALF + REST + REST, "\ufffd😀\ufffd"),
+        (REST + HALF, "\ufffd\ufffd"),
+        (HALF.upper().replace("U", "u"), "\ufffd"),
+        (rf"\\{HALF}", "\\\ufffd"),
+        (rf"\\\{HALF}{HALF}", "\\\\ud83d\ufffd"),
+    ],
+)
+def test_half_a_character_of_an_upstream_is_one_that_stands_for_it(written: str, text: str) -> None:
+    assert loads_upstream(b'{"a":"%b"}' % written.encode()) == {"a": text}
+
+
+@given(st.text(st.sampled_from("a\n😀\ufffe\ud83d\ud800\ude00\udfff"), max_size=12))
+def test_an_upstream_may_break_any_character_in_two(text: str) -> None:
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    assert loads_upstream(json.dumps({"a": text}).encode()) == {"a": whole}
+
+
+def test_half_a_character_excuses_no_other_mistake() -> None:
+    with pytest.raises(UpstreamError):
+        loads_upstream(b'{"a":"\\ud800",}')
 
 
 def test_the_place_of_the_mistake_is_named() -> None:

@@ -76,17 +76,39 @@ def _parsed(body: bytes) -> JsonObject:
 def loads_upstream(body: bytes) -> JsonObject:
     """The JSON object that an upstream answered with, to :data:`MAX_DEPTH` levels: orjson reads more than it writes.
 
-    Raises :class:`UpstreamError` (kind ``protocol``) for anything else.
+    Half a character is a U+FFFD: servers that stream token by token break an emoji in two. Raises
+    :class:`UpstreamError` (kind ``protocol``) for anything else.
     """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        value = None
+        value = _without_halves(body)
     if type(value) is not dict:
         raise UpstreamError(ErrorKind.PROTOCOL, "the upstream's answer is not a JSON object")
     if _is_crowded(body) and _deeper_than(value, MAX_DEPTH):
         raise UpstreamError(ErrorKind.PROTOCOL, f"the upstream's answer is nested deeper than {MAX_DEPTH} levels")
     return value
+
+
+_HALF = re.compile(
+    # An even number of backslashes before it, which spell themselves; then one half of a pair without the other.
+    rb"(?<!\\)((?:\\\\)*)"
+    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+
+
+_MOST_HALVES = 10_000
+"""How many halves of characters an answer may have: to replace one takes a hundred times as long as to read it."""
+
+
+def _without_halves(body: bytes) -> Any:
+    """What ``body`` spells with U+FFFD for each lone surrogate; None where these are not what is wrong with it."""
+    if b"\\ud" not in body and b"\\uD" not in body:
+        return None
+    try:
+        return orjson.loads(_HALF.sub(rb"\1\\ufffd", body, count=_MOST_HALVES))
+    except orjson.JSONDecodeError:
+        return None
 
 
 def dumps(value: Any) -> bytes:
