@@ -196,14 +196,21 @@ def test_whoever_holds_a_file_that_another_has_set_aside_goes_on_with_the_fresh_
     assert kept_aside(spool) == 1
 
 
-def test_nobody_sets_aside_a_file_but_the_one_that_was_damaged_under_him(spool: Spool) -> None:
+def test_nobody_sets_aside_a_file_but_the_one_that_was_damaged_under_him(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = Spool(spool.path, MIB)
     other.put([record(1)])
-    with pytest.raises(OSError, match="damaged"), other._open() as connection:
+
+    def set_aside_at_that_moment(*_: object) -> None:
         set_aside(spool)
         spool.put([record(2)])
-        connection.execute("SELECT 1")
         raise sqlite3.DatabaseError("malformed")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(other, "_bytes", set_aside_at_that_moment)
+        with pytest.raises(OSError, match="damaged"):
+            other.put([record(9)])
     assert waiting(other) == waiting(spool) == [record(2)]
 
 
@@ -223,6 +230,18 @@ def test_what_goes_into_a_file_that_is_set_aside_at_that_moment_is_not_called_ke
             other.put([record(2)])
     other.put([record(2)])
     assert waiting(spool) == [record(2)]
+
+
+@pytest.mark.parametrize("used_meanwhile", [False, True])
+def test_what_was_taken_out_of_another_file_is_not_deleted_from_this_one(spool: Spool, used_meanwhile: bool) -> None:
+    spool.put([record(number) for number in range(5)])
+    taken = spool.peek(10)
+    spool.path.rename(f"{spool.path}.old")
+    Spool(spool.path, MIB).put([record("fresh")])
+    if used_meanwhile:
+        spool.put([record("other")])
+    spool.remove(taken)
+    assert [each and each.id for each in waiting(spool)] == ["fresh", "other"][: 1 + used_meanwhile]
 
 
 def test_each_file_that_was_damaged_is_kept(spool: Spool) -> None:

@@ -36,8 +36,8 @@ class CallLedger:
     """Writes to whatever storage is open: the sink is made before the storage is.
 
     What the database does not take goes into the spool, and from there into the database, in its order, once that is
-    back: :attr:`spooling` meanwhile. A disk that takes nothing keeps nothing from a database that does. A record may be offered to the database twice, and is stored and counted once.
-    ``dropped`` counts records that nothing could keep.
+    back: :attr:`spooling` meanwhile. A disk that takes nothing keeps nothing from a database that does. A record may be
+    offered to the database twice, and is stored and counted once. ``dropped`` counts records that nothing could keep.
     """
 
     def __init__(self) -> None:

@@ -37,8 +37,9 @@ _TOO_FULL = 200
 
 @attrs.frozen
 class Waiting:
-    """A record that waits, and its place; ``record`` is None when nobody can read it any more."""
+    """A record that waits, and its place in this file; ``record`` is None when nobody can read it any more."""
 
+    file: tuple[int, int] | None
     place: int
     record: CallRecord | None
 
@@ -79,14 +80,14 @@ class Spool:
         with self._open() as connection:
             oldest = "SELECT seq, record FROM spool WHERE seq > ? ORDER BY seq LIMIT ?"
             rows = connection.execute(oldest, (self._kept, most)).fetchall()
-        return [Waiting(place, _read(text)) for place, text in rows]
+            return [Waiting(self._file, place, _read(text)) for place, text in rows]
 
     def remove(self, waiting: Sequence[Waiting]) -> None:
         """Forget these, the oldest, and those that could not be deleted before: they are kept elsewhere.
 
         When it raises :class:`OSError` they take their room until the next time, but come out here no more.
         """
-        self._kept = max((self._kept, *(each.place for each in waiting)))
+        self._kept = max((self._kept, *(each.place for each in waiting if each.file == self._file)))
         if not self._kept:
             return
         with self._open() as connection:
