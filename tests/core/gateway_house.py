@@ -197,6 +197,7 @@ class House:
         max_attempts: int = 3,
         patience: float = 0.0,
         restraint: Restraint | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.entry = ProviderEntry(
             id="acme",
@@ -220,7 +221,7 @@ class House:
             credentials=Credentials(),
             recorder=self.recorder,
             key_limits=KeyLimits(self.state),
-            limits=Limits(),
+            limits=limits or Limits(),
             max_attempts=max_attempts,
             patience=patience,
             restraint=restraint or Restraint(),

@@ -16,6 +16,7 @@ from core.gateway_house import (
     CHAT,
     OPENAI,
     START,
+    STREAM,
     TEXT,
     WHOLE,
     Events,
@@ -29,19 +30,20 @@ from core.gateway_house import (
     openai_like,
     refused,
     reply,
+    streamed,
 )
 
 from aigateway_core.answers import StreamAnswer
 from aigateway_core.egress import Egress, WayOut
 from aigateway_core.errors import ErrorKind, GatewayError, UpstreamError
 from aigateway_core.events import StreamEvent
-from aigateway_core.model import ChatRequest, ChatResponse
+from aigateway_core.model import ChatRequest, ChatResponse, TextPart
 from aigateway_core.plugin import Grant
 from aigateway_core.records import Account
 from aigateway_core.renewal import Renewals
 from aigateway_core.secret import Secret
 from aigateway_core.snapshot import Snapshot
-from aigateway_core.upstream import Upstream
+from aigateway_core.upstream import Limits, Upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -97,6 +99,33 @@ async def test_a_wait_that_is_no_time_harms_nobody(wait: object) -> None:
         assert 0 < int(headers.get("retry-after", "1")) <= 30 * 86400
     await it.recorder.aclose()
     assert len(it.sink.records) == 2
+
+
+class ReadsOn(Events):
+    """A provider whose vendor streams alone: a whole answer is what came of the stream."""
+
+    async def complete(self, request: ChatRequest, upstream: Upstream) -> ChatResponse:
+        async with upstream.stream("http://vendor.test/", json={}) as reply:
+            words = b"".join([chunk async for chunk in reply.chunks()])
+        return ChatResponse(id="r", model=request.model, parts=(TextPart(words.decode()),))
+
+
+async def test_a_whole_answer_that_is_made_of_a_stream_is_no_larger_than_any_other() -> None:
+    limits = Limits(max_response_bytes=1000)
+
+    def it(*chunks: bytes) -> House:
+        return House(Script(a=[streamed(*chunks)]), ReadsOn(), "a", limits=limits)
+
+    assert "x" * 1000 in str(await it(*[b"x" * 100] * 10).whole(CHAT))
+    with pytest.raises(UpstreamError, match="larger than 1000 bytes") as caught:
+        await it(*[b"x" * 100] * 11).whole(CHAT)
+    assert caught.value.kind is ErrorKind.PROTOCOL
+
+
+async def test_a_stream_that_is_passed_on_may_be_larger() -> None:
+    it = house("a", a=[streamed(*STREAM)])
+    it.gateway._limits = Limits(max_response_bytes=100)
+    assert b"[DONE]" in await it.stream(CHAT)
 
 
 class ClosesBadly(Events):

@@ -28,8 +28,30 @@ async def collect(reply: Reply, until: float, cap: int) -> bytes:
         parts.append(chunk)
         size += len(chunk)
         if size > cap:
-            raise UpstreamError(ErrorKind.PROTOCOL, f"the upstream's answer is larger than {cap} bytes")
+            raise _too_large(cap)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class HeldReply:
+    """A reply whose body is read bit by bit, and is no larger than ``cap`` bytes all the same."""
+
+    def __init__(self, reply: Reply, cap: int) -> None:
+        self.status, self.headers, self.aclose = reply.status, reply.headers, reply.aclose
+        self._reply = reply
+        self._cap = cap
+        self._size = 0
+
+    async def received(self, until: float) -> bytes:
+        """As of :class:`Reply`; raises :class:`UpstreamError` beyond the cap."""
+        chunk = await self._reply.received(until)
+        self._size += len(chunk)
+        if self._size > self._cap:
+            raise _too_large(self._cap)
+        return chunk
+
+
+def _too_large(cap: int) -> UpstreamError:
+    return UpstreamError(ErrorKind.PROTOCOL, f"the upstream's answer is larger than {cap} bytes")
 
 
 async def split_lines(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

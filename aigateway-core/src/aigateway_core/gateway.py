@@ -42,7 +42,7 @@ from aigateway_core.recording import Call, PendingAttempt, Recorder
 from aigateway_core.records import Account, Caller, Operation
 from aigateway_core.restraint import Restraint
 from aigateway_core.routing import Route, Router, permitted
-from aigateway_core.upstream import Limits, Upstream
+from aigateway_core.upstream import Limits, Upstream, WholeLimits
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +96,7 @@ class Gateway:
         self._recorder = recorder
         self._key_limits = key_limits
         self._limits = limits
+        self._whole_limits = WholeLimits(**attrs.asdict(limits))
         self._max_attempts = max_attempts
         self._patience = patience
         self._restraint = restraint
@@ -241,7 +242,7 @@ class Gateway:
                 upstream = Upstream(
                     way_out.transport,
                     credential.auth,
-                    limits=self._limits,
+                    limits=self._limits if call.streamed else self._whole_limits,
                     classify=route.provider.classify,
                     secrets=credential.secrets,
                     proxied=way_out.proxied,

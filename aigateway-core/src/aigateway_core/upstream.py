@@ -17,7 +17,7 @@ from typing import Any, Literal
 import httpx
 from typing_extensions import override
 
-from aigateway_core.bodies import collect, refusal, refuse_encoding, split_lines
+from aigateway_core.bodies import HeldReply, collect, refusal, refuse_encoding, split_lines
 from aigateway_core.dialects.sse import ServerSentEvent, SseParser
 from aigateway_core.errors import ErrorKind, UpstreamError, UpstreamFailure
 from aigateway_core.faults import FAULTS, classify_status, fault_of
@@ -25,10 +25,14 @@ from aigateway_core.outgoing import Limits, Outgoing, Sender
 from aigateway_core.replies import Reply, WholeResponse, header
 from aigateway_core.secret import Secret, scrub
 
-__all__ = ["Limits", "Upstream", "UpstreamStream"]
+__all__ = ["Limits", "Upstream", "UpstreamStream", "WholeLimits"]
 
 FAILURES = (*FAULTS, TimeoutError)
 """What a transport may raise, and that a deadline has passed."""
+
+
+class WholeLimits(Limits):
+    """Those of a call whose caller waits for all of the answer: what streams in for it is held within the size too."""
 
 
 class UpstreamStream:
@@ -194,6 +198,8 @@ class Upstream:
         """A request whose answer is read while it comes in; errors as for :meth:`post`, before the block is entered."""
         deadline = asyncio.get_running_loop().time() + self._limits.total
         reply = await self._send(Outgoing(method, url, json, content, headers), deadline)
+        if isinstance(self._limits, WholeLimits):
+            reply = HeldReply(reply, self._limits.max_response_bytes)
         try:
             yield UpstreamStream(reply, self._limits, deadline, self._failed)
         finally:
