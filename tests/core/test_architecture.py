@@ -71,7 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "token_spool": {"disk", "vault"},
     "token_keeping": {"errors", "token_spool"},
     "renewal": WORDS
-    | {"snapshot", "storage.rows", "structuring", "plugin", "token_keeping", "token_spool", "upstream"},
+    | {"egress", "snapshot", "storage.rows", "structuring", "plugin", "token_keeping", "token_spool", "upstream"},
     "credentials": WORDS | {"renewal", "signing", "snapshot", "plugin"},
     "lanes": {"records", "plugin"},
     "recording": WORDS | {"lanes", "routing", "plugin"},

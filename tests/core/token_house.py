@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from aigateway_core.addresses import Destinations
 from aigateway_core.builtin.oauth import OAuthOptions, OAuthStrategy
 from aigateway_core.credentials import Credential, Credentials
 from aigateway_core.egress import Egress
@@ -57,6 +58,8 @@ class TokenHouse:
         self.strategy: Any = OAuthStrategy(structure(dict(auth_options), OAuthOptions))
         self.entry = entry_with(self.strategy)
         self.credentials = Credentials()
+        self.snapshot = CurrentSnapshot()
+        self.health = ProxyHealthBook(max_failures=3, retry_interval=60.0)
         self._spool = TokenSpool(spool, KEYRING) if spool else None
         self._held: dict[str, Account] = {}
         self._open = AsyncExitStack()
@@ -64,11 +67,11 @@ class TokenHouse:
     async def __aenter__(self) -> TokenHouse:
         self.storage = await self._open.enter_async_context(await Storage.open(self._location, KEYRING))
         await self.storage.providers.upsert_installed(PROVIDER)
-        transports = Transports()
+        transports = Transports(Destinations.allowing(["127.0.0.1"]))
         self._open.push_async_callback(transports.aclose)
         cache = SealedTokens(self.state, KEYRING)
-        egress = Egress(transports, CurrentSnapshot(), ProxyPool(), ProxyHealthBook())
-        self.renewals = Renewals(self.storage.accounts, self.storage.tokens, egress, cache, self._spool)
+        self.egress = Egress(transports, self.snapshot, ProxyPool(), self.health)
+        self.renewals = Renewals(self.storage.accounts, self.storage.tokens, self.egress, cache, self._spool)
         await self.renewals.start()
         self.credentials.renewals = self.renewals
         self._open.push_async_callback(self.credentials.aclose)

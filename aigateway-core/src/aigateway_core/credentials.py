@@ -150,7 +150,13 @@ class _Living:
     async def replace(self, used: Account) -> bool:
         """Whether there is another token than the one that ``used`` has, which an upstream has just refused."""
         if self.account is used and time.monotonic() - self._born > _YOUNG:
-            await self.renew()
+            try:
+                await self.renew()
+            except UpstreamError as error:
+                if error.scope == "outbound_proxy":
+                    # The refusal has come by the same way out, and the renewal has said of it what there is to say.
+                    error.scope = "account"
+                raise
         return self.account is not used
 
     async def renew(self) -> None:

@@ -257,7 +257,8 @@ class Gateway:
             except GatewayError as error:
                 without_secrets(error, call)
                 attempt.failed(error)
-                self._egress.judge(way_out, error)
+                if upstream is not None and upstream.dispatched:
+                    self._egress.judge(way_out, error)
                 if not self._is_mended(exchange, error):
                     raise
             except BaseException as error:
@@ -271,7 +272,7 @@ class Gateway:
                 raise failure from error
             else:
                 attempt.end()
-                if way_out.proxy_id is not None:
+                if way_out.proxy_id is not None and upstream.dispatched:
                     self._egress.judge(way_out, None)
                 return answer
 

@@ -20,8 +20,8 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import attrs
-import httpx
 
+from aigateway_core.egress import WayOut
 from aigateway_core.errors import (
     ErrorKind,
     GatewayError,
@@ -83,26 +83,22 @@ class TokenCache(Protocol):
         """Keep them for so long."""
 
 
-class _WayOut(Protocol):
-    @property
-    def transport(self) -> httpx.AsyncBaseTransport:
-        """The way."""
-
-    @property
-    def proxied(self) -> bool:
-        """Whether an outbound proxy stands in it."""
-
-
 class WaysOut(Protocol):
     """The ways out of accounts: token traffic takes the same as everything else."""
 
-    async def way_out(self, account: Account) -> _WayOut:
+    async def way_out(self, account: Account) -> WayOut:
         """That of this account. Raises :class:`UpstreamError`."""
+
+    def judge(self, way_out: WayOut, error: GatewayError | None) -> None:
+        """Learn from something that was sent by it."""
 
 
 async def token_upstream(ways_out: WaysOut, entry: ProviderEntry, account: Account) -> Upstream:
     """What a strategy asks its identity provider with: the account's own way out, unsigned."""
-    way = await ways_out.way_out(account)
+    return _upstream(await ways_out.way_out(account), entry, account)
+
+
+def _upstream(way: WayOut, entry: ProviderEntry, account: Account) -> Upstream:
     judge: object = entry.strategy
     return Upstream(
         way.transport,
@@ -276,8 +272,7 @@ class Renewals:
 
     async def _spend(self, entry: ProviderEntry, account: Account, generation: int, attempt: str) -> Renewed:
         try:
-            upstream = await token_upstream(self._ways_out, entry, account)
-            grant = await _strategy(entry).renew(account, upstream)
+            grant = await self._grant(entry, account)
         except LoginNeededError as error:
             return await self._refused(entry, account, generation, error)
         except (Exception, SystemExit):
@@ -285,6 +280,20 @@ class Renewals:
                 await self._tokens.release(account.id, attempt)
             raise
         return await self._kept(entry, account, generation, grant)
+
+    async def _grant(self, entry: ProviderEntry, account: Account) -> Grant:
+        """The way out is judged here, where something is sent: of what came of it many are told, and later."""
+        way = await self._ways_out.way_out(account)
+        upstream = _upstream(way, entry, account)
+        try:
+            grant = await _strategy(entry).renew(account, upstream)
+        except GatewayError as error:
+            if upstream.dispatched:
+                self._ways_out.judge(way, error)
+            raise
+        if upstream.dispatched:
+            self._ways_out.judge(way, None)
+        return grant
 
     async def _refused(
         self, entry: ProviderEntry, account: Account, generation: int, error: LoginNeededError

@@ -79,9 +79,9 @@ class Egress:
         return WayOut(self._through(proxy.url), proxied=True, proxy_id=proxy_id)
 
     def judge(self, way_out: WayOut, error: GatewayError | None) -> None:
-        """Learn from an attempt: a connection that could not be made is the proxy's fault, an answer is its merit.
+        """Learn from something sent: a connection that could not be made is the proxy's fault, an answer is its merit.
 
-        Whatever else went wrong says nothing of the proxy.
+        Whatever else went wrong says nothing of the proxy; neither does what was never sent, which is not told here.
         """
         proxy = self._snapshot.value.proxies.get(way_out.proxy_id) if way_out.proxy_id is not None else None
         if proxy is None:
