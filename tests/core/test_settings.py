@@ -316,6 +316,33 @@ def test_one_key_cannot_be_admin_and_client() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "*",
+        "*.gateway.test",
+        "https://gateway.test",
+        "gateway.test/v1",
+        "gateway.test:",
+        "gateway.test:https",
+        "café.test",
+        "a b",
+        "gateway.test:8088:1",
+        "::1",
+        "[::1",
+        "[gateway.test]",
+        "me@gateway.test",
+        "x" * 254,
+    ],
+)
+def test_a_host_by_which_nobody_could_ask_is_refused(host: str) -> None:
+    (problem,) = problems(f"server: {{allowed_hosts: [gateway.test, {host!r}]}}")
+    assert problem.startswith("config.yaml: server.allowed_hosts[1]: expected a host name")
+    assert "[::1]" in problem
+    assert ("leave the list empty" in problem) == (host == "*")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "[::1]", "localhost"])
 def test_loopback_is_known_by_address(host: str) -> None:
     assert ServerSettings(host=host).is_loopback

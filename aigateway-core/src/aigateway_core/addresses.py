@@ -7,6 +7,7 @@ gateway stands in (server-side request forgery). Names are judged by what they r
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -182,6 +183,17 @@ def trouble_with_network(text: str) -> str | None:
     except ValueError:
         return f"expected an address or a network, like 10.0.0.7 or 10.0.0.0/8, instead of {text!r}"
     return None
+
+
+_HOST = re.compile(r"(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
+
+
+def trouble_with_host(text: str) -> str | None:
+    """What is wrong with it, if it is not what a client may say in the header ``Host``."""
+    if _HOST.fullmatch(text):
+        return None
+    any_host = "; to take requests for any, leave the list empty" if text == "*" else ""
+    return f"expected a host name, like gateway.example.com, 10.0.0.7:8088 or [::1], instead of {text!r}{any_host}"
 
 
 _NO_PROXY = "an outbound proxy is written scheme://host:port; the scheme is http, https, socks5 or socks5h"

@@ -18,13 +18,13 @@ import attrs
 import platformdirs
 
 from aigateway_core import sources
-from aigateway_core.addresses import trouble_with_network, trouble_with_redis
+from aigateway_core.addresses import trouble_with_host, trouble_with_network, trouble_with_redis
 from aigateway_core.converter import EnvironmentText, Range, Reference
 from aigateway_core.environment_keys import KeySettings as KeySettings
 from aigateway_core.environment_keys import keys_of
 from aigateway_core.errors import SettingsError
 from aigateway_core.secret import MASK, Secret, scrub
-from aigateway_core.structuring import Problem, StructuringError, near, structure
+from aigateway_core.structuring import Problem, StructuringError, each, near, structure
 
 Seconds = Annotated[float, Range(above=0)]
 Port = Annotated[int, Range(at_least=1, at_most=65535)]
@@ -308,10 +308,8 @@ def _refused(settings: Settings) -> list[Problem]:
         problems.append(Problem("server.workers", reason))
     if settings.redis.url is not None and (trouble := trouble_with_redis(settings.redis.url.reveal())):
         problems.append(Problem("redis.url", trouble))
-    for number, network in enumerate(settings.server.trusted_proxies):
-        if trouble := trouble_with_network(network):
-            problems.append(Problem(f"server.trusted_proxies[{number}]", trouble))
-    return problems
+    problems += each("server.trusted_proxies", settings.server.trusted_proxies, trouble_with_network)
+    return problems + each("server.allowed_hosts", settings.server.allowed_hosts, trouble_with_host)
 
 
 # -- for people

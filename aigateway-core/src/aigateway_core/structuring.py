@@ -8,7 +8,7 @@ unknown keys are refused, and a :class:`StructuringError` lists all that is wron
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -60,6 +60,12 @@ def structure(value: Any, kind: type[T], path: str = "") -> T:
         raise StructuringError(
             [Problem(_joined(path, place), message, _variable(value, place)) for place, message in found]
         ) from error
+
+
+def each(path: str, texts: Iterable[str], trouble_with: Callable[[str], str | None]) -> list[Problem]:
+    """What is wrong with the entries of the list at ``path``: what ``trouble_with`` says of it, None for nothing."""
+    found = ((number, trouble_with(text)) for number, text in enumerate(texts))
+    return [Problem(f"{path}[{number}]", trouble) for number, trouble in found if trouble is not None]
 
 
 def near(word: str, known: Iterable[str]) -> str:

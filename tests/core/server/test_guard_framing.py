@@ -10,6 +10,7 @@ from typing import Any
 import falcon.asgi
 import pytest
 
+from aigateway_core.addresses import trouble_with_host
 from aigateway_core.server.inspection import Inspector, Refusal
 
 pytestmark = pytest.mark.anyio
@@ -263,6 +264,32 @@ async def test_only_allowed_hosts_are_served_when_some_are_named(
 ) -> None:
     served = await serving(app, allowed_hosts=("gateway.test", "[::1]"))
     assert (await served.ask(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host)).status == status
+
+
+@pytest.mark.parametrize(
+    "host", ["gateway.test", "Gateway.Test:8443", "10.0.0.7", "[::1]", "[2001:DB8::1]:8088", "my_host"]
+)
+def test_every_name_that_the_settings_take_is_one_that_can_be_asked_for(host: str) -> None:
+    assert trouble_with_host(host) is None
+    scope = {"http_version": "1.1", "raw_path": b"/", "path": "/", "query_string": b""}
+    found = Inspector([host]).inspect({**scope, "headers": [(b"host", host.encode())]})
+    assert not isinstance(found, Refusal)
+
+
+@pytest.mark.parametrize("path", [b"/health", b"/ready"])
+async def test_probes_may_ask_by_any_name_and_nobody_after_them(
+    path: bytes, serving: Serving, app: Any, canary: Canary
+) -> None:
+    app.add_route(path.decode(), Echo())
+    served = await serving(app, allowed_hosts=("gateway.test",))
+    for host in (b"127.0.0.1:8088", b"10.1.2.3:8088", b"gateway.test"):  # as Docker, Kubernetes and people ask
+        assert (await served.ask(b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (path, host))).status == 200
+        for other in (b"/admin", path + b"/admin", b"/admin?" + path):
+            answer = await served.ask(b"GET %b HTTP/1.1\r\nHost: 127.0.0.1:8088\r\n\r\n" % other)
+            assert answer.status == 400
+            assert b"server.allowed_hosts" in answer.body
+    assert (await served.ask(b"GET %b HTTP/1.1\r\nHost: a/b\r\n\r\n" % path)).status == 400
+    assert canary.sung == 0
 
 
 async def test_hundred_headers_and_eight_kilobytes_pass(serving: Serving, app: Any) -> None:

@@ -36,7 +36,7 @@ class Guard:
     def __init__(self, app: App, limits: GuardLimits | None = None) -> None:
         self._app = app
         self._limits = limits or GuardLimits()
-        self._inspector = Inspector(self._limits.allowed_hosts)
+        self._inspector = Inspector(self._limits.allowed_hosts, self._limits.always_admitted)
         self._requests: set[LiveRequest] = set()
         self._answered: set[LiveRequest] = set()
         """Those of them that take nobody's place any more: whoever has no key would hold one for nothing."""

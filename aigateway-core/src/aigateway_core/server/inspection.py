@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import chain, count
 from typing import Any, TypeAlias
 
@@ -59,9 +59,13 @@ Inspected: TypeAlias = tuple[int | None, bytes]
 
 
 class Inspector:
-    """Looks at every request; ``allowed_hosts`` are the names it may be addressed by, none for any."""
+    """Looks at every request; ``allowed_hosts`` are the names it may be addressed by, none for any.
 
-    def __init__(self, allowed_hosts: Iterable[str] = ()) -> None:
+    For the paths ``always_admitted`` it may be any name: probes ask by address, and learn nothing else there.
+    """
+
+    def __init__(self, allowed_hosts: Iterable[str] = (), always_admitted: Set[str] = frozenset()) -> None:
+        self._always_admitted = always_admitted
         self._hosts = frozenset(host.lower().encode() for host in allowed_hosts)
         self._good_path: str | None = None
         self._good_host: bytes | None = None
@@ -88,14 +92,16 @@ class Inspector:
                 return Refusal(508, _GOES_ROUND)
             agent.set(RELAYED)
         host = found.get(b"host", b"")
-        if host != self._good_host and (refusal := self._misnamed(host)) is not None:
+        if host != self._good_host and (refusal := self._misnamed(host, path)) is not None:
             return refusal
         return _framed(found, scope["http_version"])
 
-    def _misnamed(self, host: bytes) -> Refusal | None:
+    def _misnamed(self, host: bytes, path: str) -> Refusal | None:
         if not _HOST.fullmatch(host):
             return Refusal(400, "the header host is missing or malformed")
         if self._hosts and host.lower() not in self._hosts and host.lower().rpartition(b":")[0] not in self._hosts:
+            if path in self._always_admitted:
+                return None
             return Refusal(400, "this server does not go by that name (server.allowed_hosts)")
         self._good_host = host
         return None

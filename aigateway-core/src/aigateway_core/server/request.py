@@ -37,7 +37,8 @@ _LAST_WORDS_SECONDS = 2.0
 class GuardLimits:
     """Bytes and seconds. ``max_concurrency`` 0 is no limit.
 
-    The paths ``always_admitted`` are free of it, and are answered until the end: they tell how the gateway does.
+    The paths ``always_admitted`` are free of it and of ``allowed_hosts``, and are answered until the end: they tell how
+    the gateway does.
     """
 
     max_body_bytes: int = 20 << 20
