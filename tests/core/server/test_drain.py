@@ -97,7 +97,7 @@ async def read_all(reader: asyncio.StreamReader) -> bytes:
         return await reader.read()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_an_idle_server_stops_at_once_and_in_order(start: Start, how: signal.Signals) -> None:
     server = await start(30)
     await server.word("listening")
@@ -185,6 +185,36 @@ async def test_p_02_new_connections_are_refused_while_it_drains(start: Start) ->
         await server.begin(GET % b"")
     assert (await read_all(reader)).endswith(b"data: 19\n\n\r\n0\r\n\r\n")
     writer.close()
+    assert await server.exit() == 0
+
+
+async def test_a_terminal_that_is_closed_ends_it_in_order_however_often_that_is_told(start: Start) -> None:
+    server = await start(10)
+    await server.word("listening")
+    reader, writer = await server.begin(GET % b"?events=12")
+    await reader.readuntil(b"data: 1\n\n")
+    for _ in range(2):
+        server.process.send_signal(signal.SIGHUP)
+        await asyncio.sleep(0.1)
+    assert (await read_all(reader)).endswith(b"data: 11\n\n\r\n0\r\n\r\n")
+    assert await server.exit() == 0
+    assert server.words == ["started", "listening", "closed", "stopped"]
+    writer.close()
+
+
+async def test_who_started_it_may_have_said_that_a_closed_terminal_is_nothing_to_it(start: Start) -> None:
+    # What nohup does: a child inherits what is ignored.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        server = await start(10)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    await server.word("listening")
+    server.process.send_signal(signal.SIGHUP)
+    reader, writer = await server.begin(GET % b"?events=12")
+    assert (await reader.readuntil(b"data: 11\n\n")).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    server.process.send_signal(signal.SIGTERM)
     assert await server.exit() == 0
 
 

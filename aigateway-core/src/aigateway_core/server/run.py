@@ -8,7 +8,8 @@ import math
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
@@ -53,7 +54,7 @@ def serve(
     thread whenever something blocks the event loop.
 
     On the first signal no more connections are taken, and what is under way has ``settings.drain_timeout`` seconds;
-    then streams are ended in their own dialect. On the second signal that happens at once.
+    then streams are ended in their own dialect. On the second signal that happens at once. SIGHUP is a first one too.
 
     A worker is given its ``listeners`` and the ``link`` to its supervisor, which may ask it to make room: then it takes
     no more connections, and ends when its last request has.
@@ -117,6 +118,18 @@ class _Server(uvicorn.Server):
         self._stalls.stop()
 
     @override
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """What uvicorn does, and for SIGHUP the same: a terminal that is closed, or a gateway that shall read anew."""
+        with super().capture_signals(), _hang_ups(self._hang_up):
+            yield
+
+    def _hang_up(self, sig: int, frame: FrameType | None) -> None:
+        # A terminal that closes may say so twice, and has no hurry.
+        if not self.should_exit:
+            self.handle_exit(sig, frame)
+
+    @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """In place of uvicorn's handling, which would raise the signal again at the end: ours is an orderly one."""
         if self._loop is None:
@@ -146,6 +159,19 @@ class _Server(uvicorn.Server):
         while self.server_state.connections:  # noqa: ASYNC110 - uvicorn tells nobody of the last one
             await asyncio.sleep(0.1)
         self.should_exit = True
+
+
+@contextmanager
+def _hang_ups(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let ``handler`` hear of SIGHUP, unless whoever started the process does not want it to (``nohup``)."""
+    if sys.platform == "win32" or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _config(guard: Guard, settings: ServerSettings) -> uvicorn.Config:
