@@ -193,3 +193,22 @@ def test_where_the_first_one_cannot_be_spawned_it_ends(start: Start, tmp_path: P
     assert start(2).wait(30) == 3
     assert "worker 1 cannot be started: Permission denied" in said(tmp_path)
     assert "listening" not in said(tmp_path)
+
+
+def test_a_longer_time_to_drain_holds_from_the_next_rolling_restart_on(
+    start: Start, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARD_END", "0.5")
+    supervisor = start(1)
+    until(lambda: "listening" in said(tmp_path))
+    (tmp_path / "drain").write_text("30")
+    supervisor.send_signal(signal.SIGHUP)
+    until(lambda: "rolling restart: done" in said(tmp_path) and slot(port) == 2)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/slow")
+    time.sleep(0.5)
+    supervisor.terminate()
+    assert connection.getresponse().read().split()[2] == b"2"
+    connection.close()
+    assert supervisor.wait(20) == 0
+    assert "did not end in time" not in said(tmp_path)

@@ -1,11 +1,13 @@
 """A supervisor, or one of its workers, as a process: ``worker_process.py PORT WORKERS`` or with ``--number``.
 
-A worker looks into the folder ``FOLDER`` of the environment: ``refuse-N`` holds the exit code that worker N ends with.
+A worker looks into the folder ``FOLDER`` of the environment: ``refuse-N`` holds the exit code that worker N ends with,
+``drain`` the seconds that its requests have at the end.
 The supervisor starts the program ``PROGRAM`` for each, where that is said.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
@@ -15,6 +17,7 @@ from typing import Any
 import falcon.asgi
 
 from aigateway_core import logs
+from aigateway_core.server import supervisor
 from aigateway_core.server.link import WorkerEnd
 from aigateway_core.server.run import serve
 from aigateway_core.server.supervisor import supervise
@@ -29,6 +32,7 @@ def main() -> None:
     else:
         command = [os.environ.get("PROGRAM", sys.executable), __file__]
         settings = ServerSettings(port=int(sys.argv[1]), workers=int(sys.argv[2]), drain_timeout=1.0)
+        supervisor._HARD_END_SECONDS = float(os.environ.get("HARD_END", "20"))
         supervise(command, settings, on_listening=listening, on_gone=gone)
 
 
@@ -48,9 +52,13 @@ def work(said: dict[str, list[int]]) -> None:
     if refuse.exists():
         sys.exit(int(refuse.read_text()))
     app = falcon.asgi.App()
-    app.add_route("/", Whoami(number, said["slot"][0]))
+    whoami = Whoami(number, said["slot"][0])
+    app.add_route("/", whoami)
+    app.add_route("/slow", whoami, suffix="slow")
     listeners = [socket.socket(fileno=each) for each in said["listener"]]
-    serve(app, ServerSettings(drain_timeout=1.0), listeners=listeners, link=WorkerEnd.inherited(said["link"][0]))
+    drain = folder / "drain"
+    settings = ServerSettings(drain_timeout=float(drain.read_text()) if drain.exists() else 1.0)
+    serve(app, settings, listeners=listeners, link=WorkerEnd.inherited(said["link"][0]))
 
 
 class Whoami:
@@ -58,6 +66,10 @@ class Whoami:
         self._who = f"{number} {os.getpid()} {slot}"
 
     async def on_get(self, req: Any, resp: falcon.asgi.Response) -> None:
+        resp.text = self._who
+
+    async def on_get_slow(self, req: Any, resp: falcon.asgi.Response) -> None:
+        await asyncio.sleep(4)
         resp.text = self._who
 
 

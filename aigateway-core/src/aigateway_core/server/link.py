@@ -1,17 +1,19 @@
 """The line between a supervisor and each of its workers: a pair of sockets, of which a byte or the end is a message.
 
-The worker says when it takes requests, and is asked to make room for another. The end of the line tells each side that
-the other one is gone, however that happened: a worker without a supervisor would hold the port that the next one needs.
+The worker says when it takes requests, and how long it may need to end; it is asked to make room for another. The end
+of the line tells each side that the other one is gone, however that happened: a worker without a supervisor would hold
+the port that the next one needs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 
-_READY = b"r"
+_READY = struct.Struct("!cd")
 _LEAVE = b"l"
 
 
@@ -27,8 +29,11 @@ class WorkerEnd:
         """The line that this process was started with."""
         return cls(socket.socket(fileno=descriptor))
 
-    def attach(self, *, on_leave: Callable[[], None], on_orphaned: Callable[[], None]) -> None:
-        """Tell the supervisor that requests are taken, and listen to it from now on, in the running loop."""
+    def attach(self, *, grace: float, on_leave: Callable[[], None], on_orphaned: Callable[[], None]) -> None:
+        """Tell the supervisor that requests are taken, and listen to it from now on, in the running loop.
+
+        ``grace`` is how many seconds these may need to end.
+        """
         loop = asyncio.get_running_loop()
 
         def hear() -> None:
@@ -46,7 +51,7 @@ class WorkerEnd:
 
         loop.add_reader(self._line, hear)
         with suppress(OSError):
-            self._line.send(_READY)
+            self._line.send(_READY.pack(b"r", grace))
 
 
 class SupervisorEnd:
@@ -56,12 +61,15 @@ class SupervisorEnd:
         line.setblocking(False)
         self._line = line
 
-    async def ready(self) -> bool:
-        """Wait until the worker takes requests; false when it has ended before."""
+    async def ready(self) -> float | None:
+        """Wait until the worker takes requests: the seconds these may need to end; None when it has ended before."""
         try:
-            return await asyncio.get_running_loop().sock_recv(self._line, 1) == _READY
-        except OSError:
-            return False
+            # A pair of sockets hands on what was sent in one piece as one piece, when it is as small as this.
+            said = await asyncio.get_running_loop().sock_recv(self._line, _READY.size)
+            grace: float = _READY.unpack(said)[1]
+        except (OSError, struct.error):
+            return None
+        return grace
 
     def ask_to_leave(self) -> None:
         """Ask the worker to make room. One that is gone has done so."""

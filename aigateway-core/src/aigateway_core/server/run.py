@@ -104,7 +104,11 @@ class _Server(uvicorn.Server):
         if self.started and self._on_listening is not None:
             self._on_listening()
         if self.started and self._link is not None:
-            self._link.attach(on_leave=self._make_room, on_orphaned=lambda: self.handle_exit(signal.SIGTERM, None))
+            self._link.attach(
+                grace=self._grace,
+                on_leave=self._make_room,
+                on_orphaned=lambda: self.handle_exit(signal.SIGTERM, None),
+            )
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

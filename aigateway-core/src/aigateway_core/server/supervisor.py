@@ -73,13 +73,17 @@ def supervise(
 
 @attrs.define(eq=False, kw_only=True)
 class _Worker:
-    """``left`` is set when it has ended, or when another one has taken its place."""
+    """``left`` is set when it has ended, or when another one has taken its place.
+
+    ``grace`` is how many seconds its requests may need to end, as it says itself once it serves.
+    """
 
     number: int
     slot: int
     process: asyncio.subprocess.Process
     link: SupervisorEnd
     began: float
+    grace: float
     left: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     @property
@@ -100,7 +104,7 @@ class _Supervisor:
     ) -> None:
         self._command = command
         self._count = settings.workers
-        self._patience = settings.drain_timeout + _HARD_END_SECONDS
+        self._grace = settings.drain_timeout
         self._listeners = listeners
         self._on_listening = on_listening
         self._on_gone = on_gone
@@ -195,7 +199,9 @@ class _Supervisor:
             self._slots.discard(slot)
             log.error("worker %d cannot be started: %s", number, error.strerror or type(error).__name__)
             return None
-        worker = _Worker(number=number, slot=slot, process=process, link=link, began=time.monotonic())
+        worker = _Worker(
+            number=number, slot=slot, process=process, link=link, began=time.monotonic(), grace=self._grace
+        )
         self._alive[worker] = asyncio.create_task(self._see_out(worker))
         if self._over.is_set():
             self._terminate(worker)
@@ -235,14 +241,17 @@ class _Supervisor:
         """Wait until it takes requests; false when it has ended before. One that is stuck is ended."""
         try:
             async with asyncio.timeout(_START_SECONDS):
-                ready = await worker.link.ready()
+                grace = await worker.link.ready()
         except TimeoutError:
             log.error("worker %d takes no requests after %g seconds", worker.number, _START_SECONDS)
             worker.process.kill()
             return False
-        if ready:
-            log.info("worker %d serves, as process %d", worker.number, worker.process.pid)
-        return ready
+        if grace is None:
+            return False
+        # The configuration may have another one by now than the supervisor was started with.
+        worker.grace = grace
+        log.info("worker %d serves, as process %d", worker.number, worker.process.pid)
+        return True
 
     # -- all of them
 
@@ -292,7 +301,8 @@ class _Supervisor:
     async def _see_all_out(self) -> None:
         if not self._alive:
             return
-        _, late = await asyncio.wait(self._alive.values(), timeout=self._patience)
+        patience = max(worker.grace for worker in self._alive) + _HARD_END_SECONDS
+        _, late = await asyncio.wait(self._alive.values(), timeout=patience)
         for worker in list(self._alive):
             if late:
                 log.error("worker %d did not end in time and is killed", worker.number)
