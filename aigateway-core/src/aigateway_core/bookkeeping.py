@@ -94,6 +94,7 @@ class Bookkeeping:
             self._noting.cancel()
         if self._retention is not None:
             await self._retention.aclose()
+        self.ledger.hurry()
         await self.recorder.aclose()
         await self.ledger.aclose()
         await self.metrics.note()

@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 _PATIENCE = 3.0
 """Seconds that a batch waits for the database before it goes to disk."""
 
+_LAST_PATIENCE = 2.0
+"""Seconds that the database has for all that is left when the gateway stops: less than a sink's farewell."""
+
 _PAUSES = (0.25, 0.5, 1.0, 2.0)
 """Seconds between tries while the database is away; the last one repeats."""
 
@@ -50,6 +53,7 @@ class CallLedger:
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._complained = ""
+        self._deadline: float | None = None
 
     def open(self, calls: Calls, spool: Spool | None = None) -> None:
         """Write to this storage from now on, beginning with what an earlier process left in the spool."""
@@ -57,6 +61,10 @@ class CallLedger:
         if spool is not None:
             self._spooled.set()
             self._task = asyncio.create_task(self._replay_always(spool), name="spool")
+
+    def hurry(self) -> None:
+        """The gateway is about to stop: what the database does not take within two seconds goes to disk at once."""
+        self._deadline = asyncio.get_running_loop().time() + _LAST_PATIENCE
 
     async def aclose(self) -> None:
         """Stop; what is in the spool stays there."""
@@ -89,8 +97,11 @@ class CallLedger:
 
     async def _kept_soon(self, records: Sequence[CallRecord]) -> bool:
         """Whether the database has taken them."""
+        patience = _PATIENCE
+        if self._deadline is not None and (patience := self._deadline - asyncio.get_running_loop().time()) <= 0:
+            return False
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(patience):
                 await self._keep(records)
         except (UnavailableError, TimeoutError):
             return False
