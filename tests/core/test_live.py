@@ -95,7 +95,14 @@ class Watched:
             attrs.evolve(entry(name), strategy=Strategy(kind)) for name, kind in ({"acme": Token} | credentials).items()
         ]
         self.live = LiveSnapshot(
-            self.current, store, providers, (), state=self.state, credentials=Credentials(), interval=0.01
+            self.current,
+            store,
+            providers,
+            (),
+            {"config:acme": "its key"},
+            state=self.state,
+            credentials=Credentials(),
+            interval=0.01,
         )
 
     def accounts(self, provider: str = "acme") -> list[str]:
@@ -196,8 +203,25 @@ async def test_what_is_stored_of_rests_is_kept_to_and_shortens_none(entry: Calla
         for name in "ab"
     )
     await watched.live.reload()
-    assert watched.state.cooldown("a", "m") == Cooldown(4e9, "quota")
+    edition = watched.current.edition_of("a")
+    assert edition
+    assert watched.state.cooldown("a", "m") == Cooldown(4e9, "quota", edition=edition)
     assert watched.state.cooldown("b", "m") == Cooldown(4e9 + 60, "known better here")
+
+
+async def test_each_change_of_an_account_or_of_its_way_out_makes_another_edition_of_it(
+    entry: Callable[..., ProviderEntry],
+) -> None:
+    store = Store(row("a"))
+    watched = Watched(store, entry)
+    seen = []
+    for changed in (row("a"), row("a", updated_at=datetime(2027, 1, 1, tzinfo=UTC)), row("a", proxy_id=7)):
+        store.rows = (changed,)
+        await watched.live.reload()
+        seen.append(watched.current.edition_of("a"))
+    assert len(set(seen)) == 3
+    assert watched.current.edition_of("config:acme") == "its key 0"
+    assert watched.current.edition_of("nobody") is None
 
 
 async def test_an_account_that_needs_a_login_is_not_asked(entry: Callable[..., ProviderEntry]) -> None:

@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import httpx
 import pytest
 from core.resources.conftest import ADMIN_KEY, Guarded
 from scripted_upstream import ScriptedUpstream, whole
+from services.private_servers import Redis
 
-from aigateway_core.bootstrap import House, administration, assemble, first_look
+from aigateway_core.bootstrap import COMMAND_LINE, House, administration, assemble, first_look
 from aigateway_core.errors import ErrorKind, UnavailableError
 from aigateway_core.records import Account
 from aigateway_core.secret import Secret
@@ -24,6 +26,7 @@ from aigateway_core.settings import (
     KeySettings,
     PluginsSettings,
     ProviderSettings,
+    RedisSettings,
     SecuritySettings,
     Settings,
 )
@@ -375,6 +378,51 @@ async def test_a_restart_is_a_new_chance_for_the_account_of_the_configuration(tm
                     while not (found := (await as_an_operator_sees_it(settings, "config:acme"))["resting"]):  # noqa: ASYNC110
                         await asyncio.sleep(0.05)
                 assert [each["name"] for each in found] == ["m-1"]
+
+
+@pytest.mark.services
+async def test_with_redis_another_key_in_the_configuration_and_a_restart_are_a_new_chance(
+    own_redis: Redis, tmp_path: Path
+) -> None:
+    bill = whole(b'{"error": {"message": "pay first", "type": "billing"}}', status=402, content_type="application/json")
+    shared = RedisSettings(enabled=True, host=own_redis.host, port=own_redis.port)
+    async with ScriptedUpstream() as vendor:
+        asked = 0
+        for answer, key in ((bill, "1"), (bill, "1"), (bill, "2"), (refusal(3600), "2"), (refusal(3600), "3")):
+            vendor.play(answer)
+            settings = settings_for(vendor, tmp_path, api_key=Secret(f"key-in-the-file-000{key}"))
+            settings = attrs.evolve(settings, redis=shared)
+            await first_look(assemble(settings))
+            asked += 1
+            async with gateway(settings) as client:
+                for _ in range(2):
+                    assert (await ask(client))[0] == 429
+                assert len(vendor.requests) == asked, (answer, key)
+        async with gateway(settings) as again:
+            assert (await ask(again))[0] == 429
+            assert len(vendor.requests) == asked, "a limit outlives a restart where nothing has changed"
+
+
+@pytest.mark.services
+async def test_with_redis_an_account_that_was_changed_while_the_gateway_was_stopped_does_not_rest(
+    own_redis: Redis, tmp_path: Path
+) -> None:
+    async with ScriptedUpstream() as vendor:
+        vendor.play(refusal(3600))
+        shared = RedisSettings(enabled=True, host=own_redis.host, port=own_redis.port)
+        settings = attrs.evolve(settings_for(vendor, tmp_path), redis=shared)
+        await first_look(assemble(settings))
+        async with gateway(settings) as client:
+            body = {"provider_id": "acme", "auth_data": {"api_key": "k" * 20}}
+            account = (await client.post("/api/v1/accounts", json=body)).json()["id"]
+            assert (await ask(client))[0] == 429
+        assert len((await as_an_operator_sees_it(settings, account))["resting"]) == 1
+        async with administration(assemble(settings)) as office:
+            await office.accounts.update(account, {"is_active": True}, COMMAND_LINE)
+        assert (await as_an_operator_sees_it(settings, account))["resting"] == []
+        async with gateway(settings) as client:
+            assert (await ask(client))[0] == 429
+            assert len(vendor.requests) == 2
 
 
 async def until_shown(client: httpx.AsyncClient, account: str, expected: tuple[str, str]) -> None:

@@ -202,13 +202,18 @@ class AccountSelector:
         if seconds is None:
             seconds = self._escalation.seconds(account, reach, error)
         if (cooldown := cooldown_of(error, seconds)) is not None:
+            cooldown = attrs.evolve(cooldown, edition=self._edition(account))
             self._state.cool(account.id, reach, cooldown)
             self._note(account, self._snapshot.value.revisions.get(account.id), reach, cooldown)
 
     def set_aside(self, account: Account, seconds: float | None) -> None:
         """Let an account rest that has no way out: no fault of its own, and over as soon as there is one."""
         if seconds and not self._has_changed(account):
-            self._state.cool(account.id, EVERY_MODEL, Cooldown(time.time() + seconds, NO_WAY_OUT))
+            cooldown = Cooldown(time.time() + seconds, NO_WAY_OUT, edition=self._edition(account))
+            self._state.cool(account.id, EVERY_MODEL, cooldown)
+
+    def _edition(self, account: Account) -> str:
+        return self._snapshot.value.editions.get(account.id, "")
 
     def _has_changed(self, account: Account) -> bool:
         """Whether it was mended or removed while it was being asked: what it said then is not held against it."""

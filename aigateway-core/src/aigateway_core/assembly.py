@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +33,14 @@ class Assembly:
     accounts: tuple[Account, ...]
     sinks: tuple[StatsSink, ...]
     ledger: CallLedger
+
+    def marks(self, fingerprint: Callable[[str], str]) -> Mapping[str, str]:
+        """What tells each account of the configuration from one with another key, and nothing else."""
+        keys = {each.id: each.api_key for each in self.configured.providers}
+        return {
+            account.id: fingerprint(key.reveal() if (key := keys[account.provider_id]) is not None else "")
+            for account in self.accounts
+        }
 
 
 def assemble(settings: Settings) -> Assembly:

@@ -34,7 +34,7 @@ from aigateway_core.first_look import look
 from aigateway_core.gateway import Gateway
 from aigateway_core.guesses import Guesses
 from aigateway_core.key_limits import KeyLimits
-from aigateway_core.live import LiveSnapshot, outbound_proxies
+from aigateway_core.live import LiveSnapshot, editions, outbound_proxies
 from aigateway_core.metrics import Share as Share
 from aigateway_core.office import office
 from aigateway_core.proxy_pool import ProxyPool
@@ -98,7 +98,7 @@ class House:
         self._opened = AsyncExitStack()
         self._snapshot = CurrentSnapshot()
         self._secrets: tuple[Snapshot | None, Sequence[Secret], tuple[Secret, ...]] = (None, (), ())
-        self._state = shared_state(settings.redis)
+        self._state = shared_state(settings.redis, self._snapshot.edition_of)
         self._credentials = Credentials()
         self._destinations = Destinations.allowing(settings.security.allow_private_hosts)
         self._transports = Transports(self._destinations)
@@ -161,9 +161,8 @@ class House:
             await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
             if late:
                 self._looked(await look(assembly, storage))
-            if not assembly.settings.redis.enabled:
-                # With Redis it is the state that outlives a restart, of accounts from the configuration too.
-                await storage.rests.forget_configured()
+            # What outlives a restart of them is in Redis, with what tells whether their key is still the same.
+            await storage.rests.forget_configured()
             renewals = self._credentials.renewals = _renewals(assembly.settings, storage, self._egress, self._state)
             await renewals.start()
             opened.push_async_callback(self._credentials.aclose)
@@ -172,6 +171,7 @@ class House:
                 storage,
                 assembly.providers,
                 assembly.accounts,
+                assembly.marks(key_ring(assembly.settings).fingerprint),
                 state=self._state,
                 credentials=self._credentials,
             )
@@ -308,8 +308,12 @@ async def administration(assembly: Assembly) -> AsyncIterator[Administration]:
 
     Raises what :func:`open_storage` raises. A running gateway sees each change by its version; with Redis it is told.
     """
-    state = shared_state(assembly.settings.redis)
+    snapshot = CurrentSnapshot()
+    state = shared_state(assembly.settings.redis, snapshot.edition_of)
     async with await open_storage(assembly.settings) as storage, aclosing(state):
+        rows = await storage.load_snapshot()
+        known_as = editions(rows, assembly.marks(key_ring(assembly.settings).fingerprint))
+        snapshot.value = Snapshot(proxies=outbound_proxies(rows), editions=known_as)
         await state.start()
         await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
 
@@ -318,7 +322,9 @@ async def administration(assembly: Assembly) -> AsyncIterator[Administration]:
 
         destinations = Destinations.allowing(assembly.settings.security.allow_private_hosts)
         async with aclosing(Transports(destinations)) as transports:
-            egress = await _egress_of(storage, transports)
+            pool = ProxyPool()
+            pool.open(storage)
+            egress = Egress(transports, snapshot, pool, ProxyHealthBook())
             renewals = _renewals(assembly.settings, storage, egress, state)
             # Without a Redis that answers, what others know of resting accounts cannot be told here.
             known = state if state.connected else None
@@ -332,14 +338,6 @@ def _renewals(settings: Settings, storage: Storage, egress: Egress, state: State
     ring = key_ring(settings)
     spool = TokenSpool(token_folder(settings), ring)
     return Renewals(storage.accounts, storage.tokens, egress, SealedTokens(state, ring), spool)
-
-
-async def _egress_of(storage: Storage, transports: Transports) -> Egress:
-    """The ways out as they are stored now, for a process that is no gateway."""
-    snapshot, pool = CurrentSnapshot(), ProxyPool()
-    snapshot.value = Snapshot(proxies=outbound_proxies(await storage.load_snapshot()))
-    pool.open(storage)
-    return Egress(transports, snapshot, pool, ProxyHealthBook())
 
 
 async def reset_admin_key(settings: Settings) -> Secret:

@@ -33,7 +33,10 @@ class SnapshotStore(Protocol):
 
 
 class LiveSnapshot:
-    """Loads the snapshot, and again when the version has moved: asked every ``interval`` seconds and after a change."""
+    """Loads the snapshot, and again when the version has moved: asked every ``interval`` seconds and after a change.
+
+    ``marks`` tell the ``configured`` accounts from what they were with another key.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class LiveSnapshot:
         store: SnapshotStore,
         providers: Sequence[ProviderEntry],
         configured: Sequence[Account],
+        marks: Mapping[str, str] | None = None,
         *,
         state: State,
         credentials: Credentials,
@@ -50,6 +54,7 @@ class LiveSnapshot:
         self._store = store
         self._providers = {entry.id: entry for entry in providers}
         self._configured = configured
+        self._marks = marks or {}
         self._state = state
         self._credentials = credentials
         self._interval = interval
@@ -87,7 +92,9 @@ class LiveSnapshot:
             self._confirmed = time.monotonic()
             self._settle(before, after)
             for rest in rows.rests:
-                self._state.cool(rest.account_id, rest.reach, Cooldown(rest.until.timestamp(), rest.reason))
+                edition = after.editions.get(rest.account_id, "")
+                cooldown = Cooldown(rest.until.timestamp(), rest.reason, edition=edition)
+                self._state.cool(rest.account_id, rest.reach, cooldown)
 
     def _built(self, rows: SnapshotRows, before: Snapshot) -> Snapshot:
         return Snapshot(
@@ -100,6 +107,7 @@ class LiveSnapshot:
             switched_off=frozenset(row.id for row in rows.providers if not row.is_active),
             out_of_use={row.id: _out_of_use(row) for row in rows.accounts if row.is_active and row.status != "active"},
             revisions={row.id: row.updated_at for row in rows.accounts},
+            editions=editions(rows, self._marks),
         )
 
     async def notice(self) -> None:
@@ -237,6 +245,12 @@ def _key(row: StoredKey) -> KeyEntry:
 
 def _set(names: tuple[str, ...] | None) -> frozenset[str] | None:
     return None if names is None else frozenset(names)
+
+
+def editions(rows: SnapshotRows, marks: Mapping[str, str]) -> Mapping[str, str]:
+    """What tells each account from what it was before a change: of it, or of the outbound proxy that it is bound to."""
+    configured = {account_id: f"{mark} {rows.bindings.get(account_id, 0)}" for account_id, mark in marks.items()}
+    return configured | {row.id: f"{row.updated_at.isoformat()} {row.proxy_id or 0}" for row in rows.accounts}
 
 
 def outbound_proxies(rows: SnapshotRows) -> Mapping[int, OutboundProxy]:

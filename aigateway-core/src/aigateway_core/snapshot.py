@@ -135,7 +135,8 @@ class Snapshot:
     ``client_keys_exist`` stays true when the last client key has ended: a key that opens nothing any more must not
     leave the door open to everybody. ``mappings`` are other names for models, ``switched_off`` are the ids of providers
     that serve nothing. ``out_of_use`` are accounts that would be active but for their status, by id; ``revisions`` are
-    the times of the last change of stored accounts.
+    the times of the last change of stored accounts, ``editions`` what tells any account, and the way out that it is
+    bound to, from what it was before a change.
     """
 
     version: int = -1
@@ -147,6 +148,7 @@ class Snapshot:
     switched_off: frozenset[str] = frozenset()
     out_of_use: Mapping[str, OutOfUse] = attrs.field(factory=dict)
     revisions: Mapping[str, datetime] = attrs.field(factory=dict)
+    editions: Mapping[str, str] = attrs.field(factory=dict)
     by_id: Mapping[str, Account] = attrs.field(init=False, repr=False, eq=False)
 
     @by_id.default
@@ -159,3 +161,7 @@ class CurrentSnapshot:
 
     def __init__(self) -> None:
         self.value = Snapshot()
+
+    def edition_of(self, account_id: str) -> str | None:
+        """What tells this account from what it was before a change; None for one that is not there."""
+        return self.value.editions.get(account_id)

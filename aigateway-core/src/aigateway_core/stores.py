@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aigateway_core.secret import Secret
 from aigateway_core.settings import DatabaseSettings, RedisSettings, Settings
-from aigateway_core.state import State
+from aigateway_core.state import EditionOf, State
 from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.memory import MemoryState
 from aigateway_core.storage import DatabaseLocation, MySQLServer, SQLiteFile, Storage
@@ -39,14 +39,14 @@ def key_ring(settings: Settings) -> KeyRing:
     return load_key_ring(settings.keys.master, where.path if isinstance(where, SQLiteFile) else None)
 
 
-def shared_state(settings: RedisSettings) -> State:
+def shared_state(settings: RedisSettings, edition_of: EditionOf) -> State:
     """What requests and workers share: in Redis where there is one, else in this process. Opens nothing yet."""
     if not settings.enabled:
-        return MemoryState()
+        return MemoryState(edition_of)
     # Only here: its library is seven megabytes.
     from aigateway_core.state.redis import RedisState
 
-    return RedisState(redis_address(settings), settings.prefix)
+    return RedisState(redis_address(settings), settings.prefix, edition_of=edition_of)
 
 
 def redis_address(settings: RedisSettings) -> RedisAddress:

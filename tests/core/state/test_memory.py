@@ -127,3 +127,18 @@ def test_what_was_put_first_is_forgotten_first() -> None:
         recent[key] = value
     assert (recent.get("a"), recent.get("b"), recent.get("c"), recent.get("d", 9)) == (3, None, 4, 9)
     assert len(recent) == 2
+
+
+def test_a_rest_counts_for_the_edition_of_the_account_that_it_was_found_out_of() -> None:
+    known = {"a": "one"}
+    state = MemoryState(known.get)
+    of_one = Cooldown(time.time() + 60, "quota", edition="one")
+    of_two = Cooldown(time.time() + 30, "rate_limit", edition="two")
+    state.cool("a", "m", of_one)
+    state.cool("a", "m", of_two)
+    assert (state.cooldown("a", "m"), state.rests("a"), state.resting("m")) == (of_one, {"m": of_one}, {"a": of_one})
+    known["a"] = "two"
+    assert (state.cooldown("a", "m"), state.rests("a"), state.resting("m")) == (None, {}, {})
+    state.cool("a", "m", of_two)
+    state.cool("a", "m", of_one)
+    assert (state.cooldown("a", "m"), state.rests("a"), state.resting("m")) == (of_two, {"m": of_two}, {"a": of_two})

@@ -51,13 +51,15 @@ class Cooldown:
     """An account is not to be asked before ``until`` (seconds since the epoch), as far as the rest reaches.
 
     ``status`` tells what the account is meanwhile; what does not pass by itself has no end (see :meth:`for_good`).
-    ``remedy`` is what its owner has to do, if somebody said.
+    ``remedy`` is what its owner has to do, if somebody said. It holds for the ``edition`` of the account of which it
+    was found out, and for no other; empty for any.
     """
 
     until: float
     reason: str
     status: Status = "cooling"
     remedy: str | None = None
+    edition: str = ""
 
     @classmethod
     def for_good(cls, status: Status, reason: str, remedy: str | None = None) -> Cooldown:
@@ -68,6 +70,10 @@ class Cooldown:
     def passes(self) -> bool:
         """Whether it ends by itself."""
         return self.until != math.inf
+
+
+EditionOf: TypeAlias = Callable[[str], str | None]
+"""What tells the account of this id, as it is now, from what it was before a change; None for one that is not known."""
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from aigateway_core.state import EVERY_MODEL, Allowance, Cooldown, DailyCount, Lease, Place
+from aigateway_core.state import EVERY_MODEL, Allowance, Cooldown, DailyCount, EditionOf, Lease, Place
 from aigateway_core.state.buckets import Buckets
 from aigateway_core.state.places import Places
 from aigateway_core.state.recent import Recent
@@ -33,9 +33,10 @@ class _Token:
 
 
 class MemoryState:
-    """Everything in dictionaries."""
+    """Everything in dictionaries. ``edition_of`` tells which rests are of what an account is now."""
 
-    def __init__(self) -> None:
+    def __init__(self, edition_of: EditionOf = lambda _: None) -> None:
+        self._edition_of = edition_of
         self._turns: Recent[tuple[str, str], int] = Recent(_MOST_TURNS)
         self._cooldowns: dict[str, dict[str, Cooldown]] = {}
         self._clock = time.time() - time.monotonic()
@@ -81,7 +82,7 @@ class MemoryState:
                 continue
             if cooldown.until <= now:
                 del rests[name]
-            elif found is None or cooldown.until > found.until:
+            elif self.holds(account_id, cooldown) and (found is None or cooldown.until > found.until):
                 found = cooldown
         if not rests:
             del self._cooldowns[account_id]
@@ -91,14 +92,15 @@ class MemoryState:
         """This account's cooldowns that still stand, by reach."""
         self._follow_the_clock()
         now = time.time()
-        return {reach: found for reach, found in self.cooldowns_of(account_id).items() if found.until > now}
+        rests = self.cooldowns_of(account_id).items()
+        return {reach: found for reach, found in rests if found.until > now and self.holds(account_id, found)}
 
     def cool(self, account_id: str, reach: str, cooldown: Cooldown) -> None:
-        """Keep the longer of this cooldown and the one that stands."""
+        """Keep the one that is of what the account is now; of two such cooldowns the longer."""
         self._follow_the_clock()
         rests = self._cooldowns.setdefault(account_id, {})
         standing = rests.get(reach)
-        if standing is None or standing.until < cooldown.until:
+        if standing is None or self._outweighs(account_id, cooldown, standing):
             rests[reach] = cooldown
             self.changes += 1
         if len(rests) > _MOST_COOLDOWNS:
@@ -109,6 +111,15 @@ class MemoryState:
         """Forget this account's cooldowns."""
         if self._cooldowns.pop(account_id, None) is not None:
             self.changes += 1
+
+    def holds(self, account_id: str, cooldown: Cooldown) -> bool:
+        """Whether this is of what the account is now, as far as anybody knows."""
+        edition = self._edition_of(account_id) if cooldown.edition else None
+        return edition is None or edition == cooldown.edition
+
+    def _outweighs(self, account_id: str, cooldown: Cooldown, standing: Cooldown) -> bool:
+        holds, held = self.holds(account_id, cooldown), self.holds(account_id, standing)
+        return cooldown.until > standing.until if holds == held else holds
 
     def cooldowns_of(self, account_id: str) -> Mapping[str, Cooldown]:
         """This account's cooldowns by reach, those that are over included."""

@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aigateway_core.state import Cooldown, DailyCount, Lease
+from aigateway_core.state import Cooldown, DailyCount, EditionOf, Lease
 from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.away import AwayError, Command, is_about_the_value
 from aigateway_core.state.buckets import SharedBuckets
+from aigateway_core.state.cooldowns import SharedCooldowns
 from aigateway_core.state.hints import Hints
 from aigateway_core.state.leases import Leases
 from aigateway_core.state.link import LIMIT, Link, ended
@@ -27,7 +28,7 @@ from aigateway_core.state.outbox import Outbox
 from aigateway_core.state.places import SharedPlaces
 from aigateway_core.state.recent import Recent
 from aigateway_core.state.turns import Turns
-from aigateway_core.state.wire import Keys, are_texts, read_cooldown, read_member, write_cooldown, write_member
+from aigateway_core.state.wire import Keys, are_texts
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,6 @@ _GATHER_SECONDS = 0.005
 _LOOK_SECONDS = 2.0
 """How often a worker looks up what others may have told while it did not listen."""
 
-_MOST_AT_ONCE = 1000
 _LARGEST_TOKEN = 64 << 10
 _DAY = 86400
 
@@ -45,13 +45,21 @@ _DAY = 86400
 class RedisState:
     """The state of all workers that use the same Redis, database and prefix.
 
-    ``limit`` is how many seconds anything may wait for it.
+    ``limit`` is how many seconds anything may wait for it; ``edition_of`` tells which rests are of what an account is
+    now.
     """
 
-    def __init__(self, address: RedisAddress, prefix: str = "", *, limit: float = LIMIT) -> None:
+    def __init__(
+        self,
+        address: RedisAddress,
+        prefix: str = "",
+        *,
+        limit: float = LIMIT,
+        edition_of: EditionOf = lambda _: None,
+    ) -> None:
         self._keys = Keys(prefix)
         self._link = Link(address, limit)
-        self._local = MemoryState()
+        self._local = MemoryState(edition_of)
         self.rests = self._local.rests
         self._outbox = Outbox(self._link, self._heal)
         self._turns = Turns(self._link, self._keys, self._heal)
@@ -60,6 +68,8 @@ class RedisState:
         self._places = SharedPlaces(self._link, self._keys, self._outbox)
         self.take_place, self.leave_place = self._places.take, self._places.leave
         self._hints = Hints(self._link, self._keys, self._hear, self._look_soon)
+        self._cooldowns = SharedCooldowns(self._link, self._keys, self._outbox, self._hints, self._local)
+        self.cool, self.clear = self._cooldowns.cool, self._cooldowns.clear
         self._kept_alive: Recent[str, float] = Recent(50_000)
         self._tasks: list[asyncio.Task[None]] = []
         self._look_again = 0.0
@@ -75,35 +85,13 @@ class RedisState:
         """Grows with every change of a cooldown, whoever made it."""
         return self._local.changes
 
-    def resting(self, model: str) -> Mapping[str, Cooldown]:
-        """Which accounts rest for this model now."""
-        return self._local.resting(model)
+    def resting(self, reach: str) -> Mapping[str, Cooldown]:
+        """Which accounts rest now, for this reach or for every model."""
+        return self._local.resting(reach)
 
-    def cooldown(self, account_id: str, model: str) -> Cooldown | None:
+    def cooldown(self, account_id: str, reach: str) -> Cooldown | None:
         """What keeps this account from being asked."""
-        return self._local.cooldown(account_id, model)
-
-    def cool(self, account_id: str, model: str, cooldown: Cooldown) -> None:
-        """Let it rest here at once, and at the other workers a moment later."""
-        self._local.cool(account_id, model, cooldown)
-        if self._local.cooldowns_of(account_id).get(model) is not cooldown or cooldown.until <= time.time():
-            return
-        key = self._keys.cooldown(account_id, model)
-        value = write_cooldown(cooldown)
-        end: Command = ("PXAT", int(cooldown.until * 1000)) if cooldown.passes else ()
-        self._outbox.put(
-            key,
-            ("SET", key, value, *end),
-            ("ZADD", self._keys.cooldowns, cooldown.until, write_member(account_id, model)),
-            self._hints.tell(cool=[account_id, model, value.decode()]),
-        )
-
-    def clear(self, account_id: str) -> None:
-        """Forget its cooldowns. The other workers see by themselves that the account has been changed."""
-        for model in self._local.cooldowns_of(account_id):
-            key = self._keys.cooldown(account_id, model)
-            self._outbox.put(key, ("DEL", key), ("ZREM", self._keys.cooldowns, write_member(account_id, model)))
-        self._local.clear(account_id)
+        return self._local.cooldown(account_id, reach)
 
     # -- affinity
 
@@ -230,12 +218,10 @@ class RedisState:
 
     def _hear(self, said: Mapping[str, Any]) -> None:
         version: Any = said.get("version")
-        cooled: Any = said.get("cool")
         moved: Any = said.get("moved")
         if type(version) is int:
             self._local.announce(version)
-        if are_texts(cooled, 3) and (cooldown := read_cooldown(cooled[2])) is not None:
-            self._local.cool(cooled[0], cooled[1], cooldown)
+        self._cooldowns.hear(said.get("cool"))
         # Who does not know the conversation will ask when it comes.
         if are_texts(moved, 4) and self._local.recall(*moved[:3]) is not None:
             self._local.bind(*moved)
@@ -290,30 +276,12 @@ class RedisState:
     async def _look(self) -> None:
         """Learn of cooldowns that were told while this worker did not listen."""
         self._look_again = time.monotonic() + _LOOK_SECONDS
-        index, now = self._keys.cooldowns, time.time()
         try:
-            commands: list[Command] = [
-                ("ZREMRANGEBYSCORE", index, "-inf", now),
-                ("ZRANGEBYSCORE", index, now, "+inf", "LIMIT", 0, _MOST_AT_ONCE),
-            ]
-            _, members = answers = await self._link.ask(*commands)
-            for command, answer in zip(commands, answers, strict=True):
-                self._heal(command, answer)
-            pairs = [pair for each in members if (pair := read_member(each))] if type(members) is list else []
-            unknown = [pair for pair in pairs if self._local.cooldowns_of(pair[0]).get(pair[1]) is None]
-            if unknown:
-                found = await self._link.ask(*(("GETRANGE", self._keys.cooldown(*pair), 0, 1000) for pair in unknown))
-                self._learn(dict(zip(unknown, found, strict=True)))
+            answers = await self._cooldowns.look(time.time())
         except AwayError:
             return
-
-    def _learn(self, found: Mapping[tuple[str, str], Any]) -> None:
-        for (account_id, model), value in found.items():
-            # An account that was mended here a moment ago is not to rest because Redis has not heard of it yet.
-            if self._keys.cooldown(account_id, model) in self._outbox:
-                continue
-            if (cooldown := read_cooldown(value)) is not None and cooldown.until > time.time():
-                self._local.cool(account_id, model, cooldown)
+        for command, answer in answers:
+            self._heal(command, answer)
 
     async def _get(self, key: str, most: int) -> bytes | None:
         """The first bytes under a key, none where there is nothing. None while Redis is away."""

@@ -30,9 +30,9 @@ class Keys:
         """A cached token, sealed."""
         return f"{self.prefix}auth:{provider_id}:{account_id}"
 
-    def cooldown(self, account_id: str, model: str) -> str:
-        """Why and until when an account rests for a model."""
-        return f"{self.prefix}cooldown:{account_id}:{model}"
+    def cooldown(self, account_id: str, reach: str) -> str:
+        """Why and until when an account rests, as far as that reaches."""
+        return f"{self.prefix}cooldown:{account_id}:{reach}"
 
     @property
     def cooldowns(self) -> str:
@@ -74,28 +74,30 @@ class Keys:
         return f"{self.prefix}probe"
 
 
-def write_cooldown(cooldown: Cooldown) -> bytes:
-    """A cooldown as JSON; one without an end has none."""
-    until = cooldown.until if cooldown.passes else None
-    said = {"until": until, "reason": cooldown.reason, "status": cooldown.status, "remedy": cooldown.remedy}
-    return orjson.dumps({name: value for name, value in said.items() if value is not None or name == "until"})
+def write_cooldown(cooldown: Cooldown, found: float) -> bytes:
+    """A cooldown that was found out at this time, as JSON; one without an end has none."""
+    said = attrs.asdict(cooldown) | {"until": cooldown.until if cooldown.passes else None, "found": found}
+    return orjson.dumps({name: value for name, value in said.items() if value or name == "until"})
 
 
-def read_cooldown(value: Any) -> Cooldown | None:
-    """The cooldown that somebody wrote down; None for what is none."""
+def read_cooldown(value: Any, since: float = 0.0) -> Cooldown | None:
+    """The cooldown that somebody wrote down; None for what is none, or does not pass and was found out before."""
     said = _object(value)
-    until, reason = said.get("until"), said.get("reason")
+    until, reason, remedy, edition = (said.get(name) for name in ("until", "reason", "remedy", "edition"))
     status: Any = said.get("status")
     if type(reason) is not str or status not in get_args(Status) or not isinstance(until, int | float | None):
         return None
-    remedy = said.get("remedy")
+    found = said.get("found")
+    if until is None and since > (found if isinstance(found, int | float) else 0.0):
+        return None
     until = math.inf if until is None else float(until)
-    return Cooldown(until, reason, status, remedy if type(remedy) is str else None)
+    texts = (remedy if type(remedy) is str else None, edition if type(edition) is str else "")
+    return Cooldown(until, reason, status, *texts)
 
 
-def write_member(account_id: str, model: str) -> bytes:
-    """An account and a model, as one entry of the index."""
-    return orjson.dumps([account_id, model])
+def write_member(account_id: str, reach: str) -> bytes:
+    """An account and how far it rests, as one entry of the index."""
+    return orjson.dumps([account_id, reach])
 
 
 def read_member(value: Any) -> tuple[str, str] | None:
