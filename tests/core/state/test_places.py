@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 import redis
@@ -115,4 +117,61 @@ async def test_a_worker_counts_for_itself_while_redis_is_away() -> None:
     assert taken[0] is not None
     state.leave_place(taken[0])
     assert await state.take_place("k", 2) is not None
+    await state.aclose()
+
+
+def waiting(state: RedisState) -> int:
+    """Names that are to be given back, wherever they wait."""
+    told = sum(len(command) for commands in state._outbox._writes.values() for command in commands)
+    return told + sum(len(names) for names in state._places._left.values()) + len(state._places._untold)
+
+
+async def test_however_many_come_while_redis_is_away_nothing_is_kept_of_them() -> None:
+    state = RedisState(RedisAddress(host="127.0.0.1", port=9))
+    for _ in range(1000):
+        place = await state.take_place("k", 2)
+        assert place is not None
+        state.leave_place(place)
+    assert waiting(state) < 20
+    await state.aclose()
+
+
+async def test_what_redis_was_told_of_is_given_back_for_as_long_as_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = RedisState(RedisAddress(host="127.0.0.1", port=9))
+    for _ in range(100):
+        state._places._give_back("k", [uuid4().hex])
+    assert len(state._places._left["k"]) == 100
+    later = time.monotonic() + places.LEASE + 1
+    monkeypatch.setattr("aigateway_core.state.places.time.monotonic", lambda: later)
+    state._places._give_back("k", ["the last one"])
+    assert list(state._places._left["k"]) == ["the last one"]
+    await state.aclose()
+
+
+@pytest.mark.services
+async def test_places_that_were_taken_before_during_and_after_an_outage_are_free_afterwards(
+    own_redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = RedisState(RedisAddress(host=own_redis.host, port=own_redis.port), limit=2)
+    await state.start()
+    before = await state.take_place("k", 3)
+    assert before is not None
+    own_redis.freeze()
+    during = await state.take_place("k", 3)
+    await eventually(lambda: not state.connected)
+    short, kept = [await state.take_place("k", 4) for _ in range(2)]
+    assert during is not None
+    assert short is not None
+    assert kept is not None
+    state.leave_place(short)
+    own_redis.thaw()
+    await eventually(lambda: bool(state.connected))
+    monkeypatch.setattr(places, "_RENEW_SECONDS", 0.0)
+    await state._places.keep()
+    with redis.Redis(port=own_redis.port) as client:
+        assert client.zcard(KEY) == 3, "what is held is known there again"
+        for place in (before, during, kept):
+            state.leave_place(place)
+        await eventually(lambda: client.zcard(KEY) == 0)
+    assert await is_free(state)
     await state.aclose()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -73,7 +74,9 @@ class SharedPlaces:
         self._outbox = outbox
         self._own = Places()
         self._held: dict[str, set[str]] = {}
-        self._left: dict[str, set[str]] = {}
+        # Of those that Redis was never told of there is nothing to be given back: all that come while it is away.
+        self._untold: set[str] = set()
+        self._left: dict[str, dict[str, float]] = {}
         self._renewed = time.monotonic()
 
     async def take(self, key_id: str, most: int) -> Place | None:
@@ -101,9 +104,10 @@ class SharedPlaces:
         held.discard(place.name)
         if not held:
             del self._held[place.key_id]
-        left = self._left.setdefault(place.key_id, set())
-        left.add(place.name)
-        self._give_back(place.key_id, left)
+        if place.name in self._untold:
+            self._untold.discard(place.name)
+        else:
+            self._give_back(place.key_id, (place.name,))
 
     async def keep(self) -> None:
         """Renew what is held, if it is time to. A place that Redis has lost is there again afterwards."""
@@ -113,6 +117,7 @@ class SharedPlaces:
         held = {key_id: frozenset(names) for key_id, names in self._held.items()}
         if not held:
             return
+        self._untold.difference_update(*held.values())
         try:
             await self._link.ask(*(self._renewal(key_id, *names) for key_id, names in held.items()))
         except AwayError:
@@ -120,11 +125,14 @@ class SharedPlaces:
         # What was given back while this was asked may have been put there again.
         for key_id, names in held.items():
             if gone := names - self._held.get(key_id, set()):
-                self._give_back(key_id, self._left.get(key_id, set()) | gone)
+                self._give_back(key_id, gone)
 
     async def _ask(self, place: Place, most: int) -> bool:
         """Whether Redis has a place; while it is away, that of this process counts."""
-        key, left = self._keys.places(place.key_id), self._left.pop(place.key_id, set())
+        if not self._link.up:
+            self._untold.add(place.name)
+            return True
+        key, left = self._keys.places(place.key_id), self._left.pop(place.key_id, {})
         take: Command = ("EVAL", _TAKE, 1, key, most, _MILLISECONDS, place.name)
         # A client that asks one thing after the other shall find the place that it has just left.
         before: tuple[Command, ...] = (("ZREM", key, *left),) if left else ()
@@ -134,7 +142,7 @@ class SharedPlaces:
                 # Somebody else's value stands in the place of the set.
                 answer = (await self._link.ask(("DEL", key), take))[-1]
         except BaseException as error:
-            self._left[place.key_id] = self._left.get(place.key_id, set()) | left
+            self._left[place.key_id] = left | self._left.get(place.key_id, {})
             if isinstance(error, AwayError):
                 return True
             raise
@@ -143,6 +151,11 @@ class SharedPlaces:
     def _renewal(self, key_id: str, *names: str) -> Command:
         return ("EVAL", _RENEW, 1, self._keys.places(key_id), _MILLISECONDS, *names)
 
-    def _give_back(self, key_id: str, names: set[str]) -> None:
+    def _give_back(self, key_id: str, names: Iterable[str]) -> None:
+        """Tell Redis of these, and again of those that were given back before; not of those whose lease is over."""
+        now, left = time.monotonic(), self._left.pop(key_id, {})
+        left = {name: since for name, since in left.items() if now - since < LEASE}
+        left.update(dict.fromkeys(names, now))
+        self._left[key_id] = left
         key = self._keys.places(key_id)
-        self._outbox.put(key, ("ZREM", key, *names))
+        self._outbox.put(key, ("ZREM", key, *left))
