@@ -80,7 +80,7 @@ async def test_k_03_metrics_have_no_more_lines_for_a_hundred_thousand_names() ->
 async def test_k_03_what_is_remembered_of_models_conversations_and_places_is_bounded() -> None:
     state, current = MemoryState(), CurrentSnapshot()
     current.value = Snapshot(accounts={"acme": tuple(Account(id=name, provider_id="acme") for name in "abc")})
-    selector, guesses = AccountSelector(current, state), Guesses(state, {"client": 1, "admin": 5})
+    selector, guesses = AccountSelector(current, state), Guesses(state, {"client": 1, "admin": 5}, keyed_hash=str)
     ends = time.time() + 3600
     for number in range(MANY + 1):
         state._buckets.spend(f"made-up-{number}", 5)
@@ -102,6 +102,7 @@ async def test_k_03_what_is_remembered_of_models_conversations_and_places_is_bou
         "lists": (selector._lists, 1024),
         "waiting": (guesses._waiting, 10_000),
         "right": (guesses._right, 10_000),
+        "marks": (state._marks, 10_000),
         **{f"rests of {name}": (models, 1001) for name, models in state._cooldowns.items()},
     }
     assert {name: len(room) for name, (room, most) in rooms.items() if len(room) > most} == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 
 import pytest
@@ -33,7 +34,7 @@ async def wrong(guesses: Guesses, times: int) -> int:
     looked_at, waits = 0, []
     for number in range(times):
         try:
-            guesses.refuse("admin", HERE, [f"wrong-{number}"])
+            await guesses.refuse("admin", HERE, [f"wrong-{number}"])
             looked_at += 1
             await guesses.note_wrong("admin", HERE)
         except GuessLimitError as error:
@@ -49,7 +50,7 @@ async def test_after_five_wrong_admin_keys_in_a_minute_none_is_looked_at(
         assert await wrong(guesses, 100) == 6
     assert caplog.text.count("too many wrong admin keys from 203.0.113.7") == 1
     with pytest.raises(GuessLimitError, match="too many wrong keys from this address; try again in 12 s"):
-        guesses.refuse("admin", HERE, ["the right one"])
+        await guesses.refuse("admin", HERE, ["the right one"])
     clock[0] += 12.5
     assert await wrong(guesses, 100) == 2
     clock[0] += 61
@@ -58,17 +59,17 @@ async def test_after_five_wrong_admin_keys_in_a_minute_none_is_looked_at(
 
 async def test_elsewhere_and_at_the_other_door_nobody_has_to_wait(guesses: Guesses) -> None:
     await wrong(guesses, 100)
-    guesses.refuse("admin", ELSEWHERE, ["k"])
-    guesses.refuse("client", HERE, ["k"])
-    guesses.refuse("admin", HERE, [])
+    await guesses.refuse("admin", ELSEWHERE, ["k"])
+    await guesses.refuse("client", HERE, ["k"])
+    await guesses.refuse("admin", HERE, [])
 
 
 async def test_a_key_that_was_right_there_is_looked_at_all_the_same(guesses: Guesses) -> None:
     guesses.note_right("admin", HERE, ["right"])
     await wrong(guesses, 100)
-    guesses.refuse("admin", HERE, ["right"])
+    await guesses.refuse("admin", HERE, ["right"])
     with pytest.raises(GuessLimitError):
-        guesses.refuse("admin", HERE, ["other"])
+        await guesses.refuse("admin", HERE, ["other"])
 
 
 async def test_without_a_limit_every_key_is_looked_at() -> None:
@@ -82,6 +83,48 @@ async def test_s_08_workers_count_together(clock: list[float]) -> None:
         await one.note_wrong("admin", HERE)
     with pytest.raises(GuessLimitError):
         await other.note_wrong("admin", HERE)
+
+
+def hashed(key: str) -> str:
+    return hashlib.sha256(b"the secret of all workers" + key.encode()).hexdigest()
+
+
+async def test_s_08_a_key_that_was_right_there_is_looked_at_by_every_worker(clock: list[float]) -> None:
+    state = MemoryState()
+    one, other = Guesses(state, MOST, keyed_hash=hashed), Guesses(state, MOST, keyed_hash=hashed)
+    stranger = Guesses(state, MOST, keyed_hash=str)
+    one.note_right("admin", HERE, ["right"])
+    assert "right" not in "".join(state._marks).replace("right-admin", "")
+    for worker in (other, stranger):
+        await wrong(worker, 100)
+    await other.refuse("admin", HERE, ["junk", "right"])
+    for worker, keys in ((other, ["wrong"]), (stranger, ["right"])):
+        with pytest.raises(GuessLimitError):
+            await worker.refuse("admin", HERE, keys)
+
+
+async def test_workers_are_told_again_of_a_key_that_goes_on_being_right(clock: list[float]) -> None:
+    state = MemoryState()
+    one, other = Guesses(state, MOST, keyed_hash=hashed), Guesses(state, MOST, keyed_hash=hashed)
+    for _ in range(5):
+        one.note_right("admin", HERE, ["right"])
+        clock[0] += 43_201
+    await wrong(other, 100)
+    await other.refuse("admin", HERE, ["right"])
+    clock[0] += 86_400
+    await wrong(other, 100)
+    with pytest.raises(GuessLimitError):
+        await other.refuse("admin", HERE, ["right"])
+
+
+async def test_in_one_place_or_at_one_door_a_key_was_right_and_not_in_another(clock: list[float]) -> None:
+    state = MemoryState()
+    one, other = Guesses(state, MOST, keyed_hash=hashed), Guesses(state, MOST, keyed_hash=hashed)
+    one.note_right("admin", ELSEWHERE, ["right"])
+    one.note_right("client", HERE, ["right"])
+    await wrong(other, 100)
+    with pytest.raises(GuessLimitError):
+        await other.refuse("admin", HERE, ["right"])
 
 
 @pytest.mark.parametrize(

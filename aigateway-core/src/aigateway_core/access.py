@@ -134,6 +134,10 @@ class Access:
             raise ForbiddenError(_NO_WEB_PAGE)
         return Caller(id="-", role="client")
 
+    def are_all_clients(self, keys: Sequence[str]) -> bool:
+        """Whether each of these keys is a client's that is good: then none of them is a guess."""
+        return all(self._known("client", key) is not None for key in keys)
+
     def admit_reader(
         self, keys: Sequence[str], *, origin: str | None = None, host: str = "localhost", forwarded: bool = False
     ) -> Caller:

@@ -292,6 +292,7 @@ def access(settings: Settings, snapshot: CurrentSnapshot, state: State, readines
                 "admin": settings.security.wrong_admin_keys_per_minute,
             },
             settings.server.trusted_proxies,
+            keyed_hash=ring.hash_key,
         ),
         known=lambda: readiness.snapshots is not None,
         sure=lambda: readiness.sees_changes,

@@ -1,8 +1,8 @@
 """Wrong keys: only so many from one place, whoever stands there, and never at the cost of a key that was right there.
 
 They are counted over all workers where these share a state. While a place has to wait, no key from there is looked at
-but those that have opened the same door from the same place before: people behind one address are not shut out by the
-one among them whose key is wrong, and a guesser learns nothing.
+but those that have opened the same door from the same place before, whichever worker kept it: people behind one address
+are not shut out by the one among them whose key is wrong, and a guesser learns nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 Role: TypeAlias = Literal["client", "admin"]
 
 _MOST_PLACES = 10_000
+_MARKED_SECONDS = 86_400.0
+"""How long the other workers can find out that a key was right somewhere, from when they were told the last time."""
 _SAME_NETWORK = 64
 """Bits that all addresses of one IPv6 customer share: whoever has one has 2^64 of them."""
 
@@ -37,16 +39,26 @@ class Guesses:
     """Counts wrong keys by where they come from.
 
     ``per_minute`` is how many are looked at, 0 for any number. ``trusted`` are addresses and networks of reverse
-    proxies, whose word about where a request comes from is taken.
+    proxies, whose word about where a request comes from is taken. ``keyed_hash`` is that of all workers: by it they
+    tell each other which keys were right and where, and nobody else learns which these are. Without it they do not.
     """
 
-    def __init__(self, state: State, per_minute: Mapping[Role, int], trusted: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        state: State,
+        per_minute: Mapping[Role, int],
+        trusted: Iterable[str] = (),
+        *,
+        keyed_hash: Callable[[str], str] | None = None,
+    ) -> None:
         self._state = state
+        self._keyed_hash = keyed_hash
         self._per_minute = per_minute
         self._trusted = [ip_network(each) for each in trusted]
         self._waiting: Recent[tuple[Role, str], float] = Recent(_MOST_PLACES)
         # A plain dictionary, since every request looks into it.
-        self._right: dict[tuple[Role, str, int], None] = {}
+        self._right: dict[tuple[Role, str, int], float] = {}
+        """Which keys were right, where, and until when the other workers need not be told again."""
         self.somebody_waits = False
 
     def place(self, peer: str, header: Callable[[str], str | None]) -> str:
@@ -68,7 +80,7 @@ class Guesses:
             return str(ip_network((int(found), _SAME_NETWORK), strict=False))
         return str(found or peer)
 
-    def refuse(self, role: Role, place: str, keys: Sequence[str]) -> None:
+    async def refuse(self, role: Role, place: str, keys: Sequence[str]) -> None:
         """Raises :class:`GuessLimitError` while keys from this place are not to be looked at.
 
         It need not be asked before :attr:`somebody_waits`.
@@ -79,17 +91,33 @@ class Guesses:
         if (left := until - time.monotonic()) <= 0:
             self._waiting.pop((role, place), None)
             self.somebody_waits = len(self._waiting) > 0
-        elif not any((role, place, hash(key)) in self._right for key in keys):
+        elif not (
+            any((role, place, hash(key)) in self._right for key in keys)
+            or await self._was_right_elsewhere(role, place, keys)
+        ):
             raise _too_many(left)
 
     def note_right(self, role: Role, place: str, keys: Sequence[str]) -> None:
         """One of these keys has opened the door."""
+        now = time.monotonic()
         for key in keys:
             # Of Python's hash, whose secret is this process' own, nobody learns the key.
-            if (found := (role, place, hash(key))) not in self._right:
-                self._right[found] = None
+            found = role, place, hash(key)
+            if self._right.get(found, 0.0) <= now:
+                self._right[found] = now + _MARKED_SECONDS / 2
                 if len(self._right) > _MOST_PLACES:
                     del self._right[next(iter(self._right))]
+                if self._keyed_hash is not None:
+                    self._state.mark(self._keyed_hash(f"right-{role}-{place}-{key}"), _MARKED_SECONDS)
+
+    async def _was_right_elsewhere(self, role: Role, place: str, keys: Sequence[str]) -> bool:
+        """Whether one of these keys has opened this door from this place, but another worker's."""
+        if self._keyed_hash is None:
+            return False
+        for key in keys:
+            if await self._state.marked(self._keyed_hash(f"right-{role}-{place}-{key}")):
+                return True
+        return False
 
     async def note_wrong(self, role: Role, place: str) -> None:
         """None of its keys has. Raises :class:`GuessLimitError` when that was one too many."""

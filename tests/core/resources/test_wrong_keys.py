@@ -72,6 +72,25 @@ async def test_a_key_that_works_goes_on_working_beside_one_that_does_not(house: 
         assert (await office.post("/v1/messages", json={})).status_code == 401
 
 
+async def test_a_client_that_names_an_account_is_no_guesser_and_locks_nobody_out(house: House) -> None:
+    question = {"model": "m-1", "messages": [{"role": "user", "content": "hello"}]}
+    async with at(house, "203.0.113.7") as office:
+        for _ in range(8):
+            asked = shows(CLIENT_KEY, **{"x-aigateway-account": "a"})
+            assert (await office.post("/v1/chat/completions", headers=asked, json=question)).status_code == 403
+        assert (await office.get("/api/v1/accounts", headers=shows(ADMIN_KEY))).status_code == 200
+
+
+async def test_s_08_a_good_client_key_beside_them_excuses_no_wrong_admin_keys(house: House) -> None:
+    question = {"model": "m-1", "messages": [{"role": "user", "content": "hello"}]}
+    statuses = []
+    async with at(house, "203.0.113.7") as guesser:
+        for number in range(8):
+            asked = shows(CLIENT_KEY, **{"x-aigateway-account": "a", "x-api-key": f"wrong-{number}"})
+            statuses.append((await guesser.post("/v1/chat/completions", headers=asked, json=question)).status_code)
+    assert statuses == [403] * 5 + [429] * 3
+
+
 async def test_s_08_behind_a_trusted_proxy_each_client_has_its_own_address(house: House) -> None:
     async with at(house, PROXY) as proxy:
         for _ in range(8):

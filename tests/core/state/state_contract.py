@@ -90,6 +90,15 @@ class StateContract:
         taken = [await worker.spend("both", 4) for worker in (state, other) * 3]
         assert [each.granted for each in taken] == [True] * 4 + [False] * 2
 
+    async def test_a_mark_is_found_by_all_workers_until_its_time_is_over(self, state: State, other: State) -> None:
+        state.mark("seen", 60)
+        state.mark("short", 0.05)
+        assert await state.marked("seen")
+        await eventually(lambda: other.marked("seen"))
+        assert not await other.marked("unseen")
+        await asyncio.sleep(0.3)
+        assert not await other.marked("short")
+
     async def test_there_are_so_many_places_and_no_more(self, state: State, other: State) -> None:
         one, two = await state.take_place("k", 2), await other.take_place("k", 2)
         assert one is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -71,14 +71,20 @@ async def reader(req: Request, access: Access) -> Caller:
     return await _caller(req, access, "admin", lambda _role, keys, **said: access.admit_reader(keys, **said))
 
 
-async def _caller(req: Request, access: Access, role: Role, admit: Callable[..., Caller] | None = None) -> Caller:
-    """The caller, if it is let in; a key that is wrong is counted where it came from."""
+async def _caller(
+    req: Request,
+    access: Access,
+    role: Role,
+    admit: Callable[..., Caller] | None = None,
+    excused: Callable[[Sequence[str]], bool] = lambda _: False,
+) -> Caller:
+    """The caller, if it is let in; a key that is wrong is counted where it came from, unless it is ``excused``."""
     headers, guesses, client = req.headers, access.guesses, req.scope.get("client")
     header = headers.get
     keys = _presented(header)
     place = guesses.place(client[0] if client else "", header)
     if guesses.somebody_waits:
-        guesses.refuse(role, place, keys)
+        await guesses.refuse(role, place, keys)
     try:
         # nginx says HTTP/1.0 of all that it forwards, and unless it is told to, nothing else; programs say 1.1.
         forwarded = not FORWARDED.isdisjoint(headers) or req.scope["http_version"] == "1.0"
@@ -86,7 +92,7 @@ async def _caller(req: Request, access: Access, role: Role, admit: Callable[...,
             role, keys, origin=header("origin"), host=header("host") or "", forwarded=forwarded
         )
     except UnauthorizedError:
-        if keys:
+        if keys and not excused(keys):
             await guesses.note_wrong(role, place)
         raise
     if caller.id != "-":
@@ -97,7 +103,7 @@ async def _caller(req: Request, access: Access, role: Role, admit: Callable[...,
 async def _admit_to_accounts(req: Request, access: Access) -> Caller:
     """Whoever names an account shows an admin key, in the place of the client key or beside it."""
     try:
-        return await _caller(req, access, "admin")
+        return await _caller(req, access, "admin", excused=access.are_all_clients)
     except UnauthorizedError:
         await _caller(req, access, "client")
         raise ForbiddenError(f"{ACCOUNT_HEADER} asks for an admin key") from None

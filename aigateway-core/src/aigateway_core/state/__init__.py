@@ -203,6 +203,14 @@ class State(Protocol):
     def leave_place(self, place: Place) -> None:
         """Give a place back, once."""
 
+    # -- marks
+
+    def mark(self, name: str, seconds: float) -> None:
+        """Let all workers find this mark for so many seconds."""
+
+    async def marked(self, name: str) -> bool:
+        """Whether any worker has set this mark and its time is not over."""
+
     # -- the day's counters
 
     def count(self, proxy_id: int, *, failed: bool) -> None:

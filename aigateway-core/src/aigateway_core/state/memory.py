@@ -18,6 +18,7 @@ AFFINITY_SECONDS = 3600.0
 _MOST_TURNS = 10_000
 _MOST_CONVERSATIONS = 50_000
 _MOST_TOKENS = 10_000
+_MOST_MARKS = 10_000
 _MOST_COOLDOWNS = 1000
 """Rests to remember of one account. Callers make up the names of models and conversations, so there are bounds."""
 
@@ -48,6 +49,7 @@ class MemoryState:
         self._newest_token = 0
         self._buckets = Buckets()
         self._places = Places()
+        self._marks: Recent[str, float] = Recent(_MOST_MARKS)
         self._counts: dict[int, DailyCount] = {}
         self._day = 0
         self._listeners: list[Callable[[int], None]] = []
@@ -218,6 +220,16 @@ class MemoryState:
     def leave_place(self, place: Place) -> None:
         """Give it back."""
         self._places.leave(place)
+
+    # -- marks
+
+    def mark(self, name: str, seconds: float) -> None:
+        """Set it, in the place of the one that was set first when there are too many."""
+        self._marks[name] = time.monotonic() + seconds
+
+    async def marked(self, name: str) -> bool:
+        """Whether it is set."""
+        return self._marks.get(name, 0.0) > time.monotonic()
 
     # -- the day's counters
 

@@ -23,6 +23,7 @@ from aigateway_core.state.cooldowns import SharedCooldowns
 from aigateway_core.state.hints import Hints
 from aigateway_core.state.leases import Leases
 from aigateway_core.state.link import LIMIT, Link, ended
+from aigateway_core.state.marks import SharedMarks
 from aigateway_core.state.memory import AFFINITY_SECONDS, MemoryState
 from aigateway_core.state.outbox import Outbox
 from aigateway_core.state.places import SharedPlaces
@@ -67,6 +68,8 @@ class RedisState:
         self.spend = SharedBuckets(self._link, self._keys).spend
         self._places = SharedPlaces(self._link, self._keys, self._outbox)
         self.take_place, self.leave_place = self._places.take, self._places.leave
+        marks = SharedMarks(self._link, self._keys, self._outbox)
+        self.mark, self.marked = marks.mark, marks.marked
         self._hints = Hints(self._link, self._keys, self._hear, self._look_soon)
         self._cooldowns = SharedCooldowns(self._link, self._keys, self._outbox, self._hints, self._local)
         self.cool, self.clear = self._cooldowns.cool, self._cooldowns.clear

@@ -51,6 +51,10 @@ class Keys:
         """The requests of a client key that are under way, by the ends of their leases."""
         return f"{self.prefix}limit:{key_id}:places"
 
+    def mark(self, name: str) -> str:
+        """That something was seen."""
+        return f"{self.prefix}mark:{name}"
+
     def lock(self, name: str) -> str:
         """Who holds a lock, and until when."""
         return f"{self.prefix}lock:{name}"
