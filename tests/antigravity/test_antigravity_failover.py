@@ -28,7 +28,7 @@ from cloud_code_answers import (
     text,
 )
 from cloud_code_refusals import CAPACITY, QUOTA, TERMS, VALIDATION, VALIDATION_URL, exhausted, info, refusal, retry
-from core.gateway_house import CHAT, MESSAGES, Body, House, Script, streamed
+from core.gateway_house import CHAT, MESSAGES, Body, House, Script, account, streamed
 
 from aigateway_antigravity.config import AntigravityConfig
 from aigateway_antigravity.provider import AntigravityProvider
@@ -49,6 +49,8 @@ from aigateway_core.plugin import (
     TextDelta,
     UpstreamError,
 )
+from aigateway_core.restraint import Restraint
+from aigateway_core.snapshot import Snapshot
 from aigateway_core.state import one_model
 from aigateway_core.testing import FakeUpstream, Reply
 
@@ -74,21 +76,37 @@ def provider_of(model: str = "gemini-3-flash") -> tuple[AntigravityProvider, Cha
     return provider, attrs.evolve(REQUEST, model=model)
 
 
+def at_both_hosts(*answers: httpx.Response | Exception, ambiguous: bool = True) -> House:
+    """The provider itself behind a gateway, with one account."""
+    it = House(Script(a=answers), provider_of()[0], "a", restraint=Restraint(ambiguous=ambiguous))
+    it.snapshot.value = Snapshot(
+        version=1, accounts={"acme": (attrs.evolve(account("a"), metadata={"project": "of-mine-1"}),)}
+    )
+    return it
+
+
+def hosts_of(it: House) -> list[str]:
+    """The hosts that were asked for an answer."""
+    return [url.partition("/v1internal")[0] for url in it.script.urls if "enerateContent" in url]
+
+
+ASKED = {**CHAT, "model": "gemini-3-flash"}
+
+
 async def test_X23_the_other_host_is_asked_where_one_cannot_be_reached() -> None:
-    provider, request = provider_of()
-    upstream = FakeUpstream(httpx.ConnectError("refused"), Reply(stream(*SHEET)), provider=provider)
-    upstream.metadata = {"project": "of-mine-1"}
-    assert (await provider.complete(request, upstream)).text == "Here it is."
-    assert [str(sent.url).partition("/v1internal")[0] for sent in upstream.requests] == [DAILY, PRODUCTION]
+    it = at_both_hosts(httpx.ConnectError("refused"), well())
+    assert "Here it is." in str(await it.whole(ASKED))
+    assert hosts_of(it) == [DAILY, PRODUCTION]
+    it = at_both_hosts(httpx.ConnectError("refused"), well())
+    assert b"Here it is." in await it.stream(ASKED)
+    assert hosts_of(it) == [DAILY, PRODUCTION]
 
 
 async def test_X23_where_no_host_can_be_reached_the_client_is_told() -> None:
-    provider, request = provider_of()
-    upstream = FakeUpstream(httpx.ConnectError("refused"), provider=provider)
-    upstream.metadata = {"project": "of-mine-1"}
+    it = at_both_hosts(httpx.ConnectError("refused"))
     with pytest.raises(UpstreamError) as caught:
-        await provider.complete(request, upstream)
-    assert len(upstream.requests) == 2
+        await it.whole(ASKED)
+    assert hosts_of(it) == [DAILY, PRODUCTION]
     assert (caught.value.kind, caught.value.scope) == (ErrorKind.UNAVAILABLE, "endpoint")
     for client in (Anthropic(), OpenAIChat(), Gemini()):
         assert client.encode_error(caught.value, "req-1").status in (502, 503, 529)
@@ -96,27 +114,30 @@ async def test_X23_where_no_host_can_be_reached_the_client_is_told() -> None:
 
 @pytest.mark.parametrize("status", [404, 500, 503, 529])
 async def test_X10_X20_the_other_host_is_asked_before_another_account(status: int) -> None:
-    provider, request = provider_of()
-    refused_first = Reply(json.dumps(refusal(status, "")).encode(), status=status)
-    upstream = FakeUpstream(refused_first, Reply(stream(*SHEET)), provider=provider)
-    upstream.metadata = {"project": "of-mine-1"}
-    assert (await provider.complete(request, upstream)).text == "Here it is."
-    assert len(upstream.requests) == 2
+    it = at_both_hosts(refused(status, refusal(status, "")), well())
+    assert "Here it is." in str(await it.whole(ASKED))
+    record = await it.record()
+    assert [(attempt.status_code, attempt.dispatched) for attempt in record.attempts] == [(status, True), (200, True)]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_what_a_host_may_have_done_already_is_asked_of_no_other_where_that_is_forbidden(stream: bool) -> None:
+    it = at_both_hosts(httpx.ReadError("reset"), well(), ambiguous=False)
+    with pytest.raises(UpstreamError):
+        await it.ask({**ASKED, "stream": stream})
+    assert hosts_of(it) == [DAILY]
+    assert len((await it.record()).attempts) == 1
 
 
 @pytest.mark.parametrize(("status", "details"), [(429, [info("QUOTA_EXHAUSTED")]), (429, []), (403, []), (400, [])])
 async def test_X6_no_other_host_is_asked_for_what_the_account_or_the_request_did(
     status: int, details: list[JsonObject]
 ) -> None:
-    provider, request = provider_of()
     word = {429: "RESOURCE_EXHAUSTED", 403: "PERMISSION_DENIED"}.get(status, "INVALID_ARGUMENT")
-    upstream = FakeUpstream(
-        Reply(json.dumps(refusal(status, word, "no", *details)).encode(), status=status), provider=provider
-    )
-    upstream.metadata = {"project": "of-mine-1"}
+    it = at_both_hosts(refused(status, refusal(status, word, "no", *details)), well())
     with pytest.raises(UpstreamError):
-        await provider.complete(request, upstream)
-    assert len(upstream.requests) == 1
+        await it.whole(ASKED)
+    assert hosts_of(it) == [DAILY]
 
 
 async def test_X24_no_other_host_is_asked_after_the_first_words() -> None:

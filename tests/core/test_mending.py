@@ -14,17 +14,20 @@ from core.gateway_house import (
     WHOLE,
     House,
     Script,
+    Signs,
     anthropic_like,
     openai_like,
     refused,
     reply,
 )
 
+from aigateway_core import checkup
 from aigateway_core.dialects.signatures import seal_part
 from aigateway_core.errors import ErrorKind, GatewayError, UpstreamError, UpstreamFailure
 from aigateway_core.events import StreamEvent
 from aigateway_core.model import ChatRequest, ChatResponse, JsonObject, ModelInfo, TextPart, ThinkingPart
 from aigateway_core.plugin import Endpoint, OpenAIChat, Upstream
+from aigateway_core.restraint import Restraint
 
 pytestmark = pytest.mark.anyio
 
@@ -139,6 +142,72 @@ async def test_a_provider_that_cannot_mend_is_not_asked_twice() -> None:
     with pytest.raises(GatewayError):
         await one.ask(CHAT)
     assert len(one.script.seen) == 1
+
+
+@attrs.frozen(kw_only=True)
+class Elsewhere(ChatRequest):
+    passed: int
+
+
+class Wanders(TwoHosts):
+    """Translates; a request that a host could not answer goes to the next one, of ``hosts``."""
+
+    def __init__(self, hosts: int) -> None:
+        self._hosts = hosts
+
+    def endpoint(self, dialect: str, operation: str, model: str) -> Endpoint | None:
+        return None
+
+    async def complete(self, request: ChatRequest, upstream: Upstream) -> ChatResponse:
+        await upstream.post(f"http://{_passed(request)}.test/v1", json={})
+        return ChatResponse(id="r", model=request.model, parts=(TextPart("whole"),))
+
+    def mend(self, request: ChatRequest, error: UpstreamError) -> ChatRequest | None:
+        if not error.is_the_hosts:
+            return attrs.evolve(request, top_p=None) if "top_p" in error.message else None
+        passed = _passed(request) + 1
+        fields = {field.name: getattr(request, field.name) for field in attrs.fields(ChatRequest)}
+        return Elsewhere(**fields, passed=passed) if passed < self._hosts else None
+
+
+def _passed(request: ChatRequest) -> int:
+    return request.passed if isinstance(request, Elsewhere) else 0
+
+
+def numbers_of(it: House) -> list[int]:
+    return [int(httpx.URL(url).host.partition(".")[0]) for url in it.script.urls]
+
+
+async def test_a_translated_request_goes_from_host_to_host_and_each_is_written_down() -> None:
+    one = House(Script(a=[refused(503), complains("no top_p"), refused(503), reply({})]), Wanders(3), "a")
+    await one.ask(CHAT)
+    assert numbers_of(one) == [0, 1, 1, 2]
+    assert [attempt.status_code for attempt in (await one.record()).attempts] == [503, 400, 503, 200]
+
+
+async def test_a_translated_request_that_is_sent_in_a_circle_comes_to_its_end() -> None:
+    one = House(Script(a=[refused(503)]), Wanders(1000), "a")
+    with pytest.raises(GatewayError):
+        await one.ask(CHAT)
+    assert len(numbers_of(one)) == 9
+
+
+async def test_a_translated_request_whose_answer_was_lost_moves_to_no_host_where_that_is_forbidden() -> None:
+    script = Script(a=[httpx.ReadError("reset"), reply({})])
+    one = House(script, Wanders(2), "a", restraint=Restraint(ambiguous=False))
+    with pytest.raises(GatewayError):
+        await one.ask(CHAT)
+    assert numbers_of(one) == [0]
+
+
+async def test_the_test_of_an_account_asks_the_other_host_too() -> None:
+    one = House(Script(a=[refused(503), reply({})]), Wanders(2), "a")
+    upstream = Upstream(one.script, Signs("a"), classify=one.entry.classify)
+    await checkup._answer(one.entry, ChatRequest(model="m", messages=()), upstream)
+    assert numbers_of(one) == [0, 1]
+    lost = House(Script(a=[refused(503)]), Wanders(2), "a")
+    with pytest.raises(UpstreamError):
+        await checkup._answer(lost.entry, ChatRequest(model="m", messages=()), Upstream(lost.script, Signs("a")))
 
 
 # -- thinking whose proof a vendor of Anthropic's API refuses

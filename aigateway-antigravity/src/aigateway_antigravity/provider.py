@@ -16,6 +16,7 @@ from aigateway_antigravity.config import AntigravityConfig, address
 from aigateway_antigravity.dialect import CloudCode
 from aigateway_antigravity.envelope import Kind, enclosed
 from aigateway_antigravity.errors import classify, is_about_thinking, may_pass
+from aigateway_antigravity.hosts import at_the_next, host_of
 from aigateway_antigravity.losses import losses
 from aigateway_antigravity.models import Asked
 from aigateway_antigravity.profiles import profile_of
@@ -36,7 +37,6 @@ from aigateway_core.plugin import (
     QuotaLeft,
     ServerSentEvent,
     StreamEvent,
-    StreamStart,
     Upstream,
     UpstreamError,
     UpstreamFailure,
@@ -84,36 +84,27 @@ class AntigravityProvider:
             return fold([event async for event in events])
 
     async def stream(self, request: ChatRequest, upstream: Upstream) -> AsyncGenerator[StreamEvent, None]:
-        """The answer as it comes, of the first host that gives one."""
+        """The answer as it comes."""
         asked, kind = self._asked(request)
-        session = session_of(request)
         inner = self._inner(request, asked, kind)
         project = await self._projects.of(upstream)
         calls = Calls(request.tools, placeholders=asked.model.family == "claude")
         watch = self._memory.watch(kept_for(request))
-        hosts = list(self._config.base_urls)
-        begun = False
-        while True:
-            body = enclosed(inner, model=asked.model.id, project=project, session=session, kind=kind)
-            try:
-                async with aclosing(self._ask(hosts.pop(0), body, request, asked, upstream)) as events:
-                    async for event in events:
-                        begun = begun or not isinstance(event, StreamStart)
-                        watch.feed(event)
-                        yield calls.told(event)
-                break
-            except UpstreamError as error:
-                if begun or not hosts or not error.is_the_hosts or may_pass(error):
-                    raise
+        body = enclosed(inner, model=asked.model.id, project=project, session=session_of(request), kind=kind)
+        async with aclosing(self._ask(body, request, asked, upstream)) as events:
+            async for event in events:
+                watch.feed(event)
+                yield calls.told(event)
         self._quotas.glance(upstream)
 
     async def _ask(
-        self, base_url: str, body: JsonObject, request: ChatRequest, asked: Asked, upstream: Upstream
+        self, body: JsonObject, request: ChatRequest, asked: Asked, upstream: Upstream
     ) -> AsyncGenerator[StreamEvent, None]:
-        """The events of one host's answer."""
+        """The events of the answer of the request's host."""
         decoder = CloudCode(profile_of(asked.model)).stream_decoder(request, classify)
         headers = {"accept": "text/event-stream", **self._config.headers}
-        async with upstream.stream(address(base_url, _STREAMED), json=body, headers=headers) as reply:
+        url = address(host_of(request, self._config.base_urls), _STREAMED)
+        async with upstream.stream(url, json=body, headers=headers) as reply:
             if reply.is_json:
                 # An error, mostly; a host of somebody else's may answer whole.
                 for event in decoder.feed(ServerSentEvent("", await reply.read())):
@@ -171,10 +162,15 @@ class AntigravityProvider:
         return classify(failure)
 
     def mend(self, request: ChatRequest, error: UpstreamError) -> ChatRequest | None:
-        """Without thinking where a signature was refused; the same once more where the model failed in its answer."""
+        """Without thinking where a signature was refused; the same once more where the model failed in its answer.
+
+        At the next host where one cannot answer.
+        """
         if is_about_thinking(error):
             return without_thinking(request, self._memory, kept_for(request))
-        return request if may_pass(error) else None
+        if may_pass(error):
+            return request
+        return at_the_next(request, self._config.base_urls) if error.is_the_hosts else None
 
     def losses(self, request: ChatRequest) -> Losses:
         """What the model is not told of a request."""

@@ -21,6 +21,7 @@ from aigateway_core.structuring import StructuringError, structure
 from aigateway_core.upstream import Limits, Upstream
 
 _LIMITS = Limits(connect=10.0, first_byte=60.0, idle=60.0, total=90.0)
+_MOST_MENDED = 4
 _QUESTION = Message("user", (TextPart("Say OK."),))
 
 
@@ -91,7 +92,7 @@ class Checkup:
             credential = await credentials.get(entry, account)
             secrets = credential.secrets
             request = ChatRequest(model=model, messages=(_QUESTION,), max_tokens=16)
-            await entry.provider.complete(request, await self._upstream(entry, account, credential))
+            await _answer(entry, request, await self._upstream(entry, account, credential))
         except GatewayError as error:
             scope = error.scope if isinstance(error, UpstreamError) else None
             return {"kind": error.kind.value, "scope": scope, "message": scrub(error.message, secrets)}
@@ -141,6 +142,21 @@ class Checkup:
         return entry, attrs.evolve(
             account, metadata=row.metadata, proxy_url=row.proxy_url, proxy_id=row.proxy_id, egress=row.egress
         )
+
+
+async def _answer(entry: ProviderEntry, request: ChatRequest, upstream: Upstream) -> None:
+    """As on the request path, what a provider can mend is asked again: of another host, for one."""
+    for _ in range(_MOST_MENDED):
+        try:
+            await entry.provider.complete(request, upstream)
+        except UpstreamError as error:
+            changed = entry.mends.mend(request, error) if entry.mends else None
+            if changed is None:
+                raise
+            request = changed
+        else:
+            return
+    await entry.provider.complete(request, upstream)
 
 
 def _told(quota: QuotaLeft) -> dict[str, Any]:

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 _MOST_BEFORE_CONTENT = 10_000
 """Events that are kept until one of them is shown: a stream without any must not fill the memory."""
 
+_MOST_MOVES = 8
+"""Times that a request goes to another host, so that one that is sent in a circle comes to its end."""
+
 
 class TranslatedExchange(Exchange):
     """The client's request in canonical form goes to the provider; its answer is put into the client's dialect.
@@ -55,15 +58,25 @@ class TranslatedExchange(Exchange):
         self._client = client
         self._request = request
         self._sent = sent
+        self._mended = False
+        self._moves = 0
         self.headers = {DROPPED: listed(dropped)} if dropped else {}
 
     @override
     def mend(self, error: UpstreamError) -> bool:
-        """Once, if the provider knows how."""
+        """Once, if the provider knows how; and at its other hosts, while it names one."""
         changed = None if self._mends is None else self._mends.mend(self._sent, error)
         if changed is None:
             return False
-        self._sent, self._mends = changed, None
+        if error.is_the_hosts and changed is not self._sent:
+            self._moves += 1
+            if self._moves > _MOST_MOVES:
+                return False
+        elif self._mended:
+            return False
+        else:
+            self._mended = True
+        self._sent = changed
         return True
 
     @override

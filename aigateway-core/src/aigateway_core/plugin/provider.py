@@ -107,7 +107,9 @@ class MendsRequests(Protocol):
     def mend(self, request: ChatRequest, error: UpstreamError) -> ChatRequest | None:
         """What to ask instead, or the same once more; None when nothing would help.
 
-        The account that refused is asked, at once and once only, and nothing is held against it before that.
+        The account that refused is asked, at once and once only, and nothing is held against it before that. For an
+        error that is the host's (:attr:`UpstreamError.is_the_hosts`) it may be a request that goes to another host:
+        that is asked besides, and so is the next one when it fails in the same way.
         """
 
 
