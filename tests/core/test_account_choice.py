@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
+import attrs
 import pytest
 
 from aigateway_core.accounts import AccountSelector, Terms
@@ -14,7 +15,7 @@ from aigateway_core.errors import ErrorKind, ForbiddenError, NoAccountError, Not
 from aigateway_core.records import Account
 from aigateway_core.routing import Route, Router
 from aigateway_core.snapshot import CurrentSnapshot, OutOfUse, ProviderEntry, Snapshot
-from aigateway_core.state import EVERY_MODEL, Cooldown
+from aigateway_core.state import EVERY_MODEL, NO_WAY_OUT, Cooldown
 from aigateway_core.state.memory import MemoryState
 
 pytestmark = pytest.mark.anyio
@@ -282,6 +283,17 @@ async def test_when_no_account_will_be_back_nobody_is_told_to_wait(
         await pool.pick()
     assert (caught.value.kind, caught.value.retry_after) == (kind, None)
     assert pool.selector.rest(pool.route) == 0
+
+
+async def test_a_way_out_that_was_not_there_for_what_an_account_was_is_not_held_against_what_it_is(pool: Pool) -> None:
+    seen = attrs.evolve(pool.snapshot.value, editions={"a": "as it was"})
+    pool.snapshot.value = attrs.evolve(seen, editions={"a": "bound elsewhere"})
+    account = Account(id="a", provider_id="acme")
+    pool.selector.set_aside(account, 60, seen)
+    assert not pool.state.rests("a")
+    pool.selector.set_aside(account, 60, pool.snapshot.value)
+    (found,) = pool.state.rests("a").values()
+    assert (found.reason, found.edition) == (NO_WAY_OUT, "bound elsewhere")
 
 
 async def test_accounts_whose_status_is_stored_are_told_of_like_those_found_out_just_now(pool: Pool) -> None:

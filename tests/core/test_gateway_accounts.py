@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import attrs
 import httpx
 import pytest
 from core.gateway_house import ANTHROPIC, ANY, CHAT, MESSAGES, OPENAI, WHOLE, Events, House, Script, house, reply
@@ -151,6 +152,25 @@ async def test_u_22_when_all_of_them_are_busy_the_client_is_told_of_the_first_th
         assert raised.value.retry_after is not None
         assert 19 <= raised.value.retry_after <= 20
     assert len(asked.script.seen) == 3
+
+
+async def test_what_an_account_says_late_is_not_held_against_one_that_was_enabled_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = pool(a=[refusal(402, {"error": {"message": "pay your bill"}}), reply(WHOLE)])
+    current, answer = asked.gateway._selector.snapshot, asked.script.handle_async_request
+    current.value = attrs.evolve(current.value, editions={"a": "as it was"})
+
+    async def enabled_meanwhile(request: httpx.Request) -> httpx.Response:
+        found = await answer(request)
+        current.value = attrs.evolve(current.value, editions={"a": "enabled"})
+        return found
+
+    monkeypatch.setattr(asked.script, "handle_async_request", enabled_meanwhile)
+    assert await ask(asked, CHAT) != "a"
+    assert asked.script.seen[0][0] == "a"
+    assert not asked.state.rests("a")
+    assert "a" in {await ask(asked, CHAT) for _ in range(3)}
 
 
 @pytest.mark.parametrize(

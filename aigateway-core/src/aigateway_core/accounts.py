@@ -16,7 +16,7 @@ from aigateway_core.errors import ErrorKind, ForbiddenError, NoAccountError, Not
 from aigateway_core.escalation import Escalation
 from aigateway_core.records import Account
 from aigateway_core.routing import Route
-from aigateway_core.snapshot import CurrentSnapshot
+from aigateway_core.snapshot import CurrentSnapshot, Snapshot
 from aigateway_core.state import EVERY_MODEL, NO_WAY_OUT, Cooldown, State, one_model, one_quota
 
 _PAYMENT_REQUIRED = 402
@@ -75,7 +75,7 @@ class AccountSelector:
     """
 
     def __init__(self, snapshot: CurrentSnapshot, state: State, note: Note = lambda *_: None) -> None:
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         self._state = state
         self._note = note
         self._escalation = Escalation()
@@ -128,7 +128,7 @@ class AccountSelector:
 
     def _named(self, route: Route, name: str, tried: Collection[str]) -> Account:
         """The account that was named, even while it cools: whoever names it wants to know."""
-        account = self._snapshot.value.by_id.get(name)
+        account = self.snapshot.value.by_id.get(name)
         if account is None or account.provider_id != route.provider.id:
             if (known := self._out_of_use(route, frozenset({name})).get(name)) is not None:
                 raise _to_be_mended(name, known)
@@ -141,11 +141,11 @@ class AccountSelector:
         return account
 
     def _pool(self, route: Route) -> Sequence[Account]:
-        return self._snapshot.value.accounts.get(route.provider.id, ())
+        return self.snapshot.value.accounts.get(route.provider.id, ())
 
     def _ready(self, route: Route, allowed: frozenset[str] | None) -> _Ready:
         """The accounts that could be asked; looked up anew only when something has changed."""
-        pool = self._snapshot.value.accounts.get(route.provider.id, ())
+        pool = self.snapshot.value.accounts.get(route.provider.id, ())
         key = (route.provider.id, route.quota_group, route.model, allowed)
         kept, state = self._lists.get(key), self._state
         if (
@@ -193,10 +193,13 @@ class AccountSelector:
         soonest = min(resting[each.id].until for each in accounts)
         return 0.0 if soonest == math.inf else max(0.0, soonest - time.time())
 
-    def punish(self, route: Route, account: Account, error: UpstreamError) -> None:
-        """Let the account rest as far as the scope of the error goes: not at all unless it speaks of the account."""
+    def punish(self, route: Route, account: Account, error: UpstreamError, seen: Snapshot | None = None) -> None:
+        """Let the account rest as far as the scope of the error goes: not at all unless it speaks of the account.
+
+        ``seen`` is what stood when it was chosen, if that may have changed.
+        """
         reach = _reach(route, error)
-        if reach is None or self._has_changed(account):
+        if reach is None or self._has_changed(account, seen):
             return
         seconds = error.retry_after
         if seconds is None:
@@ -204,20 +207,26 @@ class AccountSelector:
         if (cooldown := cooldown_of(error, seconds)) is not None:
             cooldown = attrs.evolve(cooldown, edition=self._edition(account))
             self._state.cool(account.id, reach, cooldown)
-            self._note(account, self._snapshot.value.revisions.get(account.id), reach, cooldown)
+            self._note(account, self.snapshot.value.revisions.get(account.id), reach, cooldown)
 
-    def set_aside(self, account: Account, seconds: float | None) -> None:
+    def set_aside(self, account: Account, seconds: float | None, seen: Snapshot | None = None) -> None:
         """Let an account rest that has no way out: no fault of its own, and over as soon as there is one."""
-        if seconds and not self._has_changed(account):
+        if seconds and not self._has_changed(account, seen):
             cooldown = Cooldown(time.time() + seconds, NO_WAY_OUT, edition=self._edition(account))
             self._state.cool(account.id, EVERY_MODEL, cooldown)
 
     def _edition(self, account: Account) -> str:
-        return self._snapshot.value.editions.get(account.id, "")
+        return self.snapshot.value.editions.get(account.id, "")
 
-    def _has_changed(self, account: Account) -> bool:
-        """Whether it was mended or removed while it was being asked: what it said then is not held against it."""
-        return self._snapshot.value.by_id.get(account.id) != account
+    def _has_changed(self, account: Account, seen: Snapshot | None) -> bool:
+        """Whether it was mended or removed while it was being asked: what it said then is not held against it.
+
+        Whoever enables it changes nothing of it but its edition.
+        """
+        now = self.snapshot.value
+        if seen is not None and seen.editions.get(account.id) != now.editions.get(account.id):
+            return True
+        return now.by_id.get(account.id) != account
 
     def _eligible(self, route: Route, allowed: frozenset[str] | None) -> Sequence[Account]:
         return [each for each in self._pool(route) if allowed is None or each.id in allowed]
@@ -226,7 +235,7 @@ class AccountSelector:
         """The accounts that would be eligible but for what is stored of them."""
         return {
             account_id: Cooldown.for_good(each.status, each.reason)
-            for account_id, each in self._snapshot.value.out_of_use.items()
+            for account_id, each in self.snapshot.value.out_of_use.items()
             if each.provider_id == route.provider.id and (allowed is None or account_id in allowed)
         }
 

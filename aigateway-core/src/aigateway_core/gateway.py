@@ -183,6 +183,7 @@ class Gateway:
         failure: UpstreamError | None = None
         while failure is None or attempts < self._max_attempts:
             try:
+                seen = self._selector.snapshot.value
                 account = await self._selector.select(route, tried, terms)
             except NoAccountError:
                 if waited := await wait(self._selector.rest(route, terms), patience):
@@ -197,7 +198,7 @@ class Gateway:
                 way_out = await self._egress.way_out(account)
             except UpstreamError as error:
                 # It cannot even leave the house: nothing was tried, which costs no attempt.
-                self._selector.set_aside(account, error.retry_after)
+                self._selector.set_aside(account, error.retry_after, seen)
                 failure = failure or without_trace(error)
                 continue
             attempts += 1
@@ -205,7 +206,7 @@ class Gateway:
                 return await self._attempt(route, account, way_out, exchange, call)
             except UpstreamError as error:
                 if not exchange.is_helper:
-                    self._selector.punish(route, account, error)
+                    self._selector.punish(route, account, error, seen)
                 if self._is_final(error):
                     if not exchange.is_helper:
                         self._restraint.failed(route, error)
