@@ -11,6 +11,7 @@ import attrs
 from aigateway_core.dialects.checks import MOST_TOKENS
 from aigateway_core.dialects.dialect import Change, Loss
 from aigateway_core.dialects.identifiers import digest, legal_tool_name
+from aigateway_core.dialects.media_types import registered
 from aigateway_core.model import (
     AudioPart,
     ChatRequest,
@@ -194,7 +195,7 @@ def read_data_url(url: str) -> tuple[str, str] | None:
     media_type, *parameters = head.split(";")
     if not comma or "base64" not in parameters:
         return None
-    return media_type or "application/octet-stream", data
+    return registered(media_type) or "application/octet-stream", data
 
 
 def file_data(part: DocumentPart) -> dict[str, str]:

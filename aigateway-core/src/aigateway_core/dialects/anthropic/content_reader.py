@@ -24,6 +24,7 @@ from aigateway_core.dialects.checks import (
     sequence,
     string,
 )
+from aigateway_core.dialects.media_types import registered
 from aigateway_core.dialects.signatures import redacted_from_client, thinking_from_client
 from aigateway_core.errors import InvalidRequestError
 from aigateway_core.jsontext import dumps
@@ -203,7 +204,7 @@ def _image(block: JsonObject, path: Path) -> list[Content]:
     if kind == "file":
         return [ImagePart(file_id=string(source.get("file_id"), *path, "file_id"))]
     data = string(source.get("data"), *path, "data")
-    media_type = optional_string(source.get("media_type"), *path, "media_type") or _image_type(data)
+    media_type = registered(optional_string(source.get("media_type"), *path, "media_type") or _image_type(data))
     return [ImagePart(media_type=media_type, data=data)] if data else []
 
 

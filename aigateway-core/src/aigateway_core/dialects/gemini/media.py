@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from aigateway_core.dialects.checks import Path, mapping, optional_string, string
 from aigateway_core.dialects.gemini.keys import field
+from aigateway_core.dialects.media_types import registered
 from aigateway_core.model import AudioPart, DocumentPart, ImagePart, JsonObject, Part
 
 _ALPHABET = str.maketrans("-_", "+/")
@@ -21,7 +22,7 @@ _DEFAULT_DOCUMENT_TYPE = "application/pdf"
 def read_inline(value: Any, path: Path) -> Part | None:
     """The part that ``inlineData`` holds, told by its media type; None for one without data."""
     blob = mapping(value, *path)
-    media_type = optional_string(field(blob, "mimeType"), *path, "mimeType") or _DEFAULT_IMAGE_TYPE
+    media_type = registered(optional_string(field(blob, "mimeType"), *path, "mimeType") or _DEFAULT_IMAGE_TYPE)
     data = _standard(string(field(blob, "data"), *path, "data"))
     if not data:
         return None
@@ -47,7 +48,7 @@ def read_file(value: Any, path: Path) -> ImagePart | DocumentPart:
     media_type = optional_string(field(file, "mimeType"), *path, "mimeType")
     place = {"url": uri} if _is_public(uri) else {"file_id": uri}
     if (media_type or _guessed(uri) or "").startswith("image/"):
-        return ImagePart(media_type, **place)
+        return ImagePart(registered(media_type) if media_type else None, **place)
     return DocumentPart(media_type, **place, title=optional_string(field(file, "displayName"), *path, "displayName"))
 
 
