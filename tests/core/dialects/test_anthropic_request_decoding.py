@@ -85,6 +85,10 @@ def test_the_plain_fields_are_read() -> None:
     assert (request.stop, request.user, request.service_tier, request.stream) == (("a", "b"), "u", "auto", True)
 
 
+def test_a_choice_among_the_first_0_words_is_one_among_all() -> None:
+    assert decode(top_k=0).top_k is None
+
+
 def test_nulls_say_nothing() -> None:
     names = ("system", "tools", "tool_choice", "thinking", "output_config", "metadata", "stop_sequences", "temperature")
     assert decode(**dict.fromkeys(names)) == decode()
@@ -463,6 +467,8 @@ PROBLEMS: list[tuple[JsonObject, str]] = [
     ({"temperature": "hot"}, "temperature"),
     ({"top_p": True}, "top_p"),
     ({"top_k": 1.5}, "top_k"),
+    ({"top_k": -1}, "top_k"),
+    ({"top_k": False}, "top_k"),
     ({"top_k": 1e300}, "top_k"),
     ({"stream": "yes"}, "stream"),
     ({"stop_sequences": "a"}, "stop_sequences"),

@@ -33,6 +33,7 @@ def spells_an_object(text: str) -> bool:
 @example('{"a":"\\"}"}', 1)
 @example('{"a":"\\\\"}', 6)
 @example("{}{}", 1)
+@example('[{"a":1}]', 9)
 @example("}{", 1)
 def test_growing_arguments_are_complete_where_they_spell_an_object(text: str, size: int) -> None:
     arguments = grown(text, size)

@@ -146,6 +146,35 @@ def test_what_came_before_is_not_copied_with_every_delta(dialect: Dialect, kind:
     assert_in_proportion(lambda: dialect.stream_decoder(FREELY), wire)
 
 
+MANY_CALLS = 20_000
+"""It takes seconds to go through them all for each of them."""
+
+
+def fragments(number: int, fragment: Callable[[int], JsonObject]) -> list[bytes]:
+    deltas = ({"tool_calls": [fragment(each)]} for each in range(number))
+    return [written({"id": "c", "choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
+
+
+@pytest.mark.timeout(120)
+def test_no_fragment_of_a_call_is_looked_for_among_all_calls() -> None:
+    decoder, function = OpenAIChat().stream_decoder, {"name": "f", "arguments": "{}"}
+    numbered = fragments(MANY_CALLS, lambda each: {"index": each, "id": f"c{each}", "function": function})
+    bare = fragments(MANY_CALLS, lambda each: {"id": f"c{each}", "function": function})
+    assert seconds(decoder(FREELY), bare) < 6 * seconds(decoder(FREELY), numbered)
+
+
+@pytest.mark.timeout(120)
+def test_arguments_are_not_read_again_for_every_name_that_stands_beside_them() -> None:
+    def wire(pieces: Iterable[str]) -> Iterable[bytes]:
+        given = (
+            {"index": 0, "id": f"c{each}", "function": {"name": "f", "arguments": piece}}
+            for each, piece in enumerate(["[", *pieces])
+        )
+        return (written({"id": "c", "choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}) for call in given)
+
+    assert_in_proportion(lambda: OpenAIChat().stream_decoder(FREELY), wire)
+
+
 @pytest.mark.timeout(120)
 def test_free_text_that_an_upstream_streams_is_not_copied_with_every_delta() -> None:
     item = {"type": "custom_tool_call", "id": "c", "call_id": "c", "name": "free", "input": ""}

@@ -388,6 +388,14 @@ def test_what_the_vendor_has_no_place_for_is_left_out_and_named() -> None:
     assert losses.refused == ()
 
 
+def test_a_request_of_nothing_but_tools_has_a_message_all_the_same() -> None:
+    body = OpenAIChat().encode_request(ChatRequest(model="m", tools=(CLOCK,)))
+    assert body["messages"] == [{"role": "user", "content": "."}]
+    assert [
+        each["role"] for each in OpenAIChat().encode_request(ChatRequest(model="m", system=("s",)))["messages"]
+    ] == ["system"]
+
+
 @pytest.mark.parametrize("name", ["sed", "model", "extra"])
 def test_a_profile_names_only_fields_that_can_be_left_out(name: str) -> None:
     with pytest.raises(ValueError, match=name):
@@ -399,7 +407,9 @@ def test_what_would_change_the_answer_is_refused() -> None:
     assert dialect.losses(ChatRequest(model="m", n=2, logprobs=True, audio_output={"voice": "alloy"})).refused == (
         *("n", "logprobs", "audio_output"),
     )
-    harmless = dialect.losses(ChatRequest(model="m", n=1, logprobs=False, temperature=1.0, tools=(CLOCK,)))
+    harmless = dialect.losses(
+        ChatRequest(model="m", n=1, logprobs=False, top_logprobs=0, temperature=1.0, tools=(CLOCK,))
+    )
     assert (harmless.dropped, harmless.refused) == ((), ())
 
 

@@ -103,5 +103,6 @@ class GrowingArguments:
                 case _:
                     self._depth -= 1
                     if self._depth <= 0:
-                        self._whole = parse_arguments(self.text) is not None
+                        text = self.text
+                        self._whole = text.lstrip().startswith("{") and parse_arguments(text) is not None
                         return

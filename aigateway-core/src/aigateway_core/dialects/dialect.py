@@ -290,6 +290,8 @@ def _is_set(request: ChatRequest, name: str) -> bool:
     value = getattr(request, name)
     if name == "n":
         return value is not None and value > 1
+    if name == "top_logprobs":
+        return bool(value)
     if name == "parallel_tool_calls":
         # Silence means yes here, and nothing at all where nothing can be called.
         forbidden = request.tool_choice is not None and request.tool_choice.mode == "none"

@@ -13,6 +13,7 @@ from aigateway_core.dialects.checks import (
     one_of,
     optional_boolean,
     optional_count,
+    optional_integer,
     optional_mapping,
     optional_number,
     optional_string,
@@ -63,7 +64,7 @@ def read_request(body: JsonObject, origin: str) -> ChatRequest:
         max_tokens=_max_tokens(body),
         temperature=optional_number(body.get("temperature"), "temperature"),
         top_p=optional_number(body.get("top_p"), "top_p"),
-        top_k=optional_count(body.get("top_k"), "top_k"),
+        top_k=_top_k(body["top_k"]) if "top_k" in body else None,
         stop=_stop(body.get("stop_sequences")),
         reasoning=read_reasoning(body, conversation.effort or read_effort(config, "output_config")),
         response_format=_response_format(body, config),
@@ -72,6 +73,11 @@ def read_request(body: JsonObject, origin: str) -> ChatRequest:
         stream=bool(optional_boolean(body.get("stream"), "stream")),
         extra={key: value for key, value in body.items() if key not in _KNOWN} | unread(body["messages"]),
     )
+
+
+def _top_k(value: Any) -> int | None:
+    """From how many words one is chosen; 0 is from all of them (platform.claude.com, API reference)."""
+    return optional_count(optional_integer(value, "top_k") or None, "top_k")
 
 
 def _max_tokens(body: JsonObject) -> int | None:

@@ -77,7 +77,8 @@ class _MessageWriter:
 
     def finished(self) -> list[JsonObject]:
         self._settle()
-        if self._profile.needs_user_message and not any(message["role"] == "user" for message in self._messages):
+        needs_user = self._profile.needs_user_message or not self._messages
+        if needs_user and not any(message["role"] == "user" for message in self._messages):
             self._messages.append({"role": "user", "content": "."})
         return self._messages
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import orjson
-
+from aigateway_core.dialects.arguments import GrowingArguments
 from aigateway_core.dialects.identifiers import synthetic_tool_id
 from aigateway_core.dialects.openai_chat.response import arguments_in
 from aigateway_core.events import StreamEvent, ToolCallDelta, ToolCallStart
@@ -18,7 +17,7 @@ from aigateway_core.model import JsonObject
 
 
 class _Call:
-    __slots__ = ("arguments", "id", "index", "name", "ordinal")
+    __slots__ = ("_seen", "_text", "arguments", "id", "index", "name", "ordinal")
 
     def __init__(self, index: int | None) -> None:
         self.index = index
@@ -26,13 +25,15 @@ class _Call:
         self.name = ""
         self.arguments: list[str] = []
         self.ordinal: int | None = None
+        self._text = GrowingArguments()
+        self._seen = 0
 
     def is_complete(self) -> bool:
-        """Whether the arguments so far are the whole of an object."""
-        try:
-            return type(orjson.loads("".join(self.arguments))) is dict
-        except orjson.JSONDecodeError:
-            return False
+        """Whether the arguments so far are the whole of an object. Where nobody asks, nobody looks at them."""
+        for fragment in self.arguments[self._seen :]:
+            self._text.add(fragment)
+        self._seen = len(self.arguments)
+        return self._text.complete
 
 
 class ToolFragments:
@@ -42,6 +43,7 @@ class ToolFragments:
         self._restore = restore
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
+        self._by_id: dict[str, _Call] = {}
         self.started = 0
 
     def feed(self, fragment: Any) -> Iterator[StreamEvent]:
@@ -55,6 +57,7 @@ class ToolFragments:
         call = self._call(fragment.get("index"), call_id, name, arguments)
         call.id = call.id or call_id
         call.name = call.name or name
+        self._by_id.setdefault(call.id, call)
         if call.ordinal is None and call.id and call.name:
             yield from self._start(call)
         if arguments:
@@ -96,7 +99,7 @@ class ToolFragments:
             if call is None or _shares_its_index(call, call_id, name, arguments):
                 call = self._by_index[index] = self._new(index)
             return call
-        if call_id and (known := next((call for call in self._calls if call.id == call_id), None)):
+        if call_id and (known := self._by_id.get(call_id)):
             return known
         last = self._calls[-1] if self._calls else None
         if last is None or (call_id and last.id) or _comes_after(last, name, arguments):
