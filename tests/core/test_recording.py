@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from aigateway_core.errors import ErrorKind, InvalidRequestError, NoAccountError, UnavailableError, UpstreamError
+from aigateway_core.errors import (
+    ErrorKind,
+    GatewayError,
+    InvalidRequestError,
+    LoginNeededError,
+    NoAccountError,
+    UnavailableError,
+    UpstreamError,
+)
 from aigateway_core.model import Usage
 from aigateway_core.recording import Call, PendingAttempt, Recorder, RecorderLimits
 from aigateway_core.records import Account, CallRecord
@@ -300,6 +308,57 @@ async def test_no_record_has_more_tokens_than_its_column_holds() -> None:
     await recorder.aclose()
     (record,) = sink.records
     assert (record.input_tokens, record.output_tokens, record.cached_tokens) == (2**31 - 1, 2**31 - 1, 0)
+
+
+_SAID = "my very private diary"
+_REFUSED = UpstreamError(
+    ErrorKind.INVALID_REQUEST, f"blocked: {_SAID}", status=400, code="blocked_text", param="messages[0].content"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "stored"),
+    [
+        (_REFUSED, "the upstream answered with status 400, code blocked_text, about messages[0].content"),
+        (UpstreamError(ErrorKind.SERVER, _SAID, status=500), "the upstream answered with status 500"),
+        (UpstreamError(ErrorKind.OVERLOADED, _SAID, code="busy"), "the upstream answered with code busy"),
+        (
+            UpstreamError(ErrorKind.SERVER, _SAID, status=500, code=_SAID, param=_SAID),
+            "the upstream answered with status 500",
+        ),
+        (UpstreamError(ErrorKind.TIMEOUT, "the upstream's time is over"), "the upstream's time is over"),
+        (UpstreamError(ErrorKind.PROTOCOL, f"no JSON: got '{_SAID}'", status=200), "no JSON: got '…'"),
+        (
+            InvalidRequestError(f"expected a or b, got {_SAID!r}", path="messages[0].role"),
+            "messages[0].role: expected a or b, got '…'",
+        ),
+        (
+            InvalidRequestError(f'the request body gives the key "{_SAID}" twice'),
+            "the request body gives the key '…' twice",
+        ),
+        (InvalidRequestError("got " + repr(f'that\'s {_SAID} and "more"') + " and 'x'"), "got '…' and '…'"),
+        (InvalidRequestError("the gateway's own and the upstream's"), "the gateway's own and the upstream's"),
+        (
+            LoginNeededError("log in again: invalid_grant", status=400, code="invalid_grant"),
+            "log in again: invalid_grant",
+        ),
+    ],
+)
+async def test_no_words_of_a_vendor_or_a_client_are_kept_of_an_error(error: GatewayError, stored: str) -> None:
+    sink = Sink()
+    recorder = Recorder([sink], SOON)
+    call(recorder).end(error)
+    await recorder.aclose()
+    (record,) = sink.records
+    assert (record.error_kind, record.error) == (error.kind, stored)
+
+
+async def test_what_vendors_say_is_kept_where_the_operator_wants_it() -> None:
+    sink = Sink()
+    recorder = Recorder([sink], SOON, vendor_messages=True)
+    call(recorder).end(_REFUSED)
+    await recorder.aclose()
+    assert sink.records[0].error == _REFUSED.message
 
 
 async def test_a_name_that_a_client_made_up_is_not_kept_at_any_length() -> None:

@@ -76,6 +76,7 @@ class Bookkeeping:
             RecorderLimits(
                 queue_size=settings.queue_size, flush_interval=settings.flush_interval, batch_size=settings.batch_size
             ),
+            vendor_messages=settings.vendor_messages,
         )
 
     def start(self, storage: Storage) -> None:

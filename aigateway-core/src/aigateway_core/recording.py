@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import count
 from typing import TypeAlias
 
-from aigateway_core.errors import ClientError, ErrorKind, GatewayError, Scope, UnavailableError, UpstreamError
+from aigateway_core.errors import (
+    ClientError,
+    ErrorKind,
+    GatewayError,
+    LoginNeededError,
+    Scope,
+    UnavailableError,
+    UpstreamError,
+)
 from aigateway_core.lanes import Lane
 from aigateway_core.lanes import RecorderLimits as RecorderLimits
 from aigateway_core.lanes import is_cancelled as is_cancelled
@@ -29,9 +38,15 @@ CLIENT_GONE_STATUS = 499
 
 
 class Recorder:
-    """A bounded queue before the stats sinks. :meth:`put` never waits; what does not fit is dropped and counted."""
+    """A bounded queue before the stats sinks. :meth:`put` never waits; what does not fit is dropped and counted.
 
-    def __init__(self, sinks: Sequence[StatsSink], limits: RecorderLimits | None = None) -> None:
+    With ``vendor_messages`` records keep what vendors say of a failure, which may quote the prompt.
+    """
+
+    def __init__(
+        self, sinks: Sequence[StatsSink], limits: RecorderLimits | None = None, *, vendor_messages: bool = False
+    ) -> None:
+        self.vendor_messages = vendor_messages
         limits = limits or RecorderLimits()
         self._fresh: list[CallRecord] = []
         self._at_once = min(limits.batch_size, limits.queue_size)
@@ -127,7 +142,7 @@ class Call:
             self.first_byte_ms = latency if self.first_byte_ms is None else self.first_byte_ms
         else:
             outcome, status = self._outcome(error, status)
-            kind, message = _told(error)
+            kind, message = _told(error, verbatim=self._recorder.vendor_messages)
         usage = self.usage
         sent, received, cached, reasoning = _NOBODY_SAID if usage is None else _tokens(usage)
         self._recorder.put(
@@ -222,10 +237,26 @@ class PendingAttempt:
         )
 
 
-def _told(error: BaseException) -> tuple[str | None, str | None]:
+def _told(error: BaseException, *, verbatim: bool) -> tuple[str | None, str | None]:
     if isinstance(error, GatewayError):
-        return error.kind, error.message[:1000]
+        return error.kind, (error.message if verbatim else _in_our_words(error))[:1000]
     return ("internal", type(error).__name__) if isinstance(error, Exception) else (None, None)
+
+
+_QUOTED = re.compile(r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?!\w)""", re.DOTALL)
+_WORD = re.compile(r"[\w.:\[\]-]{1,64}", re.ASCII)
+
+
+def _in_our_words(error: GatewayError) -> str:
+    """What may be stored of it: a vendor quotes the prompt that it refuses, and our own texts what they do not accept."""
+    if not isinstance(error, UpstreamError) or isinstance(error, LoginNeededError):
+        return _QUOTED.sub("'…'", error.message)
+    if error.kind is ErrorKind.PROTOCOL or (error.status is None and error.code is None):
+        return _QUOTED.sub("'…'", error.message)  # no vendor has said so: its answer is missing or cannot be read
+    code, param = (word if word is not None and _WORD.fullmatch(word) else None for word in (error.code, error.param))
+    said = [("status", error.status), ("code", code)]
+    told = ", ".join(f"{name} {value}" for name, value in said if value is not None)
+    return "the upstream answered" + (f" with {told}" if told else "") + (f", about {param}" if param else "")
 
 
 _Tokens: TypeAlias = tuple[int | None, ...]

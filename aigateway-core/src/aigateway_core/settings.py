@@ -181,6 +181,7 @@ class RecordingSettings:
     """The queue between the request path and the stats sinks, and how long what came through it is kept.
 
     ``spool_folder`` is where records wait while the database is away; without it, the folder of ``database.path``.
+    ``vendor_messages`` keeps in them what vendors say of a failure, which may quote the prompt.
     """
 
     queue_size: Count = 10_000
@@ -189,6 +190,7 @@ class RecordingSettings:
     spool_folder: Path | None = None
     spool_max_bytes: Annotated[int, Range(at_least=1 << 20)] = 256 << 20
     retention_days: Annotated[int, Range(at_least=0, at_most=36_500)] = 0
+    vendor_messages: bool = False
 
 
 @attrs.frozen(kw_only=True)
