@@ -151,7 +151,7 @@ async def test_the_admin_key_of_a_late_first_start_is_kept_in_a_file(
         server=ServerSettings(host="127.0.0.1"),
         keys=KeySettings(),
     )
-    house = House(assemble(keyless), looked=kept_later(keyless))
+    house = House(assemble(keyless), keep=kept_later(keyless))
     await house.start()
     away.failure = None
     transport = httpx.ASGITransport(Guarded(house.app))

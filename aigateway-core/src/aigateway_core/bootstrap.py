@@ -84,16 +84,16 @@ _SHARE_OF_INTERVAL = 0.75
 class House:
     """The gateway, put together; :attr:`app` serves it. Its lifespan opens and closes what it needs.
 
-    ``share`` is what one of several workers counts its part of the metrics in. ``looked`` is told what a start finds
-    that had to do without the database at first.
+    ``share`` is what one of several workers counts its part of the metrics in. ``keep`` is given an admin key
+    that was made late, since the start had to do without the database at first, before the key counts.
     """
 
     def __init__(
-        self, assembly: Assembly, share: Share | None = None, looked: Callable[[FirstLook], None] | None = None
+        self, assembly: Assembly, share: Share | None = None, keep: Callable[[Secret], None] = lambda _: None
     ) -> None:
         settings = assembly.settings
         self._assembly = assembly
-        self._looked = looked or (lambda _: None)
+        self._keep = keep
         self._administration: Administration | None = None
         self._opened = AsyncExitStack()
         self._snapshot = CurrentSnapshot()
@@ -160,7 +160,7 @@ class House:
             storage = await opened.enter_async_context(await open_storage(assembly.settings))
             await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
             if late:
-                self._looked(await look(assembly, storage))
+                await look(assembly, storage, keep=self._keep)
             # What outlives a restart of them is in Redis, with what tells whether their key is still the same.
             await storage.rests.forget_configured()
             renewals = self._credentials.renewals = _renewals(assembly.settings, storage, self._egress, self._state)

@@ -28,24 +28,33 @@ class FirstLook:
     is_blind: bool = False
 
 
-async def first_look(assembly: Assembly) -> FirstLook:
+def _nowhere(key: Secret) -> None:
+    """Keep it nowhere: whoever looks shows it."""
+
+
+async def first_look(assembly: Assembly, keep: Callable[[Secret], None] = _nowhere) -> FirstLook:
     """Make ready what the server needs: tables, a row for each provider, an admin key.
+
+    ``keep`` is given an admin key that is new before it counts: where it raises, none was made.
 
     Raises what :func:`open_storage` raises, and :class:`ConfigurationError` when anybody could call: no key then.
     """
     async with await open_storage(assembly.settings) as storage:
         await storage.providers.upsert_installed(*(entry.id for entry in assembly.providers))
-        return await look(assembly, storage, _refuse_open_door)
+        return await look(assembly, storage, _refuse_open_door, keep)
 
 
 async def look(
-    assembly: Assembly, storage: Storage, check: Callable[[Settings, bool], None] = lambda *_: None
+    assembly: Assembly,
+    storage: Storage,
+    check: Callable[[Settings, bool], None] = lambda *_: None,
+    keep: Callable[[Secret], None] = _nowhere,
 ) -> FirstLook:
     """See what is stored, and make an admin key if there is none; ``check`` is told first whether clients have keys."""
     settings, rows = assembly.settings, await storage.load_snapshot()
     has_client_keys = settings.keys.client is not None or rows.client_keys_exist
     check(settings, has_client_keys)
-    made = None if settings.keys.admin else await storage.keys.create_first("admin", "first start", SYSTEM)
+    made = None if settings.keys.admin else await storage.keys.create_first("admin", "first start", SYSTEM, keep)
     stored = (
         row.provider_id for row in rows.accounts if row.is_active and row.problem is None and row.status == "active"
     )

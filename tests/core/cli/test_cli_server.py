@@ -109,6 +109,22 @@ def test_s_12_without_a_terminal_the_admin_key_is_in_a_file_for_its_owner(config
         assert status(port, "/api/v1/accounts", key) == 200
 
 
+def test_an_admin_key_that_cannot_be_kept_is_not_made(configured: Path, port: int, process: Command) -> None:
+    file = configured / "home-data" / "aigateway" / "admin-key"
+    (file / "in the way").mkdir(parents=True)
+    for _ in range(2):
+        result = process("server", "--port", str(port))
+        assert (result.returncode, result.stdout) == (78, "")
+        said = result.stderr.splitlines()[-1]
+        assert said.startswith(f"aigateway-core: a first admin key cannot be kept in {file} (")
+        assert "AIGATEWAY_ADMIN_KEY" in said
+    (file / "in the way").rmdir()
+    file.rmdir()
+    with running(port) as gateway:
+        gateway.read_until("Next: ")
+        assert status(port, "/api/v1/accounts", file.read_text().strip()) == 200
+
+
 def test_at_a_terminal_the_admin_key_is_on_the_screen_once_and_nothing_else_comes_before_it(
     configured: Path, port: int
 ) -> None:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aigateway_core.errors import InvalidRequestError, NotFoundError
+from aigateway_core.errors import ConfigurationError, InvalidRequestError, NotFoundError
 from aigateway_core.records import CallRecord
+from aigateway_core.secret import Secret
 from aigateway_core.storage import Actor, Storage
 from aigateway_core.vault import KeyRing, key_id
 
@@ -83,6 +84,20 @@ async def test_of_many_starts_one_makes_the_first_key(storage: Storage, actor: A
     assert len(made) == 1
     assert await storage.keys.all_active() == (made[0][0],)
     assert await storage.keys.create_first("admin", "again", actor) is None
+
+
+async def test_a_first_key_that_cannot_be_kept_is_not_made(storage: Storage, actor: Actor) -> None:
+    kept: list[Secret] = []
+
+    def refuse(key: Secret) -> None:
+        raise ConfigurationError("no room")
+
+    with pytest.raises(ConfigurationError, match="no room"):
+        await storage.keys.create_first("admin", "first", actor, refuse)
+    assert await storage.keys.all_active() == ()
+    made = await storage.keys.create_first("admin", "first", actor, kept.append)
+    assert made is not None
+    assert kept == [made[1]]
 
 
 async def test_the_first_key_of_a_role_does_not_count_other_roles_or_revoked_keys(

@@ -12,7 +12,7 @@ import typer
 
 from aigateway_core import bootstrap
 from aigateway_core.cli.options import ConfigFile
-from aigateway_core.errors import ConflictError
+from aigateway_core.errors import ConfigurationError, ConflictError
 from aigateway_core.secret import Secret
 from aigateway_core.settings import Settings, load
 
@@ -37,22 +37,35 @@ def reset(config: ConfigFile = None) -> None:
     typer.echo(key.reveal())
 
 
-def keep(key: Secret, settings: Settings) -> Path:
-    """Write the key to a file that only its owner can read, beside the SQLite file, for want of a terminal."""
-    path = settings.database.path.with_name("admin-key")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # A file that is there holds a key that no longer counts, and may have other permissions.
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(key.reveal() + "\n")
-    return path
+def file_of(settings: Settings) -> Path:
+    """Where the key of a first start is kept for want of a terminal: beside the SQLite file."""
+    return settings.database.path.with_name("admin-key")
 
 
-def kept_later(settings: Settings) -> Callable[[bootstrap.FirstLook], None]:
+def keep(key: Secret, settings: Settings) -> None:
+    """Write the key to a file that only its owner can read.
+
+    Raises :class:`ConfigurationError` when it cannot be written: nobody would ever have that key.
+    """
+    path = file_of(settings)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A file that is there holds a key that no longer counts, and may have other permissions.
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(key.reveal() + "\n")
+    except OSError as error:
+        raise ConfigurationError(
+            f"a first admin key cannot be kept in {path} ({error.strerror}), so none was made; "
+            "set AIGATEWAY_ADMIN_KEY, or database.path to a file in a folder that can be written to"
+        ) from error
+
+
+def kept_later(settings: Settings) -> Callable[[Secret], None]:
     """What keeps the key of a start that had to do without the database at first."""
 
-    def keep_key(look: bootstrap.FirstLook) -> None:
-        if look.admin_key is not None:
-            log.warning("the admin key is in %s", keep(look.admin_key, settings))
+    def keep_key(key: Secret) -> None:
+        keep(key, settings)
+        log.warning("the admin key is in %s", file_of(settings))
 
     return keep_key

@@ -19,6 +19,7 @@ from aigateway_core.cli.options import ConfigFile
 from aigateway_core.cli.plugins import waiting
 from aigateway_core.errors import ConfigurationError, UnavailableError
 from aigateway_core.plugins import PluginInfo
+from aigateway_core.secret import Secret
 from aigateway_core.server.run import serve
 from aigateway_core.server.supervisor import supervise
 from aigateway_core.settings import LogSettings, ServerSettings, load
@@ -36,9 +37,9 @@ def server(
     settings = worker.listening_on(load(config), host, port)
     console = Console(highlight=False)
     assembly = bootstrap.assemble(settings)
-    house = bootstrap.House(assembly, looked=admin_key.kept_later(settings))
+    house = bootstrap.House(assembly, keep=admin_key.kept_later(settings))
     logs.configure(_until_it_listens(settings.log, console), known=house.secrets)
-    look = _look(assembly)
+    look = _look(assembly, console)
     logs.configure(settings.log, known=house.secrets)
     if settings.server.client_auth == "open":
         log.warning("server.client_auth is open: whoever can reach the gateway spends its accounts")
@@ -54,10 +55,15 @@ def server(
         page.show_unseen_key()
 
 
-def _look(assembly: bootstrap.Assembly) -> bootstrap.FirstLook:
+def _look(assembly: bootstrap.Assembly, console: Console) -> bootstrap.FirstLook:
     """What the start finds. A database that is away is waited for by whoever serves."""
+
+    def keep(key: Secret) -> None:
+        if not console.is_terminal:
+            admin_key.keep(key, assembly.settings)
+
     try:
-        return asyncio.run(bootstrap.first_look(assembly))
+        return asyncio.run(bootstrap.first_look(assembly, keep))
     except UnavailableError:
         return bootstrap.blind_look(assembly)
 
@@ -101,7 +107,7 @@ def _facts(assembly: bootstrap.Assembly, look: bootstrap.FirstLook, console: Con
         is_open=settings.server.client_auth == "open",
         workers=settings.server.workers,
         admin_key=key if console.is_terminal else None,
-        admin_key_file=None if key is None or console.is_terminal else admin_key.keep(key, settings),
+        admin_key_file=None if key is None or console.is_terminal else admin_key.file_of(settings),
     )
 
 

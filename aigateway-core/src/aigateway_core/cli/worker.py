@@ -33,7 +33,7 @@ def worker(
     """Serve on sockets that another process has bound. Not for people: ``aigateway-core server`` starts it."""
     settings = _one_of(workers, listening_on(load(config), host, port))
     share = bootstrap.Share(metrics, slot)
-    house = bootstrap.House(bootstrap.assemble(settings), share, looked=admin_key.kept_later(settings))
+    house = bootstrap.House(bootstrap.assemble(settings), share, keep=admin_key.kept_later(settings))
     logs.configure(settings.log, known=house.secrets, worker=number)
     listeners = [socket.socket(fileno=each) for each in listener]
     end = WorkerEnd.inherited(link)

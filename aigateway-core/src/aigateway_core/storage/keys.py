@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -74,13 +74,19 @@ class Keys:
 
         return await self._database.change(actor, unit)
 
-    async def create_first(self, role: Role, name: str, actor: Actor) -> tuple[StoredKey, Secret] | None:
-        """Make a key, unless there is a valid one of this role: then None. Of several who try at once, one makes it."""
+    async def create_first(
+        self, role: Role, name: str, actor: Actor, keep: Callable[[Secret], None] = lambda _: None
+    ) -> tuple[StoredKey, Secret] | None:
+        """Make a key, unless there is a valid one of this role: then None. Of several who try at once, one makes it.
+
+        ``keep`` is given it before it counts, on another thread: where it raises, no key was made.
+        """
 
         def unit(session: Session) -> tuple[tuple[StoredKey, Secret] | None, tuple[Change, ...]]:
             if any(key.role == role for key in valid_keys(session)):
                 return None, ()
             made, change = self._add(session, role, name, None, _ALL)
+            keep(made[1])
             return made, (change,)
 
         if any(key.role == role for key in await self.all_active()):
