@@ -18,18 +18,18 @@ from typing import Any
 from aigateway_core.state import Cooldown, DailyCount, EditionOf, Lease
 from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.away import AwayError, Command, is_about_the_value
+from aigateway_core.state.bindings import SharedBindings
 from aigateway_core.state.buckets import SharedBuckets
 from aigateway_core.state.cooldowns import SharedCooldowns
 from aigateway_core.state.hints import Hints
 from aigateway_core.state.leases import Leases
 from aigateway_core.state.link import LIMIT, Link, ended
 from aigateway_core.state.marks import SharedMarks
-from aigateway_core.state.memory import AFFINITY_SECONDS, MemoryState
+from aigateway_core.state.memory import MemoryState
 from aigateway_core.state.outbox import Outbox
 from aigateway_core.state.places import SharedPlaces
-from aigateway_core.state.recent import Recent
 from aigateway_core.state.turns import Turns
-from aigateway_core.state.wire import Keys, are_texts
+from aigateway_core.state.wire import Keys
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,10 @@ class RedisState:
         self._hints = Hints(self._link, self._keys, self._hear, self._look_soon)
         self._cooldowns = SharedCooldowns(self._link, self._keys, self._outbox, self._hints, self._local)
         self.cool, self.clear = self._cooldowns.cool, self._cooldowns.clear
-        self._kept_alive: Recent[str, float] = Recent(50_000)
+        self._bindings = SharedBindings(
+            self._link, self._keys, self._outbox, self._hints, self._turns, self._local, self._heal
+        )
+        self.bound, self.bind = self._bindings.bound, self._bindings.bind
         self._tasks: list[asyncio.Task[None]] = []
         self._look_again = 0.0
 
@@ -95,50 +98,6 @@ class RedisState:
     def cooldown(self, account_id: str, reach: str) -> Cooldown | None:
         """What keeps this account from being asked."""
         return self._local.cooldown(account_id, reach)
-
-    # -- affinity
-
-    async def bound(self, conversation: str, provider_id: str, model: str) -> str | None:
-        """The account of this conversation: as this worker knows it, else as another has told Redis."""
-        known = self._local.recall(conversation, provider_id, model)
-        key = self._keys.affinity(conversation, provider_id, model)
-        if known is not None:
-            self._keep_alive(key)
-            return known
-        if not self._link.up:
-            return None
-        self._turns.prepare(provider_id, model)
-        found = await self._get(key, 255)
-        if not found:
-            return None
-        account_id = found.decode("utf-8", "replace")
-        # It may have been bound here while this was asked.
-        bound = self._local.recall(conversation, provider_id, model)
-        if bound is None:
-            self._local.bind(conversation, provider_id, model, account_id)
-        return bound or account_id
-
-    def bind(self, conversation: str, provider_id: str, model: str, account_id: str) -> None:
-        """Bind it here at once; workers that know of another account are told."""
-        before = self._local.recall(conversation, provider_id, model)
-        self._local.bind(conversation, provider_id, model, account_id)
-        key = self._keys.affinity(conversation, provider_id, model)
-        if before == account_id:
-            self._keep_alive(key)
-            return
-        told: list[Command] = [("SET", key, account_id, "EX", int(AFFINITY_SECONDS))]
-        if before is not None:
-            told.append(self._hints.tell(moved=[conversation, provider_id, model, account_id]))
-        self._kept_alive[key] = time.monotonic()
-        self._outbox.put(key, *told)
-
-    def _keep_alive(self, key: str) -> None:
-        """Let a binding that is used live on in Redis too; it need not hear of every use."""
-        now = time.monotonic()
-        if now - self._kept_alive.get(key, 0.0) > AFFINITY_SECONDS / 4:
-            self._kept_alive[key] = now
-            if key not in self._outbox:
-                self._outbox.put(key, ("EXPIRE", key, int(AFFINITY_SECONDS)))
 
     # -- tokens
 
@@ -221,16 +180,15 @@ class RedisState:
 
     def _hear(self, said: Mapping[str, Any]) -> None:
         version: Any = said.get("version")
-        moved: Any = said.get("moved")
         if type(version) is int:
             self._local.announce(version)
         self._cooldowns.hear(said.get("cool"))
-        # Who does not know the conversation will ask when it comes.
-        if are_texts(moved, 4) and self._local.recall(*moved[:3]) is not None:
-            self._local.bind(*moved)
+        self._bindings.hear(said.get("moved"))
 
     def _look_soon(self) -> None:
+        """Redis may have been away, and have lost what it had."""
         self._look_again = 0.0
+        self._bindings.doubt()
 
     # -- its own life
 
@@ -267,7 +225,7 @@ class RedisState:
         if not self._link.up:
             await asyncio.sleep(max(self._link.due, 0.01))
             if await self._link.probe("SET", self._keys.probe, 1, "EX", 60):
-                self._look_again = 0.0
+                self._look_soon()
             return
         await _no_longer_than(max(0.0, self._look_again - time.monotonic()), self._outbox.waiting.wait())
         await asyncio.sleep(_GATHER_SECONDS)
