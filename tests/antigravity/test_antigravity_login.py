@@ -521,6 +521,12 @@ async def test_a_login_goes_out_by_the_proxy_that_the_account_is_bound_to(there:
         assert proxy.asked.count(f"identity.test:{token}") == 2
 
 
+async def test_the_checks_of_outbound_proxies_ask_for_the_hosts_of_this_provider(
+    house: LoginHouse, there: Google
+) -> None:
+    assert house.house._upkeep()._targets == (f"{there.cloud.url}/",)
+
+
 async def test_without_a_place_at_a_proxy_no_packet_leaves(there: Google, tmp_path: Path) -> None:
     async with HttpProxy() as proxy, login_house(there, tmp_path) as house:
         await house.admin.post("/api/v1/proxies", json={"url": proxy.url, "max_accounts": 1})

@@ -168,7 +168,7 @@ class OneWay(Egress):
         super().__init__(Transports(), CurrentSnapshot(), ProxyPool(), ProxyHealthBook())
         self._transport = transport
 
-    async def way_out(self, account: Account) -> WayOut:
+    async def way_out(self, account: Account, *, even_down: bool = False) -> WayOut:
         return WayOut(self._transport, proxied=False)
 
 

@@ -97,6 +97,16 @@ def test_another_server_on_this_machine_is_none_of_that(url: str) -> None:
     assembly.assemble(Settings(plugins=PluginsSettings(allowed=frozenset()), providers={"mine": section}))
 
 
+def test_a_provider_with_several_hosts_tells_them_all_and_one_without_tells_none() -> None:
+    @attrs.frozen
+    class Hosts:
+        base_urls: tuple[str, ...] = ("https://one.test", "https://two.test/v1")
+
+    one = configured(provider(), GOOD)
+    assert list(assembly.base_urls(attrs.evolve(one, config=Hosts())).values()) == list(Hosts().base_urls)
+    assert assembly.base_urls(attrs.evolve(one, config=Config())) == {}
+
+
 def test_a_plugin_that_builds_what_it_should_is_taken() -> None:
     entry = assembly._provider(configured(provider([ModelInfo(id="m")], ["m-*"]), GOOD))
     assert entry.id == "acme"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ from core.token_house import PROVIDER, TokenHouse
 from outbound_proxies import Socks5Proxy
 from scripted_upstream import ScriptedUpstream, Wire, whole
 
+from aigateway_core.checkup import Checkup
 from aigateway_core.egress.health import Standing
 from aigateway_core.errors import UpstreamError
 from aigateway_core.jsontext import dumps
@@ -27,6 +29,13 @@ from aigateway_core.testing import FakeIdentityProvider
 pytestmark = pytest.mark.anyio
 CLOSED = 5
 """What a SOCKS5 proxy says when it cannot get where it shall."""
+
+
+class Notes:
+    """An audit log that nobody reads."""
+
+    async def note(self, *_: object) -> None:
+        pass
 
 
 class Scene:
@@ -140,3 +149,54 @@ async def test_an_answer_for_which_nobody_was_asked_says_nothing_of_the_proxy(
     quiet.take_down()
     await quiet.house.whole(CHAT)
     assert quiet.standing.status == "down"
+
+
+# -- one that was down, and is well again
+
+
+async def test_a_proxy_comes_back_with_one_request_that_needs_another_token_first(
+    scene: Scene, idp: FakeIdentityProvider
+) -> None:
+    await scene.open(ended(idp))
+    scene.take_down()
+    await scene.house.ask(CHAT)
+    assert (scene.standing.status, len(scene.door.asked)) == ("healthy", 2)
+
+
+async def test_a_trial_whose_token_could_not_be_renewed_is_the_only_one_for_a_while(
+    scene: Scene, idp: FakeIdentityProvider
+) -> None:
+    await scene.open(ended(idp))
+    scene.take_down()
+    scene.door.refuse_with = CLOSED
+    before = scene.standing.failures
+    assert "did not let us through" in (await scene.refused()).message
+    assert "is down" in (await scene.refused()).message
+    assert (scene.standing.failures, len(scene.door.asked)) == (before + 1, 1)
+
+
+async def test_however_long_a_proxy_was_away_a_token_is_renewed_soon_after_it_is_back(
+    scene: Scene, idp: FakeIdentityProvider
+) -> None:
+    account = await scene.open(ended(idp))
+    scene.door.refuse_with = CLOSED
+    await scene.refused()
+    living = scene.tokens.credentials._living[account.id]
+    living._failures = 20
+    with pytest.raises(UpstreamError):
+        await living.renew()
+    assert living._again_at - time.monotonic() <= 8
+
+
+async def test_what_an_operator_wants_to_see_is_tried_by_a_proxy_that_is_down_too(
+    scene: Scene, idp: FakeIdentityProvider
+) -> None:
+    account = await scene.open(idp.tokens())
+    scene.take_down()
+    scene.tokens.egress._health.wait(scene.proxy)
+    entry = scene.house.entry
+    checkup = Checkup(
+        scene.tokens.storage.accounts, [entry], [account], scene.tokens.renewals, scene.tokens.egress, Notes()
+    )
+    told = await checkup.test(account.id, SYSTEM)
+    assert (told["ok"], len(scene.door.asked)) == (True, 1)

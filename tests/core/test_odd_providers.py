@@ -218,7 +218,7 @@ async def test_an_account_whose_end_cannot_be_told_is_passed_over(end: datetime 
 
 
 class NoWayFor(OneWay):
-    async def way_out(self, account: Account) -> WayOut:
+    async def way_out(self, account: Account, *, even_down: bool = False) -> WayOut:
         if account.id == "a":
             return await Egress.way_out(self, attrs.evolve(account, proxy_url="http://proxy.example/with/a/path"))
         return await super().way_out(account)

@@ -91,13 +91,18 @@ def _provider(configured: ConfiguredProvider) -> ProviderEntry:
 
 def _circles(server: ServerSettings, configured: ConfiguredProvider) -> Iterator[str]:
     """The provider's addresses at which this gateway itself listens, as far as they say so in plain words."""
+    for name, url in base_urls(configured).items():
+        if _is_ours(server, url):
+            message = f"{url} is where this gateway listens itself: its requests would go round in a circle"
+            yield f"providers.{configured.id}.{name}: {scrub(message)}"
+
+
+def base_urls(configured: ConfiguredProvider) -> dict[str, str]:
+    """Where the provider asks its vendor, by the name of the setting that says so."""
     single = {"base_url": getattr(configured.config, "base_url", None)}
     several = getattr(configured.config, "base_urls", None) or ()
     listed = {f"base_urls[{number}]": url for number, url in enumerate(several)}
-    for name, url in (single | listed).items():
-        if isinstance(url, str) and _is_ours(server, url):
-            message = f"{url} is where this gateway listens itself: its requests would go round in a circle"
-            yield f"providers.{configured.id}.{name}: {scrub(message)}"
+    return {name: url for name, url in (single | listed).items() if url and isinstance(url, str)}
 
 
 def _is_ours(server: ServerSettings, url: str) -> bool:

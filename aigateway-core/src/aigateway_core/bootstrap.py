@@ -19,6 +19,7 @@ from aigateway_core.administration import Administration
 from aigateway_core.app import Lifespan, create_app
 from aigateway_core.assembly import Assembly as Assembly
 from aigateway_core.assembly import assemble as assemble
+from aigateway_core.assembly import base_urls
 from aigateway_core.bookkeeping import Bookkeeping, token_folder
 from aigateway_core.catalogue import Catalogue
 from aigateway_core.credentials import Credentials, secrets_of
@@ -212,8 +213,8 @@ class House:
     def _upkeep(self) -> ProxyUpkeep:
         """What watches over the outbound proxies."""
         settings = self._assembly.settings.proxy
-        bases = (getattr(provider.config, "base_url", None) for provider in self._assembly.configured.providers)
-        urls = [settings.health_check_url] if settings.health_check_url else [url for url in bases if url]
+        bases = [url for each in self._assembly.configured.providers for url in base_urls(each).values()]
+        urls = [settings.health_check_url] if settings.health_check_url else bases
         return ProxyUpkeep(
             self._health,
             self._snapshot,

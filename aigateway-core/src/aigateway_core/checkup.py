@@ -1,4 +1,7 @@
-"""Looking after one account: renew its tokens now, and see whether it works. Neither is held against anybody."""
+"""Looking after one account: renew its tokens now, and see whether it works. Neither is held against the account.
+
+Both are really tried, by an outbound proxy that is down too: whether it is well again is what somebody wants to see.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +102,7 @@ class Checkup:
         return None
 
     async def _upstream(self, entry: ProviderEntry, account: Account, credential: Credential) -> Upstream:
-        way = await self._ways_out.way_out(account)
+        way = await self._ways_out.way_out(account, even_down=True)
         return Upstream(
             way.transport,
             credential.auth,

@@ -42,6 +42,9 @@ that gives out tokens without any life (or whose clock is wrong) shall not be as
 _LONGEST_PAUSE = 60.0
 """Seconds between two tries to renew, once many have failed."""
 
+_LONGEST_WITHOUT_A_WAY = 8.0
+"""The same where it was the outbound proxy that failed: others bring it back at any moment, and see to it meanwhile."""
+
 
 @attrs.frozen(eq=False)
 class Credential:
@@ -216,7 +219,8 @@ class _Living:
 
     def _fail(self, error: UpstreamError) -> None:
         self._failures += 1
-        pause = min(_LONGEST_PAUSE, 2.0 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+        longest = _LONGEST_WITHOUT_A_WAY if error.scope == "outbound_proxy" else _LONGEST_PAUSE
+        pause = min(longest, 2.0 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
         self._again_at = time.monotonic() + (error.retry_after or pause)
         self._failure = error
         log.warning("the token of the account %s was not renewed: %s", self.account.id, error.message)

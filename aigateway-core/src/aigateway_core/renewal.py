@@ -86,16 +86,19 @@ class TokenCache(Protocol):
 class WaysOut(Protocol):
     """The ways out of accounts: token traffic takes the same as everything else."""
 
-    async def way_out(self, account: Account) -> WayOut:
-        """That of this account. Raises :class:`UpstreamError`."""
+    async def way_out(self, account: Account, *, even_down: bool = False) -> WayOut:
+        """That of this account, by a proxy that is down too if that is wanted. Raises :class:`UpstreamError`."""
 
     def judge(self, way_out: WayOut, error: GatewayError | None) -> None:
         """Learn from something that was sent by it."""
 
 
 async def token_upstream(ways_out: WaysOut, entry: ProviderEntry, account: Account) -> Upstream:
-    """What a strategy asks its identity provider with: the account's own way out, unsigned."""
-    return _upstream(await ways_out.way_out(account), entry, account)
+    """What a strategy asks its identity provider with: the account's own way out, unsigned.
+
+    Who asks waits for it: a request that was let out itself, or somebody who looks after the account.
+    """
+    return _upstream(await ways_out.way_out(account, even_down=True), entry, account)
 
 
 def _upstream(way: WayOut, entry: ProviderEntry, account: Account) -> Upstream:
@@ -283,7 +286,7 @@ class Renewals:
 
     async def _grant(self, entry: ProviderEntry, account: Account) -> Grant:
         """The way out is judged here, where something is sent: of what came of it many are told, and later."""
-        way = await self._ways_out.way_out(account)
+        way = await self._ways_out.way_out(account, even_down=True)
         upstream = _upstream(way, entry, account)
         try:
             grant = await _strategy(entry).renew(account, upstream)

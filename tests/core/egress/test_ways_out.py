@@ -143,6 +143,18 @@ async def test_a_proxy_that_is_down_keeps_its_account_inside_and_says_until_when
     assert 0 < error.retry_after <= 60
 
 
+async def test_who_has_leave_already_goes_by_a_proxy_that_is_down_and_takes_nobodys_trial(scene: Scene) -> None:
+    down = attrs.evolve(FIRST, health_status="down")
+    scene.show(down)
+    account = attrs.evolve(ACCOUNT, proxy_id=1)
+    scene.health.standing(down)
+    scene.health._entry(down).trial_at = 0.0
+    assert (await scene.egress.way_out(account, even_down=True)).proxy_id == 1
+    assert (await scene.egress.way_out(account)).proxy_id == 1
+    assert "is down" in (await scene.refused(account)).message
+    assert (await scene.egress.way_out(account, even_down=True)).proxy_id == 1
+
+
 async def test_a_url_that_is_none_keeps_its_account_inside(scene: Scene) -> None:
     scene.show(attrs.evolve(FIRST, url="ftp://user:s3cret@first.test"))
     assert "s3cret" not in str(await scene.refused(attrs.evolve(ACCOUNT, proxy_id=1)))

@@ -58,8 +58,11 @@ class Egress:
         self._homeless: dict[str, int] = {}
         self._direct: WayOut | None = None
 
-    async def way_out(self, account: Account) -> WayOut:
+    async def way_out(self, account: Account, *, even_down: bool = False) -> WayOut:
         """The account's way out. Base URLs come from the configuration or from a plugin, so they are trusted.
+
+        ``even_down`` is for what has leave to go by a proxy that is down, and takes no trial of it: what a request that
+        took the trial needs first, and what somebody wants to see himself.
 
         Raises :class:`UpstreamError`, of which nothing was sent, when the account has none that could be used.
         """
@@ -74,7 +77,7 @@ class Egress:
         proxy = self._snapshot.value.proxies.get(proxy_id)
         if proxy is None or not proxy.is_active:
             raise _no_way(f"the account's outbound proxy ({proxy_id}) is switched off or gone", _PATIENCE)
-        if (wait := self._health.wait(proxy)) > 0:
+        if not even_down and (wait := self._health.wait(proxy)) > 0:
             raise _no_way(f"the account's outbound proxy ({proxy_id}) is down", wait)
         return WayOut(self._through(proxy.url), proxied=True, proxy_id=proxy_id)
 
