@@ -48,6 +48,10 @@ class Lifespan:
         await self._stop()
 
 
+_PROXY_ID = f"{{proxy_id:int(max={2**63 - 1})}}"
+"""No column holds a larger number."""
+
+
 def create_app(
     gateway: Gateway,
     access: Access,
@@ -99,7 +103,7 @@ def create_app(
     app.add_route("/api/v1/model-mappings", mappings)
     app.add_route("/api/v1/model-mappings/{alias:path}", mappings, suffix="one")
     app.add_route("/api/v1/proxies", proxies)
-    app.add_route("/api/v1/proxies/{proxy_id:int}", proxies, suffix="one")
+    app.add_route(f"/api/v1/proxies/{_PROXY_ID}", proxies, suffix="one")
     app.add_route("/api/v1/proxies/assignments", proxies, suffix="assignments")
     app.add_route("/api/v1/proxies/plan", proxies, suffix="plan")
     app.add_route("/api/v1/proxies/recalculate", proxies, suffix="recalculate")
@@ -107,5 +111,5 @@ def create_app(
     app.add_route("/api/v1/stats/logs", statistics, suffix="logs")
     app.add_route("/api/v1/stats/summary", statistics, suffix="summary")
     app.add_route("/api/v1/stats/timeseries", statistics, suffix="timeseries")
-    app.add_route("/api/v1/stats/proxies/{proxy_id:int}", statistics, suffix="proxy")
+    app.add_route(f"/api/v1/stats/proxies/{_PROXY_ID}", statistics, suffix="proxy")
     return app

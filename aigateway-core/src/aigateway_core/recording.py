@@ -248,7 +248,7 @@ _WORD = re.compile(r"[\w.:\[\]-]{1,64}", re.ASCII)
 
 
 def _in_our_words(error: GatewayError) -> str:
-    """What may be stored of it: a vendor quotes the prompt that it refuses, and our own texts what they do not accept."""
+    """What may be stored of it: a vendor quotes the prompt that it refuses, our own texts what they refuse."""
     if not isinstance(error, UpstreamError) or isinstance(error, LoginNeededError):
         return _QUOTED.sub("'…'", error.message)
     if error.kind is ErrorKind.PROTOCOL or (error.status is None and error.code is None):

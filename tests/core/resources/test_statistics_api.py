@@ -136,6 +136,66 @@ async def test_a_wrong_query_is_named(admin: httpx.AsyncClient, path: str, query
     assert place in response.text
 
 
+_LAST, _FIRST = "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("path", ["summary", "timeseries", "timeseries?interval=day"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"since": "9999-12-31T22:00:00Z", "until": _LAST},
+        {"since": "9999-12-30T22:00:00Z", "until": _LAST},
+        {"since": _FIRST, "until": "0001-01-01T12:00:00Z"},
+        {"until": _FIRST},
+        {"until": "0001-01-01T12:00:00Z"},
+        {"since": _FIRST},
+        {"since": _LAST},
+    ],
+)
+async def test_the_ends_of_time_are_no_errors_of_the_gateway(
+    admin: httpx.AsyncClient, path: str, query: dict[str, str]
+) -> None:
+    name, _, more = path.partition("?")
+    said = query | dict([more.split("=")] if more else [])
+    answer = await admin.get(f"/api/v1/stats/{name}", params=said)
+    assert answer.status_code == 200 or answer.json()["error"]["code"] == "invalid_request", answer.text
+
+
+@pytest.mark.usefixtures("calls")
+async def test_since_the_beginning_of_time_is_everything(admin: httpx.AsyncClient) -> None:
+    assert (await get(admin, "summary", since=_FIRST))["total"]["requests"] == 10
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "stats/proxies/9223372036854775808",
+        "stats/proxies/99999999999999999999999",
+        "proxies/99999999999999999999999",
+    ],
+)
+async def test_a_number_beyond_all_columns_is_not_found(admin: httpx.AsyncClient, path: str) -> None:
+    assert (await admin.get(f"/api/v1/{path}")).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["stats/logs", "accounts", "keys"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0000000000019999"},
+        {"limit": "000000000001" + "9" * 30},
+        {"offset": "00000000000099999999999999999999"},
+        {"offset": "0" * 12 + "1" * 5000},
+    ],
+)
+async def test_a_number_has_no_more_digits_than_are_looked_at(
+    admin: httpx.AsyncClient, path: str, query: dict[str, str]
+) -> None:
+    answer = await admin.get(f"/api/v1/{path}", params=query)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["code"] == "invalid_request"
+
+
 async def test_what_a_proxy_carried_is_told_by_day_and_for_today(house: House, admin: httpx.AsyncClient) -> None:
     made = (await admin.post("/api/v1/proxies", json={"url": "http://one.test:1"})).json()["id"]
     assert (await get(admin, f"proxies/{made}"))["data"] == []

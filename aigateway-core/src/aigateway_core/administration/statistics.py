@@ -60,6 +60,14 @@ class ProxyStore(Protocol):
         """One of them. Raises :class:`NotFoundError`."""
 
 
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+"""No call was earlier, none is later; a day beyond either can still be reckoned with."""
+
+
+def _within(moment: datetime) -> datetime:
+    return min(max(moment, _FIRST), _LAST).astimezone(UTC)
+
+
 @attrs.frozen(kw_only=True)
 class Span:
     """From a time to another one; the last day unless something else is said."""
@@ -69,8 +77,8 @@ class Span:
 
     def ends(self) -> tuple[datetime, datetime]:
         """Both, the first at the full hour. Raises :class:`InvalidRequestError` when there is nothing between them."""
-        until = self.until or datetime.now(UTC)
-        since = (self.since or until - _SPAN).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        until = _within(self.until or datetime.now(UTC))
+        since = _within(self.since or until - _SPAN).replace(minute=0, second=0, microsecond=0)
         if since >= until:
             raise InvalidRequestError("must be earlier than until", path="since")
         return since, until

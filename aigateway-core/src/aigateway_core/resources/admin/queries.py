@@ -12,6 +12,8 @@ from falcon.asgi import Request, Response
 from aigateway_core.errors import InvalidRequestError, StaleChangeError
 from aigateway_core.jsontext import dumps
 
+_MOST_DIGITS = 12
+
 MOST = 200
 """Rows of a list at a time."""
 
@@ -60,7 +62,7 @@ def number(req: Request, name: str, *, default: int, least: int, most: int) -> i
     said = req.get_param(name)
     if said is None:
         return default
-    if not said.isascii() or not said.isdigit() or not least <= int(said[:12]) <= most:
+    if not said.isascii() or not said.isdigit() or len(said) > _MOST_DIGITS or not least <= int(said) <= most:
         raise InvalidRequestError(f"expected a whole number from {least} to {most}", path=name)
     return int(said)
 
