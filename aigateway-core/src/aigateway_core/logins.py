@@ -98,6 +98,9 @@ class BindingStore(Protocol):
     async def claim(self, account_id: str, actor: Actor, *, reserve_seconds: float | None = None) -> int | None:
         """The account's outbound proxy, bound now if it was not; for an account to come, only for so long."""
 
+    async def give_back(self, account_id: str, actor: Actor) -> None:
+        """End the reservation for an account that does not come."""
+
 
 class Logins:
     """Begins and finishes logins. ``changed`` lets the request path of a running gateway see the account at once."""
@@ -199,8 +202,12 @@ class Logins:
             failure = UpstreamError(ErrorKind.INTERNAL, "the login failed inside the gateway; its log says why")
             await self._refused(owner, failure.message, actor)
             raise failure from error
-        if self._tell_of_change is not None:
-            await self._tell_of_change()
+        finally:
+            with suppress(GatewayError):
+                # That of a new account is a binding by now, and stays.
+                await self._bindings.give_back(kept["new_id"], actor)
+            if self._tell_of_change is not None:
+                await self._tell_of_change()
         return row.id
 
     async def _refused(self, owner: str, reason: str, actor: Actor) -> None:

@@ -119,6 +119,18 @@ async def test_where_none_has_room_nothing_goes_out_and_nobody_is_asked_again_be
     assert (await scene.egress.way_out(ACCOUNT)).proxy_id == 2
 
 
+async def test_where_none_has_room_it_is_asked_again_after_some_seconds_since_reservations_end_silently(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aigateway_core.egress._PATIENCE", 0.05)
+    scene.book.gives = None
+    await scene.refused(ACCOUNT)
+    scene.book.gives = 2
+    await scene.refused(ACCOUNT)
+    await asyncio.sleep(0.1)
+    assert (await scene.egress.way_out(ACCOUNT)).proxy_id == 2
+
+
 async def test_that_nobody_can_be_asked_is_no_reason_to_go_out_bare(scene: Scene) -> None:
     scene.book.fails = True
     assert "the database does not answer" in (await scene.refused(ACCOUNT)).message

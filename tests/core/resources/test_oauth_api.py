@@ -13,6 +13,7 @@ import attrs
 import httpx
 import pytest
 from core.resources.logging_in import begin, with_logins
+from outbound_proxies import HttpProxy
 
 from aigateway_core.bootstrap import House, open_storage
 from aigateway_core.builtin.oauth import OAuthOptions, OAuthStrategy
@@ -212,6 +213,22 @@ async def test_the_exchange_takes_the_accounts_way_out_or_none(
     assert "outbound proxy" in page.text
     assert account == {}
     assert idp.token_requests == []
+
+
+async def test_a_login_that_makes_no_account_keeps_no_place_at_an_outbound_proxy(
+    log_in: Callable[..., Any], admin: httpx.AsyncClient, idp: FakeIdentityProvider
+) -> None:
+    async def places() -> int:
+        return int((await admin.get("/api/v1/proxies")).json()["data"][0]["current_accounts"])
+
+    async with HttpProxy() as proxy:
+        assert (await admin.post("/api/v1/proxies", json={"url": proxy.url})).status_code == 201
+        idp.answer(TokenAnswer(status=400, body={"error": "invalid_grant"}))
+        assert ((await log_in())[1], await places()) == ({}, 0)
+        _, first = await log_in()
+        assert await places() == 1
+        _, again = await log_in()
+        assert (again["id"], await places()) == (first["id"], 1)
 
 
 async def test_a_login_that_fails_at_the_provider_stores_nothing(

@@ -141,6 +141,21 @@ async def test_a_place_is_reserved_for_an_account_that_is_still_to_be_made(stora
     assert await storage.bindings.all() == {"to-come": proxy.id}
 
 
+async def test_a_reservation_that_nobody_needs_is_given_back_and_a_binding_is_none(
+    storage: Storage, actor: Actor
+) -> None:
+    proxy = await storage.proxies.create(NewProxy(url=number(1), max_accounts=1), actor)
+    await storage.bindings.claim("to-come", actor, reserve_seconds=60)
+    version = await storage.version()
+    await storage.bindings.give_back("to-come", actor)
+    assert await storage.bindings.all() == {}
+    assert await storage.version() > version
+    assert await storage.bindings.claim("other", actor) == proxy.id
+    await storage.bindings.give_back("other", actor)
+    await storage.bindings.give_back("nobody", actor)
+    assert await storage.bindings.all() == {"other": proxy.id}
+
+
 async def test_a_reservation_ends_by_itself(storage: Storage, actor: Actor) -> None:
     proxy = await storage.proxies.create(NewProxy(url=number(1), max_accounts=1), actor)
     await storage.bindings.claim("never-came", actor, reserve_seconds=-1)

@@ -8,6 +8,7 @@ unless an operator marked it so, and no failure of a proxy makes it.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Protocol
 
 import attrs
@@ -55,7 +56,7 @@ class Egress:
         self._claims = claims
         self._health = health
         self._claiming: dict[str, asyncio.Task[int | None]] = {}
-        self._homeless: dict[str, int] = {}
+        self._homeless: dict[str, tuple[int, float]] = {}
         self._direct: WayOut | None = None
 
     async def way_out(self, account: Account, *, even_down: bool = False) -> WayOut:
@@ -101,9 +102,14 @@ class Egress:
             raise _no_way(str(error)) from None
 
     async def _bound(self, account: Account) -> int:
-        """Bind the account: of many requests at once, one asks. Who found no room asks again after a change."""
+        """Bind the account: of many requests at once, one asks.
+
+        Who found no room asks again after a change, and after a while: a place that was kept for a login is free again
+        without one.
+        """
         version = self._snapshot.value.version
-        if self._homeless.get(account.id) == version:
+        found_full, again_at = self._homeless.get(account.id, (None, 0.0))
+        if found_full == version and time.monotonic() < again_at:
             raise _no_room(account)
         task = self._claiming.get(account.id)
         if task is None:
@@ -115,7 +121,7 @@ class Egress:
         except GatewayError as error:
             raise _no_way(f"the account cannot be bound to an outbound proxy: {error.message}") from None
         if found is None:
-            self._homeless[account.id] = version
+            self._homeless[account.id] = version, time.monotonic() + _PATIENCE
             raise _no_room(account)
         return found
 

@@ -53,6 +53,19 @@ class Bindings:
 
         return await self._database.change(actor, unit)
 
+    async def give_back(self, account_id: str, actor: Actor) -> None:
+        """End a reservation whose account does not come; a binding stays."""
+
+        def unit(session: Session) -> tuple[None, tuple[Change, ...]]:
+            row = session.entities.binding.get(account_id=account_id)
+            if row is None or row.reserved_until is None:
+                return None, ()
+            detail = {"from": row.proxy_id, "to": None}
+            row.delete()
+            return None, (Change(action="account.bind", entity="account", entity_id=account_id, detail=detail),)
+
+        await self._database.change(actor, unit)
+
     async def recalculate(self, accounts: Sequence[str], actor: Actor) -> Plan:
         """Bind every one of these, moving those whose proxy is switched off, down or over its limit."""
 
