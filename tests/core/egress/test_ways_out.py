@@ -176,13 +176,14 @@ async def test_a_url_that_is_none_keeps_its_account_inside(scene: Scene) -> None
     ("error", "status"),
     [
         (UpstreamError(ErrorKind.UNAVAILABLE, "no", scope="outbound_proxy", dispatched=False), "down"),
+        (UpstreamError(ErrorKind.UNAVAILABLE, "407", scope="outbound_proxy", status=407), "down"),
         (UpstreamError(ErrorKind.SERVER, "500", status=500), "healthy"),
         (UpstreamError(ErrorKind.RATE_LIMIT, "429", scope="model", status=429), "healthy"),
         (UpstreamError(ErrorKind.TIMEOUT, "silent"), "healthy"),
         (None, "healthy"),
     ],
 )
-async def test_only_a_connection_that_cannot_be_made_is_held_against_the_proxy(
+async def test_only_a_connection_that_it_does_not_make_is_held_against_the_proxy(
     scene: Scene, error: UpstreamError | None, status: str
 ) -> None:
     way_out = await scene.egress.way_out(attrs.evolve(ACCOUNT, proxy_id=1))

@@ -90,10 +90,11 @@ class Egress:
         proxy = self._snapshot.value.proxies.get(way_out.proxy_id) if way_out.proxy_id is not None else None
         if proxy is None:
             return
-        if error is None or (isinstance(error, UpstreamError) and error.status is not None):
-            self._health.worked(proxy)
-        elif isinstance(error, UpstreamError) and error.scope == "outbound_proxy":
+        if isinstance(error, UpstreamError) and error.scope == "outbound_proxy":
+            # Its own answer too, which has a status: that it does not accept our credentials.
             self._health.failed(proxy)
+        elif error is None or (isinstance(error, UpstreamError) and error.status is not None):
+            self._health.worked(proxy)
 
     def _through(self, url: str) -> httpx.AsyncBaseTransport:
         try:
