@@ -13,6 +13,7 @@ from services.private_servers import Redis
 from aigateway_core.state import EVERY_MODEL, Cooldown, one_model
 from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.redis import RedisState
+from aigateway_core.state.wire import write_cooldown
 
 pytestmark = [pytest.mark.services, pytest.mark.anyio]
 REACH = one_model("m")
@@ -80,3 +81,34 @@ async def test_what_does_not_pass_is_news_to_who_runs_and_no_burden_to_who_start
     await later._look()
     assert set(later.resting(EVERY_MODEL)) == {"b"}
     assert 86_000 < workers.client.ttl(f"cooldown:a:{EVERY_MODEL}") <= 86_400
+
+
+async def test_t_04_a_rest_does_not_come_back_after_the_clock_of_this_machine_was_set_right(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, ahead_by = time.time, 3600.0
+    monkeypatch.setattr("time.time", lambda: real() + ahead_by)
+    state = await workers.one_more()
+    state.cool("a", REACH, ahead(0.2))
+    await eventually(lambda: workers.client.exists(f"cooldown:a:{REACH}") == 1)
+    ahead_by = 0.0
+    await eventually(lambda: state.resting(REACH) == {})
+    await state._look()
+    assert state.resting(REACH) == {}
+    assert (await workers.one_more()).resting(REACH) == {}
+    state.cool("a", REACH, ahead(60))
+    assert set(state.resting(REACH)) == {"a"}
+
+
+async def test_a_rest_is_no_longer_where_the_clock_is_behind(workers: Workers) -> None:
+    state = await workers.one_more()
+    told = Cooldown(time.time() + 3600 + 5, "quota")
+    state._cooldowns.hear(["a", REACH, write_cooldown(told, time.time() + 3600).decode()])
+    state._cooldowns.hear(["b", REACH, write_cooldown(Cooldown.for_good("banned", "banned"), time.time()).decode()])
+    found = state.cooldown("a", REACH)
+    assert found is not None
+    assert 0 < found.until - time.time() <= 5
+    assert "b" in state.resting(REACH)
+    late = Cooldown(time.time() + 5, "quota")
+    state._cooldowns.hear(["c", REACH, write_cooldown(late, time.time() - 60).decode()])
+    assert state.cooldown("c", REACH) == late

@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from aigateway_core.state import Cooldown
 from aigateway_core.state.away import Command
 from aigateway_core.state.hints import Hints
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from aigateway_core.state.link import Link
 
 _MOST_AT_ONCE = 1000
+_SKEW = 1.0
+"""Seconds by which the clocks of machines that are kept right may differ."""
+
 _FOR_GOOD = 86400.0
 """Seconds that Redis keeps what does not pass by itself. It is the database that remembers it; here it is news."""
 
@@ -57,8 +62,12 @@ class SharedCooldowns:
 
     def hear(self, cooled: Any) -> None:
         """Another worker has told of one."""
-        if are_texts(cooled, 3) and (cooldown := read_cooldown(cooled[2])) is not None:
-            self._local.cool(cooled[0], cooled[1], cooldown)
+        if not are_texts(cooled, 3) or (told := read_cooldown(cooled[2])) is None:
+            return
+        cooldown, found = told
+        # It was found out just now. The clocks of machines may differ, and what is told may have waited for Redis.
+        until = min(cooldown.until, time.time() + cooldown.until - found)
+        self._local.cool(cooled[0], cooled[1], attrs.evolve(cooldown, until=until))
 
     async def look(self, now: float) -> list[tuple[Command, Any]]:
         """Learn of those that were told while this worker did not listen; what Redis said of the index.
@@ -82,12 +91,16 @@ class SharedCooldowns:
         known = self._local.cooldowns_of(account_id).get(reach)
         return known is not None and self._local.holds(account_id, known)
 
-    def _learn(self, found: Mapping[tuple[str, str], Any]) -> None:
-        for (account_id, reach), value in found.items():
+    def _learn(self, stored: Mapping[tuple[str, str], Any]) -> None:
+        now = time.time()
+        for (account_id, reach), value in stored.items():
             # An account that was mended here a moment ago is not to rest because Redis has not heard of it yet.
-            if self._keys.cooldown(account_id, reach) in self._outbox:
+            if self._keys.cooldown(account_id, reach) in self._outbox or (told := read_cooldown(value)) is None:
                 continue
+            cooldown, found = told
             # To start is a new chance for whatever the database does not know to be out of use.
-            cooldown = read_cooldown(value, since=self._began)
-            if cooldown is not None and cooldown.until > time.time():
+            is_old = found < self._began and not cooldown.passes
+            # A clock was set back since, this one or theirs: nobody knows how much of it is left.
+            is_of_the_future = found > now + _SKEW
+            if cooldown.until > now and not is_old and not is_of_the_future:
                 self._local.cool(account_id, reach, cooldown)

@@ -84,19 +84,17 @@ def write_cooldown(cooldown: Cooldown, found: float) -> bytes:
     return orjson.dumps({name: value for name, value in said.items() if value or name == "until"})
 
 
-def read_cooldown(value: Any, since: float = 0.0) -> Cooldown | None:
-    """The cooldown that somebody wrote down; None for what is none, or does not pass and was found out before."""
+def read_cooldown(value: Any) -> tuple[Cooldown, float] | None:
+    """The cooldown that somebody wrote down, and when it was found out by their clock; None for what is none."""
     said = _object(value)
     until, reason, remedy, edition = (said.get(name) for name in ("until", "reason", "remedy", "edition"))
     status: Any = said.get("status")
     if type(reason) is not str or status not in get_args(Status) or not isinstance(until, int | float | None):
         return None
     found = said.get("found")
-    if until is None and since > (found if isinstance(found, int | float) else 0.0):
-        return None
     until = math.inf if until is None else float(until)
     texts = (remedy if type(remedy) is str else None, edition if type(edition) is str else "")
-    return Cooldown(until, reason, status, *texts)
+    return Cooldown(until, reason, status, *texts), float(found) if isinstance(found, int | float) else 0.0
 
 
 def write_member(account_id: str, reach: str) -> bytes:
