@@ -16,8 +16,8 @@ _MOST_NAMES = 20
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names of fields as the value of a header. Clients choose some of them, so not every one can stand there."""
-    every = list(names)
+    """Names of fields, each once, as the value of a header. Clients choose some: not every one can stand there."""
+    every = list(dict.fromkeys(names))
     shown = [name for name in every if _NAME.fullmatch(name)][:_MOST_NAMES]
     hidden = len(every) - len(shown)
     return ", ".join([*shown, f"and {hidden} more"] if hidden else shown)

@@ -89,6 +89,19 @@ def test_a_choice_among_the_first_0_words_is_one_among_all() -> None:
     assert decode(top_k=0).top_k is None
 
 
+def test_a_wish_for_citations_is_named_among_what_is_lost() -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "x"}
+
+    def document(**citations: bool) -> dict[str, Any]:
+        return {"type": "document", "source": source, "citations": citations}
+
+    assert decode(user(document(enabled=True))).extra.keys() == {"messages.citations"}
+    assert decode(assistant(CALL), user(result(content=[document(enabled=True)]))).extra.keys() == {
+        "messages.citations"
+    }
+    assert decode(user(document(enabled=False), {"type": "text", "text": "x", "citations": []})).extra == {}
+
+
 def test_nulls_say_nothing() -> None:
     names = ("system", "tools", "tool_choice", "thinking", "output_config", "metadata", "stop_sequences", "temperature")
     assert decode(**dict.fromkeys(names)) == decode()

@@ -99,6 +99,13 @@ def test_every_field_of_a_request_is_read() -> None:
     assert request.extra == {"safetySettings": GENERATE_REQUEST["safetySettings"]}
 
 
+@pytest.mark.parametrize("spelling", ["toolConfig", "tool_config"])
+def test_where_google_is_to_search_is_named_among_what_is_lost(spelling: str) -> None:
+    wish = {"functionCallingConfig": {"mode": "AUTO"}, "retrievalConfig": {"languageCode": "de"}}
+    request = GEMINI.decode_request(body(**{spelling: wish}))
+    assert request.extra == {"toolConfig.retrievalConfig": {"languageCode": "de"}}
+
+
 def test_the_same_request_in_snake_case_is_the_same_request() -> None:
     snake = {
         "model": "m",

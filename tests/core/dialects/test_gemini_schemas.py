@@ -41,6 +41,19 @@ def of(name: str, schema: Any, **top: Any) -> JsonObject:
     [
         ({"type": "STRING", "nullable": True}, {"type": ["string", "null"]}),
         ({"type": "STRING", "nullable": False}, {"type": "string"}),
+        (
+            {"type": "STRING", "enum": ["x", "y"], "nullable": True},
+            {"type": ["string", "null"], "enum": ["x", "y", None]},
+        ),
+        ({"type": "STRING", "enum": ["x", None], "nullable": True}, {"type": ["string", "null"], "enum": ["x", None]}),
+        (
+            {"anyOf": [{"type": "STRING"}, {"type": "INTEGER"}], "nullable": True},
+            {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]},
+        ),
+        (
+            {"anyOf": [{"type": "STRING"}, {"type": "NULL"}], "nullable": True},
+            {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        ),
         ({"type": "TYPE_UNSPECIFIED", "description": "d"}, {"description": "d"}),
         ({"type": ["STRING", "NULL"]}, {"type": ["string", "null"]}),
         (

@@ -47,6 +47,18 @@ def answer(call_id: str, content: Any = "noon") -> JsonObject:
     return {"role": "tool", "tool_call_id": call_id, "content": content}
 
 
+def test_who_speaks_and_a_sound_by_its_id_are_named_among_what_is_lost() -> None:
+    alice = {"role": "user", "name": "alice", "content": "hi"}
+    heard = {"role": "assistant", "audio": {"id": "audio_1"}}
+    assert read(alice, heard, {**alice, "name": "bob"}).extra == {
+        "messages.name": "alice",
+        "messages.audio": {"id": "audio_1"},
+    }
+    assert read({**alice, "name": None}, {**heard, "audio": None}).extra == {}
+    named = {"role": "tool", "tool_call_id": "c", "name": "clock", "content": "noon"}
+    assert read(alice | {"name": ""}, calling(call("c")), named).extra == {}
+
+
 def test_leading_system_and_developer_texts_are_the_system_text() -> None:
     request = read(
         {"role": "system", "content": "A"}, {"role": "developer", "content": [{"type": "text", "text": "B"}]}, HI

@@ -16,7 +16,7 @@ _READ = {
 
 
 def unread(turns: list[JsonObject]) -> dict[str, JsonObject]:
-    """The first block of each kind that was passed over, by ``messages.`` and its kind.
+    """The first block of each kind that was passed over, by ``messages.`` and its kind; a wish for citations is one.
 
     ``turns`` are the ``messages`` of a body that has been read. Blocks of what Anthropic ran itself (searches, code)
     are among them: no other vendor's API has a place for them.
@@ -36,3 +36,5 @@ def _passed_over(content: Any, read: set[str]) -> Iterator[JsonObject]:
             yield block
         elif block["type"] == "tool_result":
             yield from _passed_over(block.get("content"), set(SHOWN))
+        elif isinstance(wish := block.get("citations"), dict) and wish.get("enabled") is True:
+            yield {**wish, "type": "citations"}

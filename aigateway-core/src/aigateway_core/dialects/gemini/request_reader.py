@@ -30,6 +30,7 @@ _CONFIG = "generationConfig"
 _JSON = "application/json"
 
 _KNOWN = spellings("model", "stream", "contents", "systemInstruction", "tools", "toolConfig", _CONFIG)
+_KNOWN_CHOOSING = spellings("functionCallingConfig")
 _KNOWN_CONFIG = spellings(
     *("maxOutputTokens", "temperature", "topP", "topK", "stopSequences", "presencePenalty", "frequencyPenalty"),
     *("seed", "candidateCount", "responseLogprobs", "logprobs", "responseMimeType", "responseSchema"),
@@ -91,7 +92,13 @@ def _refuse_cached(body: JsonObject) -> None:
 def _extra(body: JsonObject, config: JsonObject) -> JsonObject:
     extra = {name: value for name, value in body.items() if name not in _KNOWN and value is not None}
     unknown = {name: value for name, value in config.items() if name not in _KNOWN_CONFIG and value is not None}
-    return extra | {f"{_CONFIG}.{name}": value for name, value in unknown.items()}
+    choosing = field(body, "toolConfig") or {}
+    beside = {name: value for name, value in choosing.items() if name not in _KNOWN_CHOOSING and value is not None}
+    return (
+        extra
+        | {f"{_CONFIG}.{name}": value for name, value in unknown.items()}
+        | {f"toolConfig.{name}": value for name, value in beside.items()}
+    )
 
 
 def _integer(config: JsonObject, name: str) -> int | None:

@@ -52,9 +52,24 @@ def json_schema(schema: Any) -> Any:
     nullable = plain.pop("nullable", None)
     if "type" in plain and (kind := _plain_type(plain.pop("type"))) is not None:
         plain = {"type": [kind, "null"] if nullable is True and type(kind) is str else kind, **plain}
+    if nullable is True:
+        plain = _with_null(plain)
     for name in _COUNTS & plain.keys():
         plain[name] = _number(plain[name])
     return each_schema(plain, json_schema)
+
+
+def _with_null(schema: JsonObject) -> JsonObject:
+    """The words and the alternatives with null among them: JSON Schema holds a value to all that it says."""
+    for name, null in (("enum", None), ("anyOf", {"type": "null"})):
+        listed = schema.get(name)
+        if isinstance(listed, list) and null not in listed and not any(map(_is_null, listed)):
+            schema = {**schema, name: [*listed, null]}
+    return schema
+
+
+def _is_null(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and str(schema.get("type")).lower() == "null"
 
 
 def _plain_type(value: Any) -> Any:

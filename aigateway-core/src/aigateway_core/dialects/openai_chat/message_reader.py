@@ -42,10 +42,18 @@ from aigateway_core.model import (
 _PartReader: TypeAlias = Callable[..., Part]
 
 
+_PASSED_OVER = ("name", "audio")
+"""What messages have beside their content that no other vendor has a place for: who speaks, and a sound by its id."""
+
+
 class MessageReader:
-    """Takes the messages one by one; :meth:`turns` gives them in normal form."""
+    """Takes the messages one by one; :meth:`turns` gives them in normal form.
+
+    ``unread`` has the first field of each kind that was passed over, by ``messages.`` and its name.
+    """
 
     def __init__(self) -> None:
+        self.unread: JsonObject = {}
         self.system: list[str] = []
         self._turns: list[Message] = []
         self._calls: dict[str, int] = {}
@@ -57,6 +65,9 @@ class MessageReader:
         message = mapping(value, "messages", position)
         role = one_of(_required(message, "role", "messages", position), tuple(_ROLES), "messages", position, "role")
         _ROLES[role](self, message, position)
+        for name in _PASSED_OVER:
+            if name in message and role in _SPEAKERS and message[name]:
+                self.unread.setdefault(f"messages.{name}", message[name])
 
     def turns(self) -> tuple[Message, ...]:
         """The turns, each result directly after the call that it answers."""
@@ -131,6 +142,10 @@ _ROLES: dict[str, Callable[[MessageReader, JsonObject, int], None]] = {
     "tool": MessageReader.read_tool,
     "function": MessageReader.read_function,
 }
+
+
+_SPEAKERS = frozenset({"system", "developer", "user", "assistant"})
+"""Roles of those who may have a name; that of a tool is the function's, which its call has too."""
 
 
 def _append(turns: list[Message], turn: Message) -> None:

@@ -79,7 +79,7 @@ def read_request(body: JsonObject, *, model: str, stream: bool) -> ChatRequest:
         user=_user(body, extra),
         metadata=_metadata(body.get("metadata")),
         include_usage=_include_usage(body.get("stream_options")),
-        extra=extra,
+        extra=extra | reader.unread,
         temperature=optional_number(body.get("temperature"), "temperature"),
         top_p=optional_number(body.get("top_p"), "top_p"),
         presence_penalty=optional_number(body.get("presence_penalty"), "presence_penalty"),
