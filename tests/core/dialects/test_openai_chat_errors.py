@@ -182,6 +182,39 @@ def test_every_shape_of_an_error_is_read(body: Any, message: str, code: str | No
     assert (error.message, error.code) == (message, code)
 
 
+EXTRA = {"type": "extra_forbidden", "msg": "Extra inputs are not permitted", "input": "very private"}
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "param"),
+    [
+        (
+            {"detail": [{**EXTRA, "loc": ["body", "stream_options"]}]},
+            "stream_options: Extra inputs are not permitted",
+            "stream_options",
+        ),
+        (
+            {"detail": [{"loc": ["body", "messages", 0, "role"], "msg": "Field required"}, {"msg": "Bad"}, 5, {}]},
+            "messages[0].role: Field required; Bad",
+            "messages[0].role",
+        ),
+        (
+            {"object": "error", "message": {"detail": [{**EXTRA, "loc": ["body", "x"]}]}, "param": None},
+            "x: Extra inputs are not permitted",
+            "x",
+        ),
+        ({"error": {"message": "m", "param": "p", "detail": [{"loc": ["body"], "msg": "n"}]}}, "m", "p"),
+        ({"detail": [{"loc": "body", "msg": "m"}]}, "m", None),
+        ({"detail": [{"loc": ["body", {}], "msg": 5}]}, "the upstream answered with status 422", None),
+        ({"detail": []}, "the upstream answered with status 422", None),
+        ({"detail": [{"loc": ["body", "x" * 5000], "msg": "y" * 5000}] * 9}, "x" * 100 + ": " + "y" * 1898, "x" * 100),
+    ],
+)
+def test_the_list_of_what_fastapi_finds_wrong_is_read(body: Any, message: str, param: str | None) -> None:
+    error = decode(422, body)
+    assert (error.kind, error.message, error.param) == (ErrorKind.INVALID_REQUEST, message, param)
+
+
 def test_anthropic_s_types_are_understood() -> None:
     def kind(name: str, status: int = 200) -> ErrorKind:
         return decode(status, {"type": "error", "error": {"type": name, "message": "m"}}).kind

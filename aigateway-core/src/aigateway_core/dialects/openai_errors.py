@@ -1,7 +1,8 @@
 """Errors in OpenAI's shape: written for clients, read from upstreams whatever they made of it.
 
 Shape and codes: https://platform.openai.com/docs/guides/error-codes. What compatible servers send instead: an error
-that is a plain string, a list, flat on the top level, with a number for a code, a page of HTML, or nothing.
+that is a plain string, a list, flat on the top level, with a number for a code, a page of HTML, or nothing; and those
+that are made with FastAPI a list of all that is wrong (fastapi.tiangolo.com, "handling errors").
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import attrs
 import orjson
 
+from aigateway_core.dialects.checks import path_text
 from aigateway_core.dialects.dialect import ErrorReply
 from aigateway_core.dialects.refusals import readable, shut_out
 from aigateway_core.dialects.waits import retry_after, wait_in
@@ -122,6 +124,9 @@ def _param(error: GatewayError) -> str | None:
     return error.path if isinstance(error, InvalidRequestError | UnsupportedFeatureError) else None
 
 
+_MOST_COMPLAINTS, _MOST_STEPS, _LONGEST_PLACE = 5, 20, 100
+
+
 @attrs.frozen
 class _Words:
     """What an upstream said: its message, code, type and field as text, and a status that it wrote into the body."""
@@ -190,7 +195,9 @@ def _words(body: bytes) -> _Words:
 
 
 def _from(error: JsonObject, outer: JsonObject) -> _Words:
-    message = next((text for name in ("message", "msg", "detail") if (text := readable(error.get(name)))), None)
+    said = [error.get(name) for name in ("message", "msg", "detail")]
+    message = next((text for value in said if (text := readable(value) or _complaints_text(value))), None)
+    param = _word(error.get("param")) or next((place for value in said for place, _ in _complaints(value)), None)
     details = error.get("details")
     code = error.get("code")
     if code is None and type(details) is dict:
@@ -198,7 +205,26 @@ def _from(error: JsonObject, outer: JsonObject) -> _Words:
     # Anthropic's outer type is always "error"; Google's word stands in "status".
     kind = error.get("type") or error.get("status") or outer.get("type")
     status = next((number for number in (_number(code), _number(error.get("status"))) if number is not None), None)
-    return _Words(message, _word(code), _word(kind), status, _word(error.get("param")))
+    return _Words(message, _word(code), _word(kind), status, param or None)
+
+
+def _complaints(value: Any) -> list[tuple[str, str]]:
+    """What FastAPI finds wrong with a request: the place of each complaint, and its words; never what stood there."""
+    if type(value) is dict:
+        value = value.get("detail")
+    listed = value[:_MOST_COMPLAINTS] if type(value) is list else []
+    return [
+        (_place(one.get("loc")), text) for one in listed if type(one) is dict and (text := readable(one.get("msg")))
+    ]
+
+
+def _complaints_text(value: Any) -> str | None:
+    return readable("; ".join(f"{place}: {text}" if place else text for place, text in _complaints(value)))
+
+
+def _place(loc: Any) -> str:
+    steps = [step for step in loc[:_MOST_STEPS] if type(step) in (str, int)] if type(loc) is list else []
+    return path_text(tuple(steps[1:] if steps[:1] == ["body"] else steps))[:_LONGEST_PLACE]
 
 
 def _word(value: Any) -> str | None:
