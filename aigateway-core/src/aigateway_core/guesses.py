@@ -21,6 +21,11 @@ from aigateway_core.state.recent import Recent
 log = logging.getLogger(__name__)
 
 Role: TypeAlias = Literal["client", "admin"]
+Door: TypeAlias = Role | Literal["login"]
+"""What a key opens; the state of a login opens the callback."""
+
+_SHOWN: Mapping[Door, str] = {"client": "client keys", "admin": "admin keys", "login": "answers to logins"}
+_LOGINS_PER_MINUTE = 20
 
 _MOST_PLACES = 10_000
 _MARKED_SECONDS = 86_400.0
@@ -55,9 +60,9 @@ class Guesses:
         self._keyed_hash = keyed_hash
         self._per_minute = per_minute
         self._trusted = [ip_network(each) for each in trusted]
-        self._waiting: Recent[tuple[Role, str], float] = Recent(_MOST_PLACES)
+        self._waiting: Recent[tuple[Door, str], float] = Recent(_MOST_PLACES)
         # A plain dictionary, since every request looks into it.
-        self._right: dict[tuple[Role, str, int], float] = {}
+        self._right: dict[tuple[Door, str, int], float] = {}
         """Which keys were right, where, and until when the other workers need not be told again."""
         self.somebody_waits = False
 
@@ -80,7 +85,7 @@ class Guesses:
             return str(ip_network((int(found), _SAME_NETWORK), strict=False))
         return str(found or peer)
 
-    async def refuse(self, role: Role, place: str, keys: Sequence[str]) -> None:
+    async def refuse(self, role: Door, place: str, keys: Sequence[str]) -> None:
         """Raises :class:`GuessLimitError` while keys from this place are not to be looked at.
 
         It need not be asked before :attr:`somebody_waits`.
@@ -95,9 +100,9 @@ class Guesses:
             any((role, place, hash(key)) in self._right for key in keys)
             or await self._was_right_elsewhere(role, place, keys)
         ):
-            raise _too_many(left)
+            raise _too_many(left, role)
 
-    def note_right(self, role: Role, place: str, keys: Sequence[str]) -> None:
+    def note_right(self, role: Door, place: str, keys: Sequence[str]) -> None:
         """One of these keys has opened the door."""
         now = time.monotonic()
         for key in keys:
@@ -110,7 +115,7 @@ class Guesses:
                 if self._keyed_hash is not None:
                     self._state.mark(self._keyed_hash(f"right-{role}-{place}-{key}"), _MARKED_SECONDS)
 
-    async def _was_right_elsewhere(self, role: Role, place: str, keys: Sequence[str]) -> bool:
+    async def _was_right_elsewhere(self, role: Door, place: str, keys: Sequence[str]) -> bool:
         """Whether one of these keys has opened this door from this place, but another worker's."""
         if self._keyed_hash is None:
             return False
@@ -119,23 +124,25 @@ class Guesses:
                 return True
         return False
 
-    async def note_wrong(self, role: Role, place: str) -> None:
+    async def note_wrong(self, role: Door, place: str) -> None:
         """None of its keys has. Raises :class:`GuessLimitError` when that was one too many."""
-        if not (most := self._per_minute[role]):
+        most = _LOGINS_PER_MINUTE if role == "login" else self._per_minute[role]
+        if not most:
             return
         allowance = await self._state.spend(f"wrong-{role}-{place}", most)
         if allowance.granted:
             return
         if self._waiting.get((role, place)) is None:
             hint = "; if that is a reverse proxy, name it in server.trusted_proxies" if not self._trusted else ""
-            log.warning("too many wrong %s keys from %s: it has to wait%s", role, place, hint)
+            log.warning("too many wrong %s from %s: it has to wait%s", _SHOWN[role], place, hint)
         self._waiting[role, place] = time.monotonic() + allowance.wait
         self.somebody_waits = True
-        raise _too_many(allowance.wait)
+        raise _too_many(allowance.wait, role)
 
 
-def _too_many(wait: float) -> GuessLimitError:
-    message = f"too many wrong keys from this address; try again in {max(1, math.ceil(wait))} s"
+def _too_many(wait: float, role: Door) -> GuessLimitError:
+    shown = "answers to logins" if role == "login" else "keys"
+    message = f"too many wrong {shown} from this address; try again in {max(1, math.ceil(wait))} s"
     return GuessLimitError(message, retry_after=wait)
 
 

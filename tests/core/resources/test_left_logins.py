@@ -144,3 +144,17 @@ async def test_a_stop_that_has_waited_long_enough_writes_down_what_it_ended(
     entry = await audited(settings)
     assert (entry.action, entry.entity_id) == ("login.refuse", "acme")
     assert "the gateway was stopped" in str(entry.detail)
+
+
+async def test_a_stranger_with_answers_to_no_login_is_soon_not_asked_for_any_and_fills_no_log(
+    admin: httpx.AsyncClient, client: httpx.AsyncClient, idp: FakeIdentityProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    idp.gate.set()
+    begun = await begin(admin)
+    answers = [await client.get(f"/api/v1/oauth/callback?state={number:064d}&code=x") for number in range(100)]
+    assert [answer.status_code for answer in answers] == [400] * 20 + [429] * 80
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    said = [record for record in caplog.records if record.name.startswith("aigateway")]
+    assert ["too many wrong answers to logins" in record.getMessage() for record in said] == [True]
+    assert (await client.get(idp.consent(begun["url"]))).status_code == 429
+    assert (await admin.get("/api/v1/accounts")).status_code == 200

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from html import escape
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import falcon
 from falcon.asgi import Request, Response
@@ -12,6 +13,7 @@ from falcon.asgi import Request, Response
 from aigateway_core.access import Access
 from aigateway_core.administration import Administration
 from aigateway_core.errors import GatewayError, InvalidRequestError, NotFoundError
+from aigateway_core.guesses import GuessLimitError
 from aigateway_core.jsontext import loads_object
 from aigateway_core.logins import Answer
 from aigateway_core.resources.admin.queries import answer
@@ -60,18 +62,32 @@ class CallbackResource(Resource):
         """Finish the login, and say in plain words what came of it."""
         try:
             answer = Answer.queried({name: req.get_param(name) or "" for name in ("code", "state", "error", "iss")})
-            administration = self._administration()
-            account_id = await administration.logins.complete(answer, request_id=request_id(req))
-            account = await administration.accounts.get(account_id)
+            account = await self._account(req, answer)
+        except GuessLimitError as error:
+            resp.status = falcon.HTTP_429
+            resp.set_header("retry-after", str(max(1, math.ceil(error.retry_after or 0.0))))
+            page(resp, "Please wait", f"{error.message}. Nothing was looked at: this page may be loaded again then.")
         except GatewayError as error:
             resp.status = falcon.HTTP_400
             # A page that is loaded again comes too late, though its login may have worked.
             late = isinstance(error, NotFoundError)
             found = "If you have just logged in, see whether the account is there. " if late else ""
             page(resp, "The login did not work", f"{error.message}. Nothing was stored. {found}Begin the login again.")
-            return
-        name = account["label"] or account["id"]
-        page(resp, "You are logged in", f"The gateway uses the account {name} now. You can close this page.")
+        else:
+            name = account["label"] or account["id"]
+            page(resp, "You are logged in", f"The gateway uses the account {name} now. You can close this page.")
+
+    async def _account(self, req: Request, answer: Answer) -> dict[str, Any]:
+        """The account that this answer makes. Whoever brings answers to no login is soon not asked for any more."""
+        administration, guesses, client = self._administration(), self.access.guesses, req.scope.get("client")
+        place = guesses.place(client[0] if client else "", req.headers.get)
+        await guesses.refuse("login", place, [answer.state])
+        try:
+            account_id = await administration.logins.complete(answer, request_id=request_id(req))
+        except NotFoundError:
+            await guesses.note_wrong("login", place)
+            raise
+        return await administration.accounts.get(account_id)
 
 
 def page(resp: Response, title: str, text: str) -> None:
