@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -108,6 +110,19 @@ def test_no_counter_falls_when_a_worker_dies_and_another_takes_its_slot(
     assert found["aigateway_requests_total"] == {("m-1", "ok", "acme"): 7}
     assert found["aigateway_records_dropped"] == {(): 6}
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_where_the_folder_is_cleaned_away_it_is_made_again(worker: Callable[[int], Worker], tmp_path: Path) -> None:
+    one, other = worker(1), worker(2)
+    one.told(calls=1)
+    other.told(calls=2)
+    shutil.rmtree(tmp_path)
+    other.told(calls=1)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+    assert one.told()["aigateway_requests_total"] == {("m-1", "ok", "acme"): 4}
+    shutil.rmtree(tmp_path)
+    Share(tmp_path, 2).leave()
+    assert one.told()["aigateway_requests_total"] == {("m-1", "ok", "acme"): 1}
 
 
 TIMES, TOKENS = st.sampled_from([-1, 0, 49, 51, 10**7]), st.sampled_from([None, -3, 0, 5, 2**40])

@@ -110,11 +110,17 @@ class Share:
     def write(self, told: Told) -> None:
         """Write down everything anew: whoever reads finds this, or what stood there before.
 
+        A folder that somebody has cleaned away, as temporary ones may be, is made again.
         May raise :class:`OSError`, and :class:`TypeError` for what cannot be written as JSON.
         """
         said = {"counts": [[*name, number] for name, number in told.counts.items()], "gauges": told.gauges}
         fresh = self.path.with_suffix(".new")
-        fresh.write_bytes(orjson.dumps(said))
+        text = orjson.dumps(said)
+        try:
+            fresh.write_bytes(text)
+        except FileNotFoundError:
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            fresh.write_bytes(text)
         fresh.replace(self.path)
 
     def read(self) -> Told:

@@ -160,6 +160,21 @@ def test_a_slot_is_one_workers_alone_until_it_has_ended(start: Start, port: int,
     assert supervisor.wait(20) == 0
 
 
+def test_a_slot_is_free_whatever_is_wrong_with_what_was_left_in_it(
+    start: Start, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GONE", "no such folder")
+    supervisor = start(1)
+    until(lambda: "listening" in said(tmp_path))
+    os.kill(who(port)[1], signal.SIGKILL)
+    until(lambda: starts(tmp_path, 1) == 2)
+    assert slot(port) == 1
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(20) == 0
+    assert "no such folder" in said(tmp_path)
+    assert "Traceback" not in said(tmp_path)
+
+
 def test_while_no_worker_can_be_spawned_it_tries_again_and_hears_whoever_asks_for_a_restart(
     start: Start, port: int, tmp_path: Path
 ) -> None:

@@ -42,6 +42,8 @@ def listening() -> None:
 
 def gone(slot: int) -> None:
     os.write(1, b"slot %d is free\n" % slot)
+    if "GONE" in os.environ:
+        raise OSError(os.environ["GONE"])
 
 
 def work(said: dict[str, list[int]]) -> None:

@@ -233,7 +233,10 @@ class _Supervisor:
         worker.link.close()
         worker.left.set()
         if self._on_gone is not None:
-            self._on_gone(worker.slot)
+            try:
+                self._on_gone(worker.slot)
+            except OSError as error:
+                log.warning("what worker %d has left cannot be looked after: %s", worker.number, error)
         self._slots.discard(worker.slot)
         del self._alive[worker]
 
