@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
+
+from aigateway_core.server.inspection import _ODD_PATH
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +67,23 @@ async def test_what_cannot_be_is_told_with_its_path(
     answer = await admin.post(PATH, json={**ALIAS, **change})
     assert answer.status_code == 422
     assert any(problem.startswith(told) for problem in answer.json()["error"]["details"]), answer.text
+
+
+@pytest.mark.parametrize("alias", ["a//b", "/a", "../a", "a/../b", "a/..", ".", "./a", "a/./b", "a/.", "a\\b", "//"])
+async def test_an_alias_by_which_nobody_could_ask_for_it_is_none(admin: httpx.AsyncClient, alias: str) -> None:
+    assert _ODD_PATH.search(f"{PATH}/{alias}"), "the server would let it through"
+    answer = await admin.post(PATH, json={**ALIAS, "alias": alias})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["details"][0].startswith("alias: cannot stand in an address")
+
+
+@pytest.mark.parametrize("alias", ["a/", "a/.b", "a..b/c", "..a", "x?y#z%41", "a b", "é:1", "a/b:c"])
+async def test_any_other_alias_can_be_read_and_removed(admin: httpx.AsyncClient, alias: str) -> None:
+    assert not _ODD_PATH.search(f"{PATH}/{alias}")
+    assert (await admin.post(PATH, json={**ALIAS, "alias": alias})).status_code == 201
+    address = f"{PATH}/{quote(alias, safe='')}"
+    assert (await admin.get(address)).json()["alias"] == alias
+    assert (await admin.delete(address)).status_code == 204
 
 
 async def test_a_mapping_needs_its_name_and_its_targets(admin: httpx.AsyncClient) -> None:

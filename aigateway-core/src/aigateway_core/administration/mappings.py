@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -18,6 +19,9 @@ from aigateway_core.structuring import near
 
 MOST_TARGETS = 8
 """Each may be asked before a request fails, and its client waits all the while."""
+
+_ODD_PATH = re.compile(r"//|\\|/\.\.?(?:/|$)")
+"""What the server takes in no address, since it could mean two things."""
 
 
 class MappingStore(Protocol):
@@ -152,7 +156,10 @@ class MappingAdministration:
 def _alias_problems(alias: str, *, given: bool) -> list[str]:
     if not given:
         return ["alias: is missing"]
-    return [f"alias: {trouble}"] if (trouble := _name_trouble(alias)) else []
+    trouble = _name_trouble(alias)
+    if trouble is None and _ODD_PATH.search(f"/{alias}"):
+        trouble = "cannot stand in an address: expected no \\, and no part between slashes that is empty, . or .."
+    return [f"alias: {trouble}"] if trouble else []
 
 
 def _name_trouble(name: str) -> str | None:
