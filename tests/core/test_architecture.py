@@ -48,9 +48,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "assignment": set(),
     "storage": {"model", "records", "errors", "secret", "vault", "storage.rows", "assignment"},
     # Settings, and the loading of plugins.
-    "converter": {"errors", "secret"},
+    "paths": set(),
+    "converter": {"errors", "paths", "secret"},
     "structuring": {"converter", "errors", "secret"},
-    "sources": {"converter", "errors", "secret"},
+    "sources": {"converter", "errors", "paths", "secret"},
     "environment_keys": {"secret"},
     "settings": {"environment_keys", "converter", "structuring", "sources", "errors", "secret", "addresses"},
     "logs": {"secret", "settings"},

@@ -224,6 +224,20 @@ def test_a_reference_to_nothing_says_so() -> None:
     ]
 
 
+def test_what_is_no_path_is_no_reason_to_fail_without_a_word() -> None:
+    said = 'database: {path: "a\\0b", user: {file: "\\0"}, password: {file: "~nobody-of-this-name/key"}}'
+    assert problems(said) == [
+        "config.yaml: database.path: expected a path, got 'a\\x00b'",
+        "config.yaml: database.user: the file cannot be read: expected a path, got '\\x00'",
+        "config.yaml: database.password: the file cannot be read: nobody has the home of '~nobody-of-this-name/key'",
+    ]
+    assert problems("database: {path: ~nobody-of-this-name/a.db}") == [
+        "config.yaml: database.path: nobody has the home of '~nobody-of-this-name/a.db'"
+    ]
+    with pytest.raises(SettingsError, match="AIGATEWAY_CONFIG: nobody has the home of"):
+        load(environ={"AIGATEWAY_CONFIG": "~nobody-of-this-name/a.yaml"})
+
+
 def test_p_13_all_problems_are_told_at_once() -> None:
     found = problems(
         """

@@ -20,6 +20,7 @@ from cattrs import Converter, IterableValidationError, IterableValidationNote
 from cattrs.errors import CattrsError
 from cattrs.gen import make_dict_structure_fn
 
+from aigateway_core.paths import path
 from aigateway_core.secret import Secret
 
 _Hook = Callable[[Any, Any], Any]
@@ -160,10 +161,6 @@ def _boolean(value: Any, _: Any) -> bool:
     if type(found) is not bool:
         raise _wrong("true or false", found)
     return found
-
-
-def _file(value: Any, _: Any) -> Path:
-    return Path(_string(value, str)).expanduser()
 
 
 def _instant(value: Any, _: Any) -> datetime:
@@ -334,7 +331,7 @@ _PLAIN: dict[type, _Hook] = {
     float: _number,
     bool: _boolean,
     Secret: _secret,
-    Path: _file,
+    Path: lambda value, _: path(_string(value, str)),
     datetime: _instant,
     timedelta: _duration,
 }

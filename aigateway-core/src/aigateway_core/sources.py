@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from aigateway_core.converter import EnvironmentText, Reference
 from aigateway_core.errors import SettingsError
+from aigateway_core.paths import path
 
 APPLICATION = "aigateway"
 """The name of the user's configuration and data folders."""
@@ -28,38 +29,44 @@ Tree = dict[str, Any]
 
 
 def find(config: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The configuration file: the one that was named, or the first of the usual places; None when there is none."""
+    """The configuration file: the one that was named, or the first of the usual places; None when there is none.
+
+    Raises :class:`SettingsError` when what was named is no path.
+    """
     if config is not None:
         return config
     if named := environ.get(CONFIG_VARIABLE):
-        return Path(named).expanduser()
+        try:
+            return path(named)
+        except ValueError as error:
+            raise SettingsError([f"{CONFIG_VARIABLE}: {error}"]) from error
     usual = (
         Path("config.yaml"),
         Path("config", "config.yaml"),
         platformdirs.user_config_path(APPLICATION, appauthor=False) / "config.yaml",
     )
-    return next((path for path in usual if path.is_file()), None)
+    return next((each for each in usual if each.is_file()), None)
 
 
-def read(path: Path) -> Tree:
+def read(source: Path) -> Tree:
     """The tree in a YAML file. Raises :class:`SettingsError` when there is no readable file, or no mapping in it."""
     try:
-        text = path.read_text("utf-8")
+        text = source.read_text("utf-8")
         tree = yaml.load(text, _UniqueKeys)  # noqa: S506 - a subclass of the safe loader
     except OSError as error:
-        raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from error
+        raise SettingsError([f"{source}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        raise SettingsError([f"{path}: is not UTF-8 text (byte {error.start})"]) from error
+        raise SettingsError([f"{source}: is not UTF-8 text (byte {error.start})"]) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise SettingsError([f"{path}: {place}{error.problem}"]) from error
+        raise SettingsError([f"{source}: {place}{error.problem}"]) from error
     except yaml.YAMLError as error:
-        raise SettingsError([f"{path}: is not YAML: {' '.join(str(error).split())}"]) from error
+        raise SettingsError([f"{source}: is not YAML: {' '.join(str(error).split())}"]) from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise SettingsError([f"{path}: expected a mapping of sections (server, database, …)"])
+        raise SettingsError([f"{source}: expected a mapping of sections (server, database, …)"])
     return tree
 
 
@@ -126,10 +133,12 @@ def _from_environment(written: Tree, name: str, environ: Mapping[str, str]) -> R
 
 def _from_file(written: Tree, name: str) -> Reference:
     try:
-        with Path(name).expanduser().open("rb") as file:
+        with path(name).open("rb") as file:
             found = file.read(_MAX_REFERRED_BYTES).decode("utf-8").rstrip("\r\n")
     except OSError as error:
         return Reference(written, None, f"the file {name} cannot be read: {error.strerror}")
     except UnicodeDecodeError:
         return Reference(written, None, f"the file {name} is not UTF-8 text")
+    except ValueError as error:
+        return Reference(written, None, f"the file cannot be read: {error}")
     return Reference(written, found) if found else Reference(written, None, f"the file {name} is empty")

@@ -57,6 +57,12 @@ def test_an_address_that_is_not_here_is_refused(host: str) -> None:
         listening.listen(ServerSettings(host=host, port=0))
 
 
+@pytest.mark.parametrize("host", ["a" * 300, "a..b"])
+def test_what_no_host_can_be_called_is_refused(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"server\.host, server\.port: cannot listen on .*this is no host"):
+        listening.listen(ServerSettings(host=host, port=0))
+
+
 def test_a_port_that_is_taken_on_one_address_is_refused_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.2", 0))
@@ -78,9 +84,12 @@ def test_a_port_belongs_to_us_before_anything_is_served() -> None:
     listener.close()
 
 
-def test_connections_whose_client_takes_nothing_die_by_themselves() -> None:
-    [listener] = listening.listen(ServerSettings(port=0, send_timeout=7.5))
-    assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7500
+@pytest.mark.parametrize(
+    ("seconds", "milliseconds"), [(7.5, 7500), (3_000_000, 2**31 - 1), (1e306, 2**31 - 1), (0.0001, 1)]
+)
+def test_connections_whose_client_takes_nothing_die_by_themselves(seconds: float, milliseconds: int) -> None:
+    [listener] = listening.listen(ServerSettings(port=0, send_timeout=seconds))
+    assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == milliseconds
     listener.close()
 
 

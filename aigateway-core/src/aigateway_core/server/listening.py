@@ -12,6 +12,8 @@ from aigateway_core.settings import ServerSettings
 _BACKLOG = 2048
 _NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 """This machine does not have the address, or none of its family."""
+_LONGEST_USER_TIMEOUT = 2**31 - 1
+"""Milliseconds; 24 days. The kernel takes no more, and none at all would be its own 15 minutes."""
 _FILES_WANTED = 65_536
 """Each stream takes two descriptors; the usual soft limit of 1024 would end at 500 of them."""
 
@@ -23,7 +25,7 @@ def listen(settings: ServerSettings) -> list[socket.socket]:
     """
     host, port = settings.host.strip("[]"), settings.port
     listeners: list[socket.socket] = []
-    failure: OSError | None = None
+    failure: OSError | ValueError | None = None
     try:
         for family, _, _, _, address in socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -34,13 +36,14 @@ def listen(settings: ServerSettings) -> list[socket.socket]:
                 failure = error
                 if error.errno not in _NOT_HERE:
                     break
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # A ValueError is that of a name which no name can be: too long, or with odd characters.
         failure = error
-    if failure is None or (listeners and failure.errno in _NOT_HERE):
+    if failure is None or (listeners and isinstance(failure, OSError) and failure.errno in _NOT_HERE):
         return listeners
     for listener in listeners:
         listener.close()
-    reason = failure.strerror or type(failure).__name__
+    reason = (failure.strerror if isinstance(failure, OSError) else "this is no host") or type(failure).__name__
     raise ConfigurationError(
         f"server.host, server.port: cannot listen on {host}:{port}: {reason}; choose another with --host and --port"
     ) from failure
@@ -53,7 +56,8 @@ def _listener(family: int, address: tuple[str | int | bytes, ...], send_timeout:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # Its connections inherit it: one whose client takes nothing of what was written dies without us.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(send_timeout * 1000))
+            milliseconds = max(1, int(min(send_timeout * 1000, _LONGEST_USER_TIMEOUT)))
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         listener.bind(address)
         # At once, since two processes can both have bound an address until one of them listens.
         listener.listen(_BACKLOG)
