@@ -64,6 +64,14 @@ def test_logs_show_the_last_calls_in_their_order(command: Command) -> None:
 
 
 @pytest.mark.usefixtures("calls")
+def test_an_outcome_that_no_call_can_have_is_refused_with_those_that_it_can(command: Command) -> None:
+    assert len(command("logs", "--outcome", "upstream_error").stdout.splitlines()) == 1
+    refused = command("logs", "--outcome", "nonsense")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert all(outcome in refused.stderr for outcome in ("nonsense", "upstream_error", "client_gone"))
+
+
+@pytest.mark.usefixtures("calls")
 def test_stats_add_up(command: Command) -> None:
     told = json.loads(command("stats", "--json").stdout)
     assert (told["total"]["requests"], told["total"]["errors"], told["total"]["input_tokens"]) == (3, 1, 21)

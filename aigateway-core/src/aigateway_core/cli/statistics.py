@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import attrs
 import typer
@@ -16,6 +16,7 @@ from aigateway_core.administration import CallQuery, Span
 from aigateway_core.administration.statistics import StatisticsAdministration
 from aigateway_core.cli.options import AsJson, ConfigFile, print_json, print_table
 from aigateway_core.logs import escape
+from aigateway_core.records import Outcome
 from aigateway_core.settings import load
 
 _LOOK_SECONDS = 1.0
@@ -23,6 +24,13 @@ _WINDOW = timedelta(minutes=30)
 """A record is written when its call is over and dated when it began: new ones are among those of so long."""
 
 _MOST = 1000
+_OUTCOMES = ", ".join(get_args(Outcome))
+
+
+def _known_outcome(outcome: str | None) -> str | None:
+    if outcome is not None and outcome not in get_args(Outcome):
+        raise typer.BadParameter(f"{outcome!r} is none of {_OUTCOMES}")
+    return outcome
 
 
 def logs(
@@ -30,7 +38,9 @@ def logs(
     account: Annotated[str | None, typer.Option(help="Those of this account, by its id.")] = None,
     model: Annotated[str | None, typer.Option(help="Those that asked for this model.")] = None,
     key: Annotated[str | None, typer.Option(help="Those of this client key, by its public part.")] = None,
-    outcome: Annotated[str | None, typer.Option(help="Those that ended so: ok, upstream_error, client_gone …")] = None,
+    outcome: Annotated[
+        str | None, typer.Option(help=f"Those that ended so: {_OUTCOMES}.", callback=_known_outcome)
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=_MOST, help="How many at most.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with those that come.")] = False,
     config: ConfigFile = None,
