@@ -40,7 +40,7 @@ class AccountStore(Protocol):
     ) -> StoredAccount:
         """Change one. Raises :class:`NotFoundError`, or :class:`StaleChangeError` when it has changed since."""
 
-    async def delete(self, account_id: str, actor: Actor) -> None:
+    async def delete(self, account_id: str, actor: Actor, *, expected_updated_at: datetime | None = None) -> None:
         """Remove one. Raises :class:`NotFoundError`."""
 
 
@@ -179,10 +179,10 @@ class AccountAdministration:
         await self._changed()
         return self._view(changed, await self._known())
 
-    async def delete(self, account_id: str, actor: Actor) -> None:
+    async def delete(self, account_id: str, actor: Actor, expected: datetime | None = None) -> None:
         """Remove an account. Raises :class:`NotFoundError`."""
         self._refuse_configured(account_id)
-        await self._store.delete(account_id, actor)
+        await self._store.delete(account_id, actor, expected_updated_at=expected)
         await self._changed()
 
     async def _known(self) -> KnownRests:

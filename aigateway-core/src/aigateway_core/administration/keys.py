@@ -45,7 +45,9 @@ class KeyStore(Protocol):
     ) -> StoredKey:
         """Change one. Raises :class:`NotFoundError`, :class:`StaleChangeError`."""
 
-    async def revoke(self, public_id: str, actor: Actor, role: Role | None = None) -> StoredKey:
+    async def revoke(
+        self, public_id: str, actor: Actor, role: Role | None = None, *, expected_updated_at: datetime | None = None
+    ) -> StoredKey:
         """Make one open nothing any more. Raises :class:`NotFoundError`."""
 
 
@@ -131,9 +133,9 @@ class KeyAdministration:
         await self._changed()
         return _view(row)
 
-    async def revoke(self, key_id: str, actor: Actor) -> None:
+    async def revoke(self, key_id: str, actor: Actor, expected: datetime | None = None) -> None:
         """Make a key open nothing from now on. Raises :class:`NotFoundError`."""
-        await self._store.revoke(key_id, actor, _ROLE)
+        await self._store.revoke(key_id, actor, _ROLE, expected_updated_at=expected)
         await self._changed()
 
     async def _check(self, said: _KeyBody) -> None:

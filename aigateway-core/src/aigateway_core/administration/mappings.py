@@ -41,7 +41,7 @@ class MappingStore(Protocol):
     ) -> StoredMapping:
         """Change one. Raises :class:`NotFoundError`, :class:`StaleChangeError`."""
 
-    async def delete(self, alias: str, actor: Actor) -> None:
+    async def delete(self, alias: str, actor: Actor, *, expected_updated_at: datetime | None = None) -> None:
         """Remove one. Raises :class:`NotFoundError`."""
 
 
@@ -103,9 +103,9 @@ class MappingAdministration:
         await self._changed()
         return self._view(row)
 
-    async def delete(self, alias: str, actor: Actor) -> None:
+    async def delete(self, alias: str, actor: Actor, expected: datetime | None = None) -> None:
         """Remove one. Raises :class:`NotFoundError`."""
-        await self._store.delete(alias, actor)
+        await self._store.delete(alias, actor, expected_updated_at=expected)
         await self._changed()
 
     async def _changed(self) -> None:

@@ -37,7 +37,9 @@ class ProxyStore(Protocol):
     ) -> StoredProxy:
         """Change one. Raises :class:`NotFoundError`, :class:`ConflictError`."""
 
-    async def delete(self, proxy_id: int, actor: Actor) -> Mapping[str, int]:
+    async def delete(
+        self, proxy_id: int, actor: Actor, *, expected_updated_at: datetime | None = None
+    ) -> Mapping[str, int]:
         """Remove one, its accounts handed on. Raises :class:`NotFoundError`, :class:`ConflictError`."""
 
 
@@ -137,9 +139,9 @@ class ProxyAdministration:
         await self._changed()
         return _view(row)
 
-    async def delete(self, proxy_id: int, actor: Actor) -> None:
+    async def delete(self, proxy_id: int, actor: Actor, expected: datetime | None = None) -> None:
         """Remove one; its accounts go by the others. Raises :class:`NotFoundError`, :class:`ConflictError`."""
-        await self._store.delete(proxy_id, actor)
+        await self._store.delete(proxy_id, actor, expected_updated_at=expected)
         await self._changed()
 
     async def assignments(self) -> dict[str, Any]:

@@ -145,11 +145,12 @@ class Accounts:
         # The configuration's accounts have longer ids, and no row.
         return columns.storable(account_id, _ID_WIDTH) and await self._database.change(SYSTEM, unit)
 
-    async def delete(self, account_id: str, actor: Actor) -> None:
-        """Remove an account. Raises :class:`NotFoundError`."""
+    async def delete(self, account_id: str, actor: Actor, *, expected_updated_at: datetime | None = None) -> None:
+        """Remove an account. Raises :class:`NotFoundError`, :class:`StaleChangeError`."""
 
         def unit(session: Session) -> tuple[None, tuple[Change, ...]]:
             row = _find(session, account_id)
+            columns.refuse_stale(row, expected_updated_at)
             detail = {"provider_id": row.provider_id, "label": row.label}
             row.delete()
             bindings.release(session, account_id)

@@ -126,11 +126,17 @@ class Keys:
 
         return await self._database.change(actor, unit)
 
-    async def revoke(self, public_id: str, actor: Actor, role: Role | None = None) -> StoredKey:
-        """Make a key open nothing from now on; doing it twice is no mistake. Raises :class:`NotFoundError`."""
+    async def revoke(
+        self, public_id: str, actor: Actor, role: Role | None = None, *, expected_updated_at: datetime | None = None
+    ) -> StoredKey:
+        """Make a key open nothing from now on; doing it twice is no mistake.
+
+        Raises :class:`NotFoundError`, :class:`StaleChangeError`.
+        """
 
         def unit(session: Session) -> tuple[StoredKey, tuple[Change, ...]]:
             row = _find(session, public_id, role)
+            refuse_stale(row, expected_updated_at)
             changes = () if row.revoked_at is not None else (_revoke(row),)
             return key_value(row), changes
 

@@ -84,11 +84,12 @@ class ModelMappings:
 
         return await self._database.change(actor, unit)
 
-    async def delete(self, alias: str, actor: Actor) -> None:
-        """Remove one. Raises :class:`NotFoundError`."""
+    async def delete(self, alias: str, actor: Actor, *, expected_updated_at: datetime | None = None) -> None:
+        """Remove one. Raises :class:`NotFoundError`, :class:`StaleChangeError`."""
 
         def unit(session: Session) -> tuple[None, tuple[Change, ...]]:
             row = _find(session, alias)
+            refuse_stale(row, expected_updated_at)
             removed = _change("delete", row, {"targets": row.targets})
             row.delete()
             return None, (removed,)

@@ -89,15 +89,18 @@ class OutboundProxies:
 
         return await self._database.change(actor, unit)
 
-    async def delete(self, proxy_id: int, actor: Actor) -> dict[str, int]:
+    async def delete(
+        self, proxy_id: int, actor: Actor, *, expected_updated_at: datetime | None = None
+    ) -> dict[str, int]:
         """Remove one, and give its accounts another each; tells who went where.
 
-        Raises :class:`NotFoundError`, and :class:`ConflictError` when there is no room for all of them: an account that
-        had an outbound proxy never goes out without one by itself.
+        Raises :class:`NotFoundError`, :class:`StaleChangeError`, and :class:`ConflictError` when there is no room for
+        all of them: an account that had an outbound proxy never goes out without one by itself.
         """
 
         def unit(session: Session) -> tuple[dict[str, int], tuple[Change, ...]]:
             row = _find(session, proxy_id)
+            refuse_stale(row, expected_updated_at)
             moved = bindings.clear(session, proxy_id)
             row.delete()
             return moved, (Change(action="proxy.delete", entity="proxy", entity_id=str(proxy_id), detail=moved),)

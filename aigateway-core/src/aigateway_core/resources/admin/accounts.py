@@ -66,7 +66,7 @@ class AccountResource(Resource):
 
     async def on_delete_one(self, req: Request, resp: Response, account_id: str) -> None:
         """Remove one."""
-        await self._administration().accounts.delete(account_id, actor(req))
+        await self._administration().accounts.delete(account_id, actor(req), expected(req))
         resp.status = falcon.HTTP_204
 
 

@@ -47,5 +47,5 @@ class KeyResource(Resource):
 
     async def on_delete_one(self, req: Request, resp: Response, key_id: str) -> None:
         """Revoke one. It stays in the list."""
-        await self._administration().keys.revoke(key_id, actor(req))
+        await self._administration().keys.revoke(key_id, actor(req), expected(req))
         resp.status = falcon.HTTP_204

@@ -46,5 +46,5 @@ class MappingResource(Resource):
 
     async def on_delete_one(self, req: Request, resp: Response, alias: str) -> None:
         """Remove one."""
-        await self._administration().mappings.delete(alias, actor(req))
+        await self._administration().mappings.delete(alias, actor(req), expected(req))
         resp.status = falcon.HTTP_204

@@ -52,7 +52,7 @@ class ProxyResource(Resource):
 
     async def on_delete_one(self, req: Request, resp: Response, proxy_id: int) -> None:
         """Remove one; its accounts go by the others."""
-        await self._administration().proxies.delete(proxy_id, actor(req))
+        await self._administration().proxies.delete(proxy_id, actor(req), expected(req))
         resp.status = falcon.HTTP_204
 
     async def on_get_assignments(self, req: Request, resp: Response) -> None:
