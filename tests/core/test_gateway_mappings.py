@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import AsyncExitStack
 
 import attrs
@@ -187,6 +188,26 @@ async def test_a_key_that_may_use_no_target_is_refused() -> None:
     it = house({"acme": "a", "beta": "b"})
     with pytest.raises(ForbiddenError, match="this key may not use the provider 'acme'"):
         await ask(it, caller=Caller(id="k", role="client", providers=frozenset({"other"})))
+
+
+LIMITED = (
+    Caller(id="k", role="client", providers=frozenset({"beta"})),
+    Caller(id="k", role="client", models=frozenset({"b-*"})),
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [("fasd", "did you mean fast"), ("nope", "acme"), ("acme/m", "the provider 'acme'"), ("lost", "(gone)")],
+)
+async def test_a_key_that_does_not_open_everything_is_not_told_what_else_there_is(model: str, told: str) -> None:
+    it = house({"acme": "a", "beta": "b"}, off=frozenset({"acme"} if model == "acme/m" else ()))
+    with pytest.raises(UnknownModelError, match=re.escape(told)):
+        await ask(it, model)
+    for caller in LIMITED:
+        with pytest.raises(UnknownModelError) as caught:
+            await ask(it, model, caller)
+        assert caught.value.message == f"no provider that this key may use serves the model {model!r}"
 
 
 async def test_a_provider_that_is_switched_off_serves_nothing_and_says_so() -> None:

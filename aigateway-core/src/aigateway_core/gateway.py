@@ -41,7 +41,7 @@ from aigateway_core.patience import wait
 from aigateway_core.recording import Call, PendingAttempt, Recorder
 from aigateway_core.records import Account, Caller, Operation
 from aigateway_core.restraint import Restraint
-from aigateway_core.routing import Route, Router, permitted
+from aigateway_core.routing import Route, Router, keep_names, permitted
 from aigateway_core.upstream import Limits, Upstream, WholeLimits
 
 log = logging.getLogger(__name__)
@@ -128,6 +128,7 @@ class Gateway:
             question = Asked(incoming.operation, incoming.dialect, body, asked.model, incoming.header, talk, spelling)
             answer = await self._answer(routes, terms, question, call)
         except GatewayError as error:
+            keep_names(incoming.caller, error)
             call.end(error, status=incoming.dialect.encode_error(error, call.request_id).status)
             without_trace(error)
             raise

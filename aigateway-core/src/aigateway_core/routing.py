@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from aigateway_core.errors import ForbiddenError, InvalidRequestError, UnknownModelError
+from aigateway_core.errors import ForbiddenError, GatewayError, InvalidRequestError, UnknownModelError
 from aigateway_core.model import ModelInfo
 from aigateway_core.records import Caller, Target
 from aigateway_core.snapshot import CurrentSnapshot, ProviderEntry
@@ -53,6 +53,12 @@ def _refusal(caller: Caller, model: str, route: Route) -> str | None:
     if caller.providers is not None and route.provider.id not in caller.providers:
         return f"this key may not use the provider {route.provider.id!r}"
     return None
+
+
+def keep_names(caller: Caller, error: GatewayError) -> None:
+    """Leave out of an error which models and providers there are, where the caller's key does not open all of them."""
+    if isinstance(error, UnknownModelError) and not (caller.providers is None and caller.models is None):
+        error.message = f"no provider that this key may use serves the model {error.model!r}"
 
 
 class _Names:
