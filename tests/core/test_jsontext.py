@@ -163,6 +163,11 @@ def test_an_upstream_may_break_any_character_in_two(text: str) -> None:
     assert loads_upstream(json.dumps({"a": text}).encode()) == {"a": whole}
 
 
+def test_an_answer_of_halves_is_no_answer() -> None:
+    with pytest.raises(UpstreamError):
+        loads_upstream(b'{"a":"' + HALF.encode() * 10_001 + b'"}')
+
+
 def test_half_a_character_excuses_no_other_mistake() -> None:
     with pytest.raises(UpstreamError):
         loads_upstream(b'{"a":"\\ud800",}')
