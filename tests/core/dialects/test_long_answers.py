@@ -131,8 +131,8 @@ def assert_in_proportion(
     """A vast piece and many small ones after it take about as long as either alone."""
     few = ["x" * 10] * 8_000
     apart = seconds(decoder(), wire([VAST])) + seconds(decoder(), wire(few))
-    together = seconds(decoder(), wire([VAST, *few]))
-    assert together < 6 * apart
+    # Others are at work on this machine too: one try of three will do. Copied for each, it takes thirty times as long.
+    assert any(seconds(decoder(), wire([VAST, *few])) < 10 * apart for _ in range(3))
 
 
 @pytest.mark.timeout(120)
@@ -160,7 +160,8 @@ def test_no_fragment_of_a_call_is_looked_for_among_all_calls() -> None:
     decoder, function = OpenAIChat().stream_decoder, {"name": "f", "arguments": "{}"}
     numbered = fragments(MANY_CALLS, lambda each: {"index": each, "id": f"c{each}", "function": function})
     bare = fragments(MANY_CALLS, lambda each: {"id": f"c{each}", "function": function})
-    assert seconds(decoder(FREELY), bare) < 6 * seconds(decoder(FREELY), numbered)
+    took = seconds(decoder(FREELY), numbered)
+    assert any(seconds(decoder(FREELY), bare) < 6 * took for _ in range(3))
 
 
 @pytest.mark.timeout(120)
