@@ -52,14 +52,14 @@ TABLE: Mapping[str, Who] = {
     "/api/v1/model-mappings": "admin",
     "/api/v1/model-mappings/{alias:path}": "admin",
     "/api/v1/proxies": "admin",
-    "/api/v1/proxies/{proxy_id:int}": "admin",
+    "/api/v1/proxies/{proxy_id:int(max=9223372036854775807)}": "admin",
     "/api/v1/proxies/assignments": "admin",
     "/api/v1/proxies/plan": "admin",
     "/api/v1/proxies/recalculate": "admin",
     "/api/v1/stats/logs": "admin",
     "/api/v1/stats/summary": "admin",
     "/api/v1/stats/timeseries": "admin",
-    "/api/v1/stats/proxies/{proxy_id:int}": "admin",
+    "/api/v1/stats/proxies/{proxy_id:int(max=9223372036854775807)}": "admin",
 }
 
 Shown: TypeAlias = Callable[[Keys], Mapping[str, str]]
