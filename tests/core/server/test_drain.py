@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -67,7 +67,15 @@ def free_port() -> int:
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[Start]:
+def hears_of_closed_terminals() -> Iterator[None]:
+    """Whoever runs the tests may ignore SIGHUP, as nohup does; its children would as well."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
+async def start(hears_of_closed_terminals: None) -> AsyncIterator[Start]:
     """Starts a server process: ``await start(drain_timeout)``."""
     running: list[asyncio.subprocess.Process] = []
 
