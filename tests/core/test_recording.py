@@ -333,6 +333,12 @@ _REFUSED = UpstreamError(
             "messages[0].role: expected a or b, got '…'",
         ),
         (
+            InvalidRequestError("expected a string, got an integer", path=f"metadata.{_SAID}"),
+            "metadata.…: expected a string, got an integer",
+        ),
+        (InvalidRequestError("expected an object", path=f"{_SAID}.x"), "…: expected an object"),
+        (UpstreamError(ErrorKind.SERVER, _SAID, status=200), "the upstream reported an error"),
+        (
             InvalidRequestError(f'the request body gives the key "{_SAID}" twice'),
             "the request body gives the key '…' twice",
         ),

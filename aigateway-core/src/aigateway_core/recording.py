@@ -243,20 +243,33 @@ def _told(error: BaseException, *, verbatim: bool) -> tuple[str | None, str | No
     return ("internal", type(error).__name__) if isinstance(error, Exception) else (None, None)
 
 
+_REFUSED = 400
+"""The first status that says that something is wrong; an error may also stand in an answer that says 200."""
 _QUOTED = re.compile(r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?!\w)""", re.DOTALL)
 _WORD = re.compile(r"[\w.:\[\]-]{1,64}", re.ASCII)
+_PATH = re.compile(r"[\w.:\[\]-]{1,256}", re.ASCII)
 
 
 def _in_our_words(error: GatewayError) -> str:
     """What may be stored of it: a vendor quotes the prompt that it refuses, our own texts what they refuse."""
     if not isinstance(error, UpstreamError) or isinstance(error, LoginNeededError):
-        return _QUOTED.sub("'…'", error.message)
+        return _unquoted(error)
     if error.kind is ErrorKind.PROTOCOL or (error.status is None and error.code is None):
-        return _QUOTED.sub("'…'", error.message)  # no vendor has said so: its answer is missing or cannot be read
+        return _unquoted(error)  # no vendor has said so: its answer is missing or cannot be read
     code, param = (word if word is not None and _WORD.fullmatch(word) else None for word in (error.code, error.param))
-    said = [("status", error.status), ("code", code)]
-    told = ", ".join(f"{name} {value}" for name, value in said if value is not None)
-    return "the upstream answered" + (f" with {told}" if told else "") + (f", about {param}" if param else "")
+    status = error.status if error.status is not None and error.status >= _REFUSED else None
+    told = ", ".join(f"{name} {value}" for name, value in (("status", status), ("code", code)) if value is not None)
+    said = f"the upstream answered with {told}" if told else "the upstream reported an error"
+    return said + (f", about {param}" if param else "")
+
+
+def _unquoted(error: GatewayError) -> str:
+    """Our own text, without what it repeats of a body: values, and a path on which a caller's own keys lie."""
+    path, message = getattr(error, "path", None), error.message
+    if path and not _PATH.fullmatch(path):
+        known = path.partition(".")[0]
+        message = message.replace(path, f"{known}.…" if _PATH.fullmatch(known) else "…", 1)
+    return _QUOTED.sub("'…'", message)
 
 
 _Tokens: TypeAlias = tuple[int | None, ...]
