@@ -96,6 +96,10 @@ class Access:
         has_keys = "client" in self._fixed or self._snapshot.value.client_keys_exist
         return clients_need_a_key(self._client_auth, local=self._local, has_keys=has_keys)
 
+    def asks_for_a_key(self, role: Role, *, forwarded: bool) -> bool:
+        """Whether such a request has to show a key; where it need not, the one that it shows is no guess."""
+        return role != "client" or self.clients_need_a_key or (forwarded and self._client_auth != "open")
+
     def admit(
         self,
         role: Role,
@@ -123,7 +127,7 @@ class Access:
             raise UnavailableError(_TOO_EARLY, retry_after=_SOON)
         if caller is not None:
             return caller
-        if role != "client" or self.clients_need_a_key or (forwarded and self._client_auth != "open"):
+        if self.asks_for_a_key(role, forwarded=forwarded):
             if not self._sure() and any(self._may_be_stored(role, key) for key in keys):
                 raise UnavailableError(_CANNOT_TELL, retry_after=_SOON)
             if not keys:

@@ -49,7 +49,7 @@ aigateway {__version__} listens on http://127.0.0.1:8088
   models     echo-1
   database   /data/aigateway.db
   settings   no file, defaults
-  clients    need no key on this machine; requests that were forwarded do
+  clients    need no key on this machine; behind a front server set server.client_auth: required
 
 Next: curl -s 127.0.0.1:8088/v1/chat/completions -H 'Content-Type: application/json' -d \
 '{{"model":"echo-1","messages":[{{"role":"user","content":"hello"}}]}}'
@@ -109,7 +109,7 @@ def test_the_url_is_one_that_can_be_opened_here(host: str, url: str) -> None:
     ("need", "local", "is_open", "words"),
     [
         (True, True, False, "need a key"),
-        (False, True, False, "need no key on this machine; requests that were forwarded do"),
+        (False, True, False, "need no key on this machine; behind a front server set server.client_auth: required"),
         (False, True, True, "need no key on this machine; nor does whoever comes through a proxy on it"),
         (False, False, True, "need no key, FROM ANYWHERE"),
     ],

@@ -60,6 +60,14 @@ async def test_whoever_was_forwarded_needs_a_key_by_whatever_name_it_calls(
     assert (await client.get("/ready", headers={"host": host, **said})).json() == {"status": "ok"}
 
 
+async def test_strangers_with_wrong_keys_shut_out_no_program_that_needs_none(client: httpx.AsyncClient) -> None:
+    stranger = {"x-forwarded-for": STRANGER, "authorization": "Bearer wrong"}
+    seen = [(await client.get("/v1/models", headers=stranger)).status_code for _ in range(70)]
+    assert seen[-1] == 429
+    assert (await client.get("/v1/models", headers={"authorization": "Bearer what-an-sdk-wants"})).status_code == 200
+    assert (await client.get("/v1/models", headers=stranger)).status_code == 429
+
+
 async def test_a_bare_nginx_tells_nothing_but_an_old_version_and_opens_nothing(house: House) -> None:
     async def old(scope: Scope, receive: Receive, send: Send) -> None:
         await Guarded(house.app)({**scope, "http_version": "1.0"}, receive, send)

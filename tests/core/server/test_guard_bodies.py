@@ -165,6 +165,18 @@ async def test_i_10_nor_where_the_body_has_begun_to_come_uninvited(serving: Serv
     assert (await client.answer()).status == 200
 
 
+async def test_a_client_of_http_1_0_is_told_of_no_hundred_continue_that_it_does_not_know(
+    serving: Serving, app: Any
+) -> None:
+    served = await serving(app, max_body_bytes=CAP)
+    client = await served.connect()
+    said = b"Content-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    await client.send(b"POST / HTTP/1.0\r\n" + served.host + said)
+    await asyncio.sleep(0.1)
+    await client.send(b"ok")
+    assert (await client.answer()).status == 200
+
+
 async def test_i_06_a_chunked_body_is_refused_where_it_passes_the_cap(
     serving: Serving, app: Any, target: Resource
 ) -> None:

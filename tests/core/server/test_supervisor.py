@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from aigateway_core.server import supervisor as supervising
+
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -227,3 +229,9 @@ def test_a_longer_time_to_drain_holds_from_the_next_rolling_restart_on(
     connection.close()
     assert supervisor.wait(20) == 0
     assert "did not end in time" not in said(tmp_path)
+
+
+def test_however_often_a_worker_could_not_be_started_there_is_a_pause_and_another_try() -> None:
+    pauses = [supervising._pause(deaths) for deaths in (0, 1, 2, 3, 100, 5_000)]
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (0.0, pauses[-2])

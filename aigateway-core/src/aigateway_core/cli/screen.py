@@ -150,7 +150,11 @@ def _clients(facts: Facts) -> str:
         return "need a key"
     if not facts.is_local:
         return "need no key, FROM ANYWHERE"
-    others = "nor does whoever comes through a proxy on it" if facts.is_open else "requests that were forwarded do"
+    others = (
+        "nor does whoever comes through a proxy on it"
+        if facts.is_open
+        else "behind a front server set server.client_auth: required"
+    )
     return f"need no key on this machine; {others}"
 
 

@@ -83,11 +83,11 @@ async def _caller(
     header = headers.get
     keys = _presented(header)
     place = guesses.place(client[0] if client else "", header)
-    if guesses.somebody_waits:
+    # An nginx before 1.29.7 says HTTP/1.0 of all that it forwards, and unless it is told to, nothing else.
+    forwarded = not FORWARDED.isdisjoint(headers) or req.scope["http_version"] == "1.0"
+    if guesses.somebody_waits and access.asks_for_a_key(role, forwarded=forwarded):
         await guesses.refuse(role, place, keys)
     try:
-        # nginx says HTTP/1.0 of all that it forwards, and unless it is told to, nothing else; programs say 1.1.
-        forwarded = not FORWARDED.isdisjoint(headers) or req.scope["http_version"] == "1.0"
         caller = (admit or access.admit)(
             role, keys, origin=header("origin"), host=header("host") or "", forwarded=forwarded
         )

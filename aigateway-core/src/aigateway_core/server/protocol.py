@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
             self._flow,
             self._server,
             keep_alive=version != "1.0" and self._parser.should_keep_alive(),
-            wants_go_ahead=self._wants_go_ahead,
+            wants_go_ahead=self._wants_go_ahead and version != "1.0",  # RFC 9110 §10.1.1
             on_end=self._answered,
         )
         cycle.task = self.loop.create_task(cycle.run(self._app, scope))

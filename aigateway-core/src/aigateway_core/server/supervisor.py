@@ -316,4 +316,4 @@ class _Supervisor:
 
 def _pause(young_deaths: int) -> float:
     """Seconds before the next start: the longer, the more have come to nothing."""
-    return min(_LONGEST_PAUSE, 0.25 * 2.0 ** (young_deaths - 1)) if young_deaths else 0.0
+    return min(_LONGEST_PAUSE, 0.25 * 2.0 ** min(young_deaths - 1, 64)) if young_deaths else 0.0
