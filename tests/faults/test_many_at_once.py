@@ -164,6 +164,7 @@ async def test_c_09_one_that_does_not_read_holds_up_nobody(gateway: WatchedGatew
             await each_his_own(3, 0.0)(wire)
             return
         await wire.send(head_of(content_type="text/event-stream", transfer_encoding="chunked"))
+        await wire.chunk(b'data: {"choices": [{"index": 0, "delta": {"content": "x"}}]}\n\n')
         for _ in range(100_000):
             await wire.chunk(b": " + b"x" * 4000 + b"\n\n" + b'data: {"choices": []}\n\n')
 
