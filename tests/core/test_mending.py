@@ -46,7 +46,10 @@ class TwoHosts:
         return here if dialect == "openai-chat" else None
 
     def classify_error(self, failure: UpstreamFailure) -> UpstreamError:
-        return OpenAIChat().decode_error(failure)
+        error = OpenAIChat().decode_error(failure)
+        if error.kind is ErrorKind.MODEL_NOT_FOUND:
+            error.scope = "model"  # which models there are is another matter for each account
+        return error
 
     async def enclose(self, body: JsonObject, upstream: Upstream) -> JsonObject:
         return {"for": upstream.account_id, "inside": body}
@@ -71,6 +74,10 @@ class TwoHosts:
 
 def home(accounts: str = "ab", **answers: list[httpx.Response | Exception]) -> House:
     return House(Script(**answers), TwoHosts(), accounts)
+
+
+def missing() -> httpx.Response:
+    return httpx.Response(404, json={"error": {"message": "no m", "type": "x", "code": "model_not_found"}})
 
 
 def complains(message: str) -> httpx.Response:
@@ -117,6 +124,17 @@ async def test_there_is_an_end_to_the_hosts() -> None:
     with pytest.raises(GatewayError):
         await both.ask(CHAT)
     assert both.script.urls == [HOSTS[0], HOSTS[1], HOSTS[1]]
+
+
+async def test_the_next_account_is_asked_at_the_first_host_for_a_model_that_the_last_one_did_not_have() -> None:
+    both = home(a=[missing(), missing()], b=[reply(WHOLE)])
+    await both.ask(CHAT)
+    assert both.script.urls == [HOSTS[0], HOSTS[1], HOSTS[0]]
+
+
+async def test_trouble_with_an_account_s_login_moves_its_request_to_no_other_host() -> None:
+    away = UpstreamError(ErrorKind.UNAVAILABLE, "the identity provider is away", scope="account")
+    assert not away.is_the_hosts
 
 
 async def test_a_native_body_is_mended_once() -> None:
@@ -183,6 +201,15 @@ async def test_a_translated_request_goes_from_host_to_host_and_each_is_written_d
     await one.ask(CHAT)
     assert numbers_of(one) == [0, 1, 1, 2]
     assert [attempt.status_code for attempt in (await one.record()).attempts] == [503, 400, 503, 200]
+
+
+async def test_another_account_begins_a_translated_request_at_the_first_host_that_is_there() -> None:
+    both = House(Script(a=[missing(), missing()], b=[reply({})]), Wanders(2), "ab")
+    await both.ask(CHAT)
+    assert numbers_of(both) == [0, 1, 0]
+    away = House(Script(a=[refused(503), missing()], b=[reply({})]), Wanders(2), "ab")
+    await away.ask(CHAT)
+    assert numbers_of(away) == [0, 1, 1]
 
 
 async def test_a_translated_request_that_is_sent_in_a_circle_comes_to_its_end() -> None:

@@ -289,8 +289,13 @@ class UpstreamError(GatewayError):
 
     @property
     def is_the_hosts(self) -> bool:
-        """Whether another host of the same vendor might answer: this one is away, full, broken or behind."""
-        return self.scope == "endpoint" or (self.kind in _A_HOSTS_OWN and self.scope != "outbound_proxy")
+        """Whether another host of the same vendor might answer: this one is away, full, broken or behind.
+
+        What is the account's own trouble (its identity provider is away, say), or its way out's, no host mends.
+        """
+        return self.scope == "endpoint" or (
+            self.kind in _A_HOSTS_OWN and self.scope not in ("account", "outbound_proxy")
+        )
 
 
 class LoginNeededError(UpstreamError):

@@ -95,6 +95,9 @@ class Exchange(ABC):
         whole = await self.complete(upstream)
         return Stream(_once(whole.body), whole.outcome, lambda *_: None, whole.headers, _nothing_open)
 
+    def turn_to_another_account(self) -> None:  # noqa: B027 - most have no such thing
+        """Another account is asked from now on: what only the last one could not have is asked for again."""
+
     def mend(self, error: UpstreamError) -> bool:  # noqa: ARG002 - most have nothing to leave out
         """Leave out what the upstream refuses, if the answer means the same without; whether to ask again, now."""
         return False
@@ -122,7 +125,7 @@ class NativeExchange(Exchange):
         classify: Classify | None,
         content: bytes | None = None,
     ) -> None:
-        self._endpoint = endpoint
+        self._endpoint = self._first = endpoint
         self._client = client
         self._body = body
         self._client_model = client_model
@@ -153,12 +156,18 @@ class NativeExchange(Exchange):
         return dumps(self._sent if enclose is None else await enclose(self._sent, upstream))
 
     @override
+    def turn_to_another_account(self) -> None:
+        self._endpoint = self._first
+
+    @override
     def mend(self, error: UpstreamError) -> bool:
         """Another host, while there is one; and once what was refused is left out: the client hears the rest."""
         if error.is_the_hosts and (other := self._endpoint.fallback) is not None:
             self._endpoint = attrs.evolve(
                 self._endpoint, url=other.url, stream_url=other.stream_url, fallback=other.fallback
             )
+            if error.kind is not ErrorKind.MODEL_NOT_FOUND:
+                self._first = self._endpoint  # that host is away for everybody
             return True
         if self._mended:
             return False

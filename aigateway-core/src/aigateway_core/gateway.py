@@ -215,6 +215,7 @@ class Gateway:
                 if _is_worth_waiting(error, terms) and (waited := await wait(error.retry_after or 0.0, patience)):
                     patience -= waited
                     tried.discard(account.id)
+                exchange.turn_to_another_account()
                 # That one account's credential is bad tells a client less than what the others said.
                 failure = without_trace(error) if failure is None or error.kind not in _ONE_ACCOUNTS_OWN else failure
                 if attempts < self._max_attempts and not await self._restraint.again(route, error, attempts):

@@ -57,10 +57,15 @@ class TranslatedExchange(Exchange):
         self._mends = mends
         self._client = client
         self._request = request
-        self._sent = sent
+        self._sent = self._first = sent
         self._mended = False
         self._moves = 0
         self.headers = {DROPPED: listed(dropped)} if dropped else {}
+
+    @override
+    def turn_to_another_account(self) -> None:
+        if self._moves:
+            self._sent, self._mended, self._moves = self._first, False, 0
 
     @override
     def mend(self, error: UpstreamError) -> bool:
@@ -72,6 +77,8 @@ class TranslatedExchange(Exchange):
             self._moves += 1
             if self._moves > _MOST_MOVES:
                 return False
+            if error.kind is not ErrorKind.MODEL_NOT_FOUND:
+                self._first = changed  # that host is away for everybody
         elif self._mended:
             return False
         else:
