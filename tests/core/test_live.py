@@ -209,6 +209,24 @@ async def test_what_is_stored_of_rests_is_kept_to_and_shortens_none(entry: Calla
     assert watched.state.cooldown("b", "m") == Cooldown(4e9 + 60, "known better here")
 
 
+async def test_a_stored_rest_that_may_be_of_another_key_in_the_configuration_keeps_nobody_out(
+    entry: Callable[..., ProviderEntry],
+) -> None:
+    store = Store()
+    store.rests = (
+        AccountRest(
+            account_id="config:acme",
+            reach=EVERY_MODEL,
+            reason="quota",
+            until=datetime.fromtimestamp(4e9, UTC),
+            revision=None,
+        ),
+    )
+    watched = Watched(store, entry)
+    await watched.live.reload()
+    assert watched.state.cooldown("config:acme", "m") is None
+
+
 async def test_each_change_of_an_account_or_of_its_way_out_makes_another_edition_of_it(
     entry: Callable[..., ProviderEntry],
 ) -> None:

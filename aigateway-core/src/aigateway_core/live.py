@@ -92,6 +92,8 @@ class LiveSnapshot:
             self._confirmed = time.monotonic()
             self._settle(before, after)
             for rest in rows.rests:
+                if rest.revision is None:
+                    continue  # of which key of the configuration's it was found out, nobody can tell
                 edition = after.editions.get(rest.account_id, "")
                 cooldown = Cooldown(rest.until.timestamp(), rest.reason, edition=edition)
                 self._state.cool(rest.account_id, rest.reach, cooldown)
