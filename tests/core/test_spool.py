@@ -97,6 +97,13 @@ def test_a_record_of_a_later_version_loses_what_this_one_does_not_know(spool: Sp
     assert waiting(spool) == [record(1), None, None]
 
 
+def test_a_record_with_a_byte_that_no_text_has_keeps_none_of_the_others_back(spool: Spool) -> None:
+    spool.put([record(1), record(2), record(3)])
+    with spool._open() as connection, connection:
+        connection.execute("UPDATE spool SET record = CAST(x'7b22ff' AS TEXT) WHERE seq = 2")
+    assert waiting(spool) == [record(1), None, record(3)]
+
+
 def test_several_processes_may_use_the_same_file(spool: Spool) -> None:
     other = Spool(spool.path, MIB)
     spool.put([record(1)])

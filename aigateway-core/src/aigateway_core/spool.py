@@ -78,7 +78,7 @@ class Spool:
         if not self.path.exists():
             return ()
         with self._open() as connection:
-            oldest = "SELECT seq, record FROM spool WHERE seq > ? ORDER BY seq LIMIT ?"
+            oldest = "SELECT seq, CAST(record AS BLOB) FROM spool WHERE seq > ? ORDER BY seq LIMIT ?"
             rows = connection.execute(oldest, (self._kept, most)).fetchall()
             return [Waiting(self._file, place, _read(text)) for place, text in rows]
 
@@ -125,7 +125,7 @@ class Spool:
             except sqlite3.OperationalError as error:
                 # Read-only, or locked by somebody for long: it may be better the next time. On a full disk what is open
                 # can be read at least, and could not be opened again.
-                if error.sqlite_errorcode & _PRIMARY not in _NO_ROOM:
+                if getattr(error, "sqlite_errorcode", 0) & _PRIMARY not in _NO_ROOM:
                     self._disconnect()
                 raise OSError(f"the file {self.path} cannot be used: {error}") from error
             except sqlite3.DatabaseError as error:
@@ -204,8 +204,8 @@ def _drop(connection: sqlite3.Connection) -> int:
     return connection.execute(oldest, (_TOO_FULL,)).rowcount
 
 
-def _read(text: str) -> CallRecord | None:
-    """The record; fields that this version does not know are left out."""
+def _read(text: bytes) -> CallRecord | None:
+    """The record, if it is one; fields that this version does not know are left out."""
     try:
         said: dict[str, Any] = {name: value for name, value in json.loads(text).items() if name in _FIELDS}
         said["created_at"] = datetime.fromisoformat(said["created_at"])
