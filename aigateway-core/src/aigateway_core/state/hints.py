@@ -8,10 +8,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from aigateway_core.state.away import Command
-from aigateway_core.state.link import Link
+from aigateway_core.state.link import AWAY, Link
 from aigateway_core.state.wire import Keys, read_hint, write_hint
 
 log = logging.getLogger(__name__)
@@ -41,7 +39,7 @@ class Hints:
         while True:
             try:
                 await self._listen()
-            except (RedisError, OSError, TimeoutError):
+            except AWAY:
                 self.listening.clear()
             except Exception:
                 log.exception("a hint of another worker could not be heard")

@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 LIMIT = 0.2
 """Seconds that a question may take, waiting for a connection and making one included."""
 
+AWAY = (RedisError, OSError, TimeoutError, RuntimeError)
+"""What the client raises where Redis is away. ``RuntimeError`` is uvloop's, for the first bytes that are written to a
+connection which was reset as soon as it was made."""
+
 _MOST_AT_ONCE = 16
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 
@@ -83,7 +87,7 @@ class Link:
                 for command in commands:
                     pipeline.execute_command(*command)
                 answers: list[Any] = await pipeline.execute(raise_on_error=False)
-        except (RedisError, OSError, TimeoutError) as error:
+        except AWAY as error:
             raise self._failed(error) from None
         for answer in answers:
             if isinstance(answer, Exception) and not is_about_the_value(answer):
