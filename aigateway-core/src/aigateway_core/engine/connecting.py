@@ -14,6 +14,7 @@ from aiohttp_socks import ProxyConnector, ProxyTimeoutError, ProxyType
 from typing_extensions import override
 
 from aigateway_core.addresses import ProxyAddress
+from aigateway_core.engine.opening import open_connection
 from aigateway_core.engine.resolving import OUR_OWN_SHORTAGE, GuardedResolver, detail_of
 from aigateway_core.faults import NOT_SENT
 
@@ -51,6 +52,18 @@ class Connector(aiohttp.TCPConnector):
         if isinstance(cause, OSError) and cause.errno in OUR_OWN_SHORTAGE:
             return httpx.PoolTimeout(detail)
         return self._blame(detail)
+
+
+class TcpConnector(Connector):
+    """Without a proxy, or through one that speaks HTTP."""
+
+    @override
+    async def _wrap_create_connection(
+        self, *args: Any, addr_infos: list[aiohttp.AddrInfoType], req: Any, timeout: Any, **kwargs: Any
+    ) -> tuple[asyncio.Transport, ResponseHandler]:
+        """As aiohttp does it, which would leave a socket open to be closed twice."""
+        kwargs.pop("client_error", None)  # whatever is raised is told by :meth:`connect`
+        return await open_connection(addr_infos, *args, **kwargs)
 
 
 class SocksConnector(Connector, ProxyConnector):

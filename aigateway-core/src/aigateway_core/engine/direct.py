@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from aigateway_core.addresses import PUBLIC_ONLY, Destinations, is_literal
 from aigateway_core.engine.connection import Connection
+from aigateway_core.engine.opening import open_connection
 from aigateway_core.engine.resolving import OUR_OWN_SHORTAGE, GuardedResolver, default_ssl_context, detail_of
 from aigateway_core.faults import NOT_SENT, AddressRefusedError
 
@@ -33,9 +34,6 @@ _WITH_A_BODY = ("POST", "PUT", "PATCH")
 _FRAMING = ("content-length", "transfer-encoding")
 _CLOSING_SECONDS = 1.0
 """A kept connection that is closed within this time of a request, without a word, was closed before it came."""
-
-_NEXT_ADDRESS_SECONDS = 0.25
-"""How long one of several addresses is tried alone (RFC 8305 §5)."""
 
 Origin: TypeAlias = tuple[bytes, bytes, int]
 """Scheme, host and port."""
@@ -173,7 +171,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
             raise
         except TimeoutError as error:
             raise httpx.ConnectTimeout(detail_of(error)) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             short = isinstance(error, OSError) and error.errno in OUR_OWN_SHORTAGE
             raise (httpx.PoolTimeout if short else httpx.ConnectError)(detail_of(error)) from None
         if self._closed:
@@ -185,14 +183,12 @@ class DirectTransport(httpx.AsyncBaseTransport):
     async def _connect(self, origin: Origin) -> Connection:
         scheme, raw_host, port = origin
         host, loop = raw_host.decode(), asyncio.get_running_loop()
-        wire = await aiohappyeyeballs.start_connection(
-            await self._addresses(host, port), happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, loop=loop
-        )
+        addresses = await self._addresses(host, port)
         connection = Connection(loop, origin, self._open.discard)
         self._open.add(connection)
         secure: dict[str, Any] = {"ssl": self._ssl, "server_hostname": host.rstrip(".")} if scheme == b"https" else {}
         try:
-            await loop.create_connection(lambda: connection, sock=wire, **secure)
+            await open_connection(addresses, lambda: connection, **secure)
         except BaseException:
             connection.abort()
             raise

@@ -13,7 +13,7 @@ from yarl import URL
 
 from aigateway_core.addresses import PUBLIC_ONLY, Destinations, ProxyAddress
 from aigateway_core.engine.body import FAILURES, Body, failed
-from aigateway_core.engine.connecting import Connector, SocksConnector
+from aigateway_core.engine.connecting import SocksConnector, TcpConnector
 from aigateway_core.engine.connection import MAX_HEADER_LINE
 from aigateway_core.engine.direct import KEEPALIVE_SECONDS
 from aigateway_core.engine.resolving import GuardedResolver, default_ssl_context
@@ -109,11 +109,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def _connector(self) -> aiohttp.TCPConnector:
         options: dict[str, Any] = {"limit": 0, "keepalive_timeout": KEEPALIVE_SECONDS, "ssl": self._ssl}
         if self._proxy is None:
-            return Connector(resolver=GuardedResolver(None if self._trusted else self._destinations), **options)
+            return TcpConnector(resolver=GuardedResolver(None if self._trusted else self._destinations), **options)
         resolver = GuardedResolver(self._destinations, httpx.ProxyError)
         if self._proxy.is_socks:
             return SocksConnector(self._proxy, resolver, **options)
-        return Connector(httpx.ProxyError, resolver=resolver, **options)
+        return TcpConnector(httpx.ProxyError, resolver=resolver, **options)
 
     def _headers(self, request: httpx.Request) -> list[tuple[str, str]]:
         """What the request has; but aiohttp frames the body itself and would contradict ``transfer-encoding``."""
