@@ -97,8 +97,9 @@ async def test_case_101_c_01_c_02_c_03_the_upstream_call_ends_when_its_client_le
 async def test_c_05_fifteen_hundred_clients_that_leave_change_nothing(
     gateway: GatewayProcess, vendors: Vendors
 ) -> None:
-    before = await fifty_ordinary_requests(gateway)
     mark, gate = gateway.mark(), asyncio.Semaphore(AT_ONCE)
+    before = await fifty_ordinary_requests(gateway)
+    mark = gateway.rows(mark, 50)[-1]["seq"]
     first = len(vendors.openai.exchanges), len(vendors.acme.exchanges)
 
     async def leave(number: int) -> None:
