@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -14,9 +15,25 @@ from aiohttp_socks import ProxyConnector, ProxyTimeoutError, ProxyType
 from typing_extensions import override
 
 from aigateway_core.addresses import ProxyAddress
+from aigateway_core.engine.connection import unread
 from aigateway_core.engine.opening import open_connection
 from aigateway_core.engine.resolving import OUR_OWN_SHORTAGE, GuardedResolver, detail_of
 from aigateway_core.faults import NOT_SENT
+
+
+class _Protocol(ResponseHandler):
+    """Ends at once, and with all that has come."""
+
+    @override
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self.transport is not None and (data := unread(self.transport)):
+            self.data_received(data)
+        super().connection_lost(exc)
+
+    @override
+    def close(self) -> None:
+        """Wait neither for what is still to be written nor, over TLS, for a farewell: nobody is left to read it."""
+        self.abort()
 
 
 class Connector(aiohttp.TCPConnector):
@@ -24,6 +41,7 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, blame: type[httpx.TransportError] = httpx.ConnectError, **options: Any) -> None:
         super().__init__(**options)
+        self._factory: Any = partial(_Protocol, loop=self._loop)
         self._blame = blame
 
     @override
@@ -85,9 +103,11 @@ class SocksConnector(Connector, ProxyConnector):
     ) -> tuple[asyncio.Transport, ResponseHandler]:
         self._proxy_host = (await self._guard.resolve(self._name, self._proxy_port))[0]["host"]
         tunnel, beneath = await super()._connect_via_proxy(host, port, None, timeout)
-        if ssl is None:
-            return tunnel, beneath
         protocol = _Tunnelled(self._loop, beneath)
+        if ssl is None:
+            tunnel.set_protocol(protocol)
+            protocol.connection_made(tunnel)
+            return tunnel, protocol
         try:
             transport = await self._loop.start_tls(tunnel, protocol, ssl, server_hostname=host.rstrip("."))
         except BaseException:
@@ -99,7 +119,7 @@ class SocksConnector(Connector, ProxyConnector):
         return transport, protocol
 
 
-class _Tunnelled(ResponseHandler):
+class _Tunnelled(_Protocol):
     """Keeps the protocol that the tunnel was opened with: were it collected, it would close the connection."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, beneath: ResponseHandler) -> None:

@@ -8,6 +8,7 @@ silent upstream.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from math import inf
 from typing import cast
@@ -151,6 +152,10 @@ class Connection(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._parser is not None and self._transport is not None and not (self.closed or self.complete):
+            self._paused = True  # nothing is left to pause
+            if data := unread(self._transport):
+                self.data_received(data)
         if not self.complete and self.error is None:
             if self._until_closed and exc is None:
                 self.complete = True
@@ -257,6 +262,22 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
             self._lost(self)
         self._wake()
+
+
+def unread(transport: asyncio.BaseTransport) -> bytes:
+    """What came over TLS before the end of a connection, and was not handed out.
+
+    uvloop closes a connection with what it has not decrypted yet, where reading was paused at its end: some 100 kB of
+    an answer whose reader is slower than its server. asyncio's loop leaves nothing behind.
+    """
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    found: list[bytes] = []
+    try:
+        while tls is not None and (data := tls.read(_MAX_BUFFERED)):
+            found.append(data)
+    except (ssl.SSLError, ValueError):
+        pass  # there is no more
+    return b"".join(found)
 
 
 def _cause(error: BaseException) -> httpx.TransportError | None:
