@@ -7,8 +7,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ import httpx
 import pytest
 from certificates import client_context, server_context
 from core.state.state_contract import eventually
+from outbound_proxies import HttpProxy, Socks5Proxy
+from threaded_servers import serving
 
 from aigateway_core.addresses import Destinations
 from aigateway_core.engine import DirectTransport
@@ -26,8 +27,6 @@ pytestmark = pytest.mark.anyio
 LOOPBACK = Destinations.allowing(["127.0.0.1"])
 TIMEOUT = {"connect": 5.0, "first_byte": 20.0, "read": 5.0}
 SIZES = (650_000, 800_000, 950_000, 1_100_000, 1_250_000, 1_400_000)
-
-Handle = Callable[[socket.socket], None]
 
 
 @pytest.fixture
@@ -41,35 +40,20 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
     return server_context(tmp_path / "tls")
 
 
-@pytest.fixture(params=[DirectTransport, AiohttpTransport], ids=["direct", "aiohttp"])
+@pytest.fixture(params=["direct", "aiohttp", "aiohttp through an http proxy", "aiohttp through a socks5 proxy"])
 async def transport(
     request: pytest.FixtureRequest, tls: ssl.SSLContext, tmp_path: Path
 ) -> AsyncIterator[DirectTransport | AiohttpTransport]:
-    made = request.param(LOOPBACK, ssl_context=client_context(tmp_path / "tls"))
-    yield made
-    await made.aclose()
-
-
-@contextmanager
-def serving(handle: Handle) -> Iterator[int]:
-    """The port of a server that gives each connection to ``handle``, one after the other."""
-
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = server.accept()
-                with connection, contextlib.suppress(OSError):
-                    connection.settimeout(5)
-                    handle(connection)
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
+    trusted = client_context(tmp_path / "tls")
+    async with HttpProxy() if "http proxy" in request.param else Socks5Proxy() as proxy:
+        through = proxy.url if "through" in request.param else None
+        made = (
+            DirectTransport(LOOPBACK, ssl_context=trusted)
+            if request.param == "direct"
+            else AiohttpTransport(LOOPBACK, proxy=through, ssl_context=trusted)
+        )
+        yield made
+        await made.aclose()
 
 
 def asked(scheme: str, port: int, path: str = "", content: bytes = b"") -> httpx.Request:
@@ -127,7 +111,7 @@ async def test_u_20_a_request_that_is_given_up_before_its_answer_takes_its_conne
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         try:
-            await eventually(lambda: open_files() == before - 1)
+            await eventually(lambda: open_files() < before)  # a proxy's end with ours
         finally:
             looked.set()
 

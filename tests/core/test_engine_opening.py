@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from resetting import resetting
+from threaded_servers import resetting
 
 from aigateway_core.addresses import Destinations
 from aigateway_core.engine import DirectTransport

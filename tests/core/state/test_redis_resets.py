@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 import pytest
-from resetting import resetting
+from threaded_servers import resetting
 
 from aigateway_core.state.address import RedisAddress
 from aigateway_core.state.redis import RedisState
