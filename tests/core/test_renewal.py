@@ -584,9 +584,11 @@ async def test_c_11_a_provider_that_is_away_leaves_a_token_that_still_lives_in_u
     idp.answer(TokenAnswer(status=500))
     await house.token(account)
     await asyncio.sleep(2.5)
-    for _ in range(10):
+    more = 10
+    while more:  # the renewal is under way beside, and the claim it begins with may take its time
         assert await house.token(account) == before["access_token"]
         await asyncio.sleep(0.01)
+        more -= idp.refreshes > 0
     assert idp.refreshes == 1
 
 
