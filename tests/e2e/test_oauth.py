@@ -15,6 +15,7 @@ import httpx
 import pytest
 from e2e.fakes.openai import OpenAIWire
 from e2e.fakes.server import FakeVendor
+from e2e.fakes.tokens import Accepted
 from e2e.gateway_process import CLIENT_KEY, GatewayProcess
 from services.private_servers import MariaDB, Redis
 
@@ -23,17 +24,6 @@ from aigateway_core.testing import FakeIdentityProvider, TokenAnswer
 pytestmark = pytest.mark.anyio
 MASTER_KEY = "bWFzdGVyLWtleS1vZi10aGUtZTJlLXRlc3RzLTMyYmI="
 SHARED = [pytest.param("sqlite"), pytest.param("mariadb and redis", marks=pytest.mark.services)]
-
-
-class Accepted(set[str]):
-    """The keys that a vendor knows: the tokens that are good at the identity provider now."""
-
-    def __init__(self, idp: FakeIdentityProvider) -> None:
-        super().__init__()
-        self._idp = idp
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self._idp.accepts(key)
 
 
 @pytest.fixture
