@@ -98,7 +98,8 @@ async def test_what_the_database_does_not_take_waits_on_disk_and_arrives_once_an
     assert shelf.rows == sent[:1]
     shelf.away = False
     await ledger.insert_many(sent[4:])
-    await until(lambda: not ledger.spooling)
+    await until(lambda: len(caplog.records) > 1)  # what is said at the end is the last of it
+    assert not ledger.spooling
     assert shelf.rows == sent
     assert (ledger.dropped, ledger.spool_bytes) == (0, 0)
     told = [each.message for each in caplog.records]
