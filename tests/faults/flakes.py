@@ -27,6 +27,9 @@ GATE = (
 )
 """What is about doing several things at once, or about what goes wrong at one moment or another."""
 
+_SHOWN = 5_000
+"""Characters of what a test that failed had to say."""
+
 
 def command(rows: Sequence[str], more: Sequence[str]) -> list[str]:
     """How to run the tests that carry these rows. Of a test whose cases carry rows, only those cases are run."""
@@ -44,11 +47,13 @@ def once(rows: Sequence[str], more: Sequence[str]) -> tuple[int, list[str]]:
             [*command(rows, more), f"--junitxml={report}"], capture_output=True, text=True, check=False
         )
         cases = list(ET.parse(report).iter("testcase")) if report.exists() else []
-    failed = [str(case.get("name")) for case in cases if {each.tag for each in case} & {"failure", "error"}]
+    troubles = [(str(case.get("name")), each) for case in cases for each in case if each.tag in {"failure", "error"}]
+    for name, trouble in troubles:
+        sys.stdout.write(f"{name}: {trouble.tag}\n{(trouble.text or '')[:_SHOWN]}\n")
+    failed = list(dict.fromkeys(name for name, _ in troubles))
     if done.returncode and not failed:
         failed = [f"pytest itself, with exit code {done.returncode}"]
-    if failed:
-        sys.stdout.write(done.stdout[-5_000:])
+        sys.stdout.write(done.stdout[-_SHOWN:])
     return len(cases), failed
 
 
