@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from certificates import client_context, server_context
 from outbound_proxies import HttpProxy, Socks5Proxy
@@ -48,7 +49,7 @@ class Scene:
         return made
 
     def upstream(self, proxy: str, **options: Any) -> Upstream:
-        return Upstream(self.transport(proxy), limits=LIMITS, proxied=True, **options)
+        return Upstream(self.transport(proxy), **{"limits": LIMITS, "proxied": True} | options)
 
     def url(self, scheme: str) -> str:
         """Under a name that no resolver knows but the proxy's."""
@@ -117,7 +118,7 @@ async def test_a_proxy_on_tls_carries_the_call(scene: Scene, scheme: str) -> Non
 async def test_a_stream_through_a_proxy_arrives_as_it_comes_and_ends_at_once(scene: Scene) -> None:
     async with Socks5Proxy() as proxy:
         scene.secure.play(chunked(b"a", b"b", every=0.05, then=stall))
-        upstream = scene.upstream(proxy.url)
+        upstream = scene.upstream(proxy.url, limits=attrs.evolve(LIMITS, idle=LIMITS.total))
         async with upstream.stream(scene.url("https"), json={}) as reply:
             chunks = reply.chunks()
             assert await anext(chunks) == b"a"

@@ -120,9 +120,11 @@ async def gateway(settings: Settings) -> AsyncIterator[tuple[House, httpx.AsyncC
     await house.start()
     headers = {"authorization": f"Bearer {CLIENT_KEY}"}
     transport = httpx.ASGITransport(Guarded(house.app))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
-        yield house, client
-    await house.stop()
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+            yield house, client
+    finally:
+        await house.stop()
 
 
 ADMIN = {"authorization": f"Bearer {ADMIN_KEY}"}
@@ -143,8 +145,8 @@ async def look(client: httpx.AsyncClient) -> list[httpx.Response]:
     """Look at everything at once, and twice: more than there are threads for the database."""
     began = asyncio.get_running_loop().time()
     seen = await asyncio.gather(*(client.get(f"/api/v1/{name}", headers=ADMIN) for name in [*WRITES, *WRITES]))
-    # Each thread is busy twice for as long as the database may take; the rest is for a machine with other things to do.
-    assert asyncio.get_running_loop().time() - began <= 2 * READ_TIMEOUT + 1
+    # Each thread is busy twice for as long as the database may take. Asked once more, it would be busy four times.
+    assert asyncio.get_running_loop().time() - began < 4 * READ_TIMEOUT
     return seen
 
 
