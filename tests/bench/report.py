@@ -1,8 +1,8 @@
 """Figures as tables: medians with their spread, and ratios within a round.
 
 ``python -m bench.report FILE`` prints the tables of figures that were kept; with ``DOCUMENT…`` behind it, they are
-written there instead, between ``<!-- bench: NAME -->`` and ``<!-- /bench -->``, where NAME is ``summary``, ``machine``,
-``growth`` or a mode.
+written there instead, between ``<!-- bench: NAME -->`` and ``<!-- /bench -->``, where NAME is ``summary``, ``brief``,
+``machine``, ``growth`` or a mode.
 """
 
 from __future__ import annotations
@@ -81,6 +81,10 @@ class Runs:
         return rows.paired(target, "direct", plain, field, lambda its, direct: (its - direct) / 1000)
 
 
+_Column = Callable[[Results, Runs, str], str]
+"""The cell of a target, of the whole result and of its good runs."""
+
+
 def _is_broken(row: Row) -> bool:
     return bool(row["failed"] > _WORST_SHARE * row["all"])
 
@@ -104,32 +108,59 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def summary(results: Results) -> str:
     """The table for those who read one."""
-    runs = Runs(results)
-    whole, stream, paced = "whole-native-small-c64", "stream-native-small-c16", "paced-native-small-c64"
-    head = ["", "requests/s", "CPU µs per request", "× ours", "added p50, c=1 (ms)", "added p99, c=16 (ms)"]
+    head = ["requests/s", "CPU µs per request", "× ours", "added p50, c=1 (ms)", "added p99, c=16 (ms)"]
     head += ["CPU µs per chunk, bursts", "CPU µs per chunk, paced", "memory (MB)", "start (s)", "start, CPU (s)"]
+    return _chosen(results, head)
+
+
+def brief(results: Results) -> str:
+    """The table for a first page: gateways alone, and few figures of each."""
+    head = ["requests/s", "CPU µs per request", "requests/s, 200 kB", "CPU µs per chunk, bursts", "memory (MB)"]
+    without = {name: about for name, about in results["targets"].items() if name != "direct"}
+    return _chosen({**results, "targets": without}, head)
+
+
+def _chosen(results: Results, head: Sequence[str]) -> str:
+    runs = Runs(results)
     rows = []
     for name, about in results["targets"].items():
-        own = name != "direct"
-        cells = [
-            _cell(runs.figure(name, whole, "rate"), spread=False),
-            _cell(runs.figure(name, whole, "cpu_us"), spread=False) if own else "",
-            _cell(runs.ratio(name, whole, "cpu_us"), spread=False) if own else "",
-            _cell(runs.added_ms(name, "whole-native-small-c1", "p50"), spread=False) if own else "",
-            _cell(runs.added_ms(name, "whole-native-small-c16", "p99"), spread=False) if own else "",
-            _cell(runs.figure(name, stream, "cpu_us_chunk"), spread=False) if own else "",
-            _cell(runs.figure(name, paced, "cpu_us_chunk"), spread=False) if own else "",
-            _number(_memory(results, name)) if own else "",
-            *(_number(about[field]) if own else "" for field in ("start_seconds", "start_cpu_seconds")),
-        ]
-        rows.append([about["title"], *cells])
-    return _table(head, rows)
+        cells = [_COLUMNS[title](results, runs, name) for title in head]
+        rows.append([about["title"], *(cells if name != "direct" else [cells[0], *("" for _ in cells[1:])])])
+    return _table(["", *head], rows)
 
 
 def _memory(results: Results, target: str) -> float:
     """The most that it had after any run."""
     after = [row["memory_mb"] for row in results["runs"] if row["target"] == target and "memory_mb" in row]
     return float(max([results["targets"][target]["memory_mb"], *after]))
+
+
+def _median(mode: str, field: str) -> _Column:
+    return lambda _, runs, name: _cell(runs.figure(name, mode, field), spread=False)
+
+
+def _added(mode: str, field: str) -> _Column:
+    return lambda _, runs, name: _cell(runs.added_ms(name, mode, field), spread=False)
+
+
+def _start(field: str) -> _Column:
+    return lambda results, _, name: _number(results["targets"][name][field])
+
+
+_WHOLE = "whole-native-small-c64"
+_COLUMNS: dict[str, _Column] = {
+    "requests/s": _median(_WHOLE, "rate"),
+    "requests/s, 200 kB": _median("whole-native-agent-c16", "rate"),
+    "CPU µs per request": _median(_WHOLE, "cpu_us"),
+    "× ours": lambda _, runs, name: _cell(runs.ratio(name, _WHOLE, "cpu_us"), spread=False),
+    "added p50, c=1 (ms)": _added("whole-native-small-c1", "p50"),
+    "added p99, c=16 (ms)": _added("whole-native-small-c16", "p99"),
+    "CPU µs per chunk, bursts": _median("stream-native-small-c16", "cpu_us_chunk"),
+    "CPU µs per chunk, paced": _median("paced-native-small-c64", "cpu_us_chunk"),
+    "memory (MB)": lambda results, _, name: _number(_memory(results, name)),
+    "start (s)": _start("start_seconds"),
+    "start, CPU (s)": _start("start_cpu_seconds"),
+}
 
 
 def of_mode(results: Results, mode: str) -> str:
@@ -221,7 +252,7 @@ def current(text: str, results: Results) -> str:
 
     def made(found: re.Match[str]) -> str:
         begin, name, end = found.groups()
-        make = {"summary": summary, "machine": machine, "growth": growth}.get(name)
+        make = {"summary": summary, "brief": brief, "machine": machine, "growth": growth}.get(name)
         return f"{begin}\n{make(results) if make else of_mode(results, name)}\n{end}"
 
     return _BLOCK.sub(made, text)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.report import Figure, Runs, current, growth, of_mode, summary, tables, text_of
+from bench.report import Figure, Runs, brief, current, growth, of_mode, summary, tables, text_of
 
 MODE = "whole-native-small-c64"
 ABOUT = {
@@ -71,6 +71,13 @@ def test_the_summary_has_a_row_for_each_target_and_the_most_memory() -> None:
     _, _, direct, ours = summary(found).splitlines()
     assert direct.startswith("| DIRECT | 100,000 |")
     assert "| 77.0 | 0.50 | 0.40 |" in ours
+
+
+def test_the_brief_table_is_of_gateways_alone_and_has_their_large_bodies() -> None:
+    large = "whole-native-agent-c16"
+    found = results(run("direct", 0, 10), run("aigateway", 0, 100), run("aigateway", 0, 500, mode=large))
+    _, _, *rows = brief(found).splitlines()
+    assert rows == ["| AIGATEWAY | 10,000 | 100 | 2,000 | – | 50.0 |"]
 
 
 def test_what_grows_is_held_against_the_smallest_of_its_round() -> None:
