@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ports import free_port
 
 ADMIN_KEY = "e2e-admin-7Yq2mVx0cT4nR8kLw1ZsPd6G"
 CLIENT_KEY = "e2e-client-Hb5uJf9aQe3XoNi7CtMy2WvK"
@@ -47,7 +47,7 @@ class GatewayProcess:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = folder / "aigateway.db"
         self._config = config
@@ -217,9 +217,3 @@ class GatewayProcess:
 
     def _read_database(self) -> sqlite3.Connection:
         return sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 
 import anthropic
@@ -12,6 +11,7 @@ from e2e.fakes.vendor import Refusal, Script
 from e2e.gateway_process import GatewayProcess
 from e2e.house import Vendors
 from e2e.mishaps import PATHS, ask, assert_shaped, pieces
+from ports import free_port
 
 in_each_dialect = pytest.mark.parametrize("dialect", list(PATHS))
 on_either_path = pytest.mark.parametrize("model", ["gpt-{}", "claude-{}"], ids=["openai", "acme"])
@@ -20,9 +20,7 @@ whole_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["whol
 
 @pytest.fixture(scope="module")
 def gateway(start_gateway: Callable[..., GatewayProcess], vendors: Vendors) -> GatewayProcess:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        closed = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    closed = f"http://127.0.0.1:{free_port()}"
     dead = {
         "deadly": {"kind": "openai-compatible", "base_url": f"{closed}/v1", "models": ["dead-*"], "api_key": "sk-x"},
         "departed": {"kind": "anthropic-compatible", "base_url": closed, "models": ["late-*"], "api_key": "sk-x"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import httpx
 import pytest
 from core.gateway_house import ANTHROPIC_WHOLE, WHOLE
 from faults.watched_gateway import WatchedGateway
+from ports import free_port
 from scripted_upstream import ScriptedUpstream, cut, raw, sse, whole
 
 pytestmark = pytest.mark.anyio
@@ -87,14 +87,11 @@ async def gateway(
     upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[WatchedGateway]:
     """A gateway with an account at each of two vendors, which are the same server, and at one that is not there."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        nowhere = free.getsockname()[1]
     section = {"api_key": KEY, "base_url": f"{upstream.url}/v1", "kind": "openai-compatible"}
     providers = {
         "chat": {**section, "models": ["chat"]},
         "messages": {**section, "kind": "anthropic-compatible", "base_url": upstream.url, "models": ["messages"]},
-        "gone": {**section, "base_url": f"http://127.0.0.1:{nowhere}/v1", "models": ["gone"]},
+        "gone": {**section, "base_url": f"http://127.0.0.1:{free_port()}/v1", "models": ["gone"]},
     }
     config = {"providers": providers, "upstream": {"breaker_failures": 0, "patience": 0}}
     async with WatchedGateway(upstream, config, tmp_path_factory.mktemp("cut"), at_once=2, secrets=(KEY,)) as made:

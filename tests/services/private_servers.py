@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import pymysql
 import pytest
+from ports import free_port
 from services.provide import environment, find, prefix
 from typing_extensions import override
 
@@ -255,14 +256,6 @@ class Redis(PrivateServer):
 
 
 ServerT = TypeVar("ServerT", bound=PrivateServer)
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _die_with_parent() -> None:

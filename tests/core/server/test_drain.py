@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -57,13 +58,6 @@ class Process:
 
 
 Start: TypeAlias = Callable[..., Awaitable[Process]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import anyio
 import pytest
 import redis
 from core.state.state_contract import StateContract
-from services.private_servers import LOOPBACK, Redis, free_port, running
+from ports import free_port
+from services.private_servers import LOOPBACK, Redis, running
 from typing_extensions import override
 
 from aigateway_core.secret import Secret

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from e2e.gateway_process import GatewayProcess
 from e2e.npm_packages import installed
+from ports import free_port
 
 KEY = "sk-aimock-e2e-key"
 ANSWERS = Path(__file__).with_name("answers.json")
@@ -24,9 +24,7 @@ ANSWERS = Path(__file__).with_name("answers.json")
 def aimock() -> Iterator[str]:
     """The URL of a running aimock, which is installed first where it is not."""
     command = installed(Path(__file__).parent) / "node_modules" / ".bin" / "llmock"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [command, "--port", str(port), "--fixtures", ANSWERS, "--strict", "--validate-on-load", "--log-level", "warn"],
         env={**os.environ, "AIMOCK_API_KEYS": KEY},
