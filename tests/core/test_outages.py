@@ -44,7 +44,7 @@ SHORT = 6.0
 pytestmark = [pytest.mark.anyio, pytest.mark.services, pytest.mark.timeout(1200 if AT_LENGTH else 120)]
 PER_SECOND = 50
 KEYS = ("key-of-the-configuration", "key-of-another-account", "key-of-a-third-account")
-READ_TIMEOUT = 1.0
+READ_TIMEOUT = 2.0
 SLACK = 0.02
 """Seconds that a machine with other things to do may add to the typical call."""
 
@@ -145,8 +145,8 @@ async def look(client: httpx.AsyncClient) -> list[httpx.Response]:
     """Look at everything at once, and twice: more than there are threads for the database."""
     began = asyncio.get_running_loop().time()
     seen = await asyncio.gather(*(client.get(f"/api/v1/{name}", headers=ADMIN) for name in [*WRITES, *WRITES]))
-    # Each thread is busy twice for as long as the database may take. Asked once more, it would be busy four times.
-    assert asyncio.get_running_loop().time() - began < 4 * READ_TIMEOUT
+    # Each thread is busy twice for as long as the database may take, and never waits for it once more.
+    assert asyncio.get_running_loop().time() - began < 3 * READ_TIMEOUT
     return seen
 
 
