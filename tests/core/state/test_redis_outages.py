@@ -189,6 +189,27 @@ async def test_workers_that_were_cut_off_hear_each_other_again(
     await eventually(lambda: "a" in other.resting("m"))
 
 
+async def test_connections_that_redis_ends_while_they_are_idle_cost_nothing(
+    state: RedisState, client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.gather(*(state.token("p", f"{number}") for number in range(8)))
+    client.client_kill_filter(_type="normal", skipme=True)
+    await asyncio.sleep(0.1)
+    for number in range(8):
+        await state.token("p", f"{number}")
+    assert not [record for record in caplog.records if "does not answer" in record.message]
+
+
+async def test_a_redis_that_is_back_is_found_by_all_who_look(own_redis: Redis, state: RedisState) -> None:
+    await asyncio.gather(*(state.token("p", f"{number}") for number in range(8)))
+    await asyncio.to_thread(own_redis.kill)
+    await state.token("p", "a")
+    assert not state._link.up
+    await asyncio.to_thread(own_redis.start)
+    # The first may find a connection that has failed already: another has to do with one that was idle all the while.
+    assert all(await asyncio.gather(*(state._link.probe("SET", "looked", 1) for _ in range(8))))
+
+
 # -- what else may be wrong with it
 
 
