@@ -110,7 +110,7 @@ class Link:
 def _clients(address: RedisAddress, limit: float) -> list[Redis]:
     """The client to ask, and those that it asks where Redis is."""
     # Retries would multiply the limit: measured, 6 s instead of 0.2 s on a frozen server. With protocol 3 the client
-    # (8.1) hands out connections that the server has ended while they were idle, and each of them fails a question.
+    # (8.1) hands out connections that the server has closed while they were idle, and each of them fails a question.
     options: dict[str, Any] = {
         "socket_timeout": limit,
         "socket_connect_timeout": limit,
