@@ -25,10 +25,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STEPS 64
+#define BITS 12
+#define STEPS (1 << BITS)
 #define NUMBER "########"
 
-/* Times in nanoseconds, 64 steps to each power of two: within 1.6 % of what they were. */
+/* Times in nanoseconds, 4,096 steps to each power of two: within 0.03 % of what they were. Fewer would not do: what a
+ * gateway adds to a stream whose events are 10 ms apart is a few hundredths of when its first content comes. */
 typedef struct {
     unsigned long long count[64 * STEPS], all;
 } Times;
@@ -70,7 +72,7 @@ static void note(Times *times, long long value)
 {
     unsigned long long v = value < 1 ? 1 : (unsigned long long)value;
     int power = 63 - __builtin_clzll(v);
-    times->count[power < 6 ? v : (unsigned long long)(power - 5) * STEPS + ((v >> (power - 6)) & 63)]++;
+    times->count[power < BITS ? v : (unsigned long long)(power - BITS + 1) * STEPS + ((v >> (power - BITS)) & (STEPS - 1))]++;
     times->all++;
 }
 
@@ -81,9 +83,9 @@ static double quantile(const Times *times, double share)
         if ((seen += times->count[i]) > wanted) {
             if (i < STEPS)
                 return i / 1e3;
-            int power = i / STEPS + 5;
-            return (double)((1ULL << power) + ((unsigned long long)(i % STEPS) << (power - 6)) +
-                            (1ULL << (power - 6)) / 2) / 1e3;
+            int power = i / STEPS + BITS - 1;
+            return (double)((1ULL << power) + ((unsigned long long)(i % STEPS) << (power - BITS)) +
+                            (1ULL << (power - BITS)) / 2) / 1e3;
         }
     return 0;
 }
