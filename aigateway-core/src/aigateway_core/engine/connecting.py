@@ -15,8 +15,7 @@ from aiohttp_socks import ProxyConnector, ProxyTimeoutError, ProxyType
 from typing_extensions import override
 
 from aigateway_core.addresses import ProxyAddress
-from aigateway_core.engine.connection import unread
-from aigateway_core.engine.opening import open_connection
+from aigateway_core.engine.opening import open_connection, unread
 from aigateway_core.engine.resolving import OUR_OWN_SHORTAGE, GuardedResolver, detail_of
 from aigateway_core.faults import NOT_SENT
 

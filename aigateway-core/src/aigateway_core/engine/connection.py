@@ -8,7 +8,6 @@ silent upstream.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Sequence
 from math import inf
 from typing import cast
@@ -16,6 +15,8 @@ from typing import cast
 import httptools
 import httpx
 from typing_extensions import override
+
+from aigateway_core.engine.opening import unread
 
 MAX_HEADER_LINE = 16 << 10
 """Bytes of a status line or of one response header; there may be :data:`MAX_HEADERS` of them."""
@@ -262,22 +263,6 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
             self._lost(self)
         self._wake()
-
-
-def unread(transport: asyncio.BaseTransport) -> bytes:
-    """What came over TLS before the end of a connection, and was not handed out.
-
-    uvloop closes a connection with what it has not decrypted yet, where reading was paused at its end: some 100 kB of
-    an answer whose reader is slower than its server. asyncio's loop leaves nothing behind.
-    """
-    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-    found: list[bytes] = []
-    try:
-        while tls is not None and (data := tls.read(_MAX_BUFFERED)):
-            found.append(data)
-    except (ssl.SSLError, ValueError):
-        pass  # there is no more
-    return b"".join(found)
 
 
 def _cause(error: BaseException) -> httpx.TransportError | None:
