@@ -82,6 +82,85 @@ async def test_each_chunk_is_one_write_and_the_head_goes_with_the_first() -> Non
     ]
 
 
+@pytest.fixture
+def one_moment(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Stops the loop's clock, as uvloop does while it runs what is due."""
+
+    def stop() -> None:
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 7.0)
+
+    return stop
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def pieces(*texts: bytes) -> list[Message]:
+    return [{"body": text, "more_body": True} for text in texts]
+
+
+async def test_of_pieces_that_come_at_one_moment_the_first_goes_out_at_once_and_the_others_together(
+    one_moment: Callable[[], None],
+) -> None:
+    one_moment()
+    wait = asyncio.Event()
+    at_once: list[bytes] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await saying(*pieces(b"one", b"two", b"three"), headers=[])(scope, receive, send)
+        at_once.extend(connected.wire.writes)
+        await wait.wait()
+        await send({"type": "http.response.body", "body": b""})
+
+    connected = Connected(app)
+    connected.connection.data_received(REQUEST)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert at_once == [HEAD + b"3\r\none\r\n"]
+    assert connected.wire.writes == [HEAD + b"3\r\none\r\n", b"3\r\ntwo\r\n5\r\nthree\r\n"]
+    wait.set()
+    await asyncio.gather(*connected.state.tasks)
+    assert connected.wire.writes[2:] == [b"0\r\n\r\n"]
+
+
+async def test_the_end_of_an_answer_takes_along_what_came_at_its_moment(one_moment: Callable[[], None]) -> None:
+    one_moment()
+    app = saying(*pieces(b"one", b"two"), {"body": b"end"}, headers=[])
+    said = await Connected(app).says()
+    await asyncio.sleep(0)
+    assert said == [HEAD + b"3\r\none\r\n", b"3\r\ntwo\r\n3\r\nend\r\n0\r\n\r\n"]
+
+
+async def test_what_was_held_goes_out_before_an_answer_that_is_not_finished_ends(
+    one_moment: Callable[[], None],
+) -> None:
+    one_moment()
+    connected = Connected(saying(*pieces(b"one", b"two"), headers=[]))
+    assert b"".join(await connected.says()) == HEAD + b"3\r\none\r\n3\r\ntwo\r\n"
+    assert connected.wire.closed
+
+
+async def test_no_more_than_a_little_is_held(one_moment: Callable[[], None]) -> None:
+    one_moment()
+    large = b"x" * (40 << 10)
+    app = saying(*pieces(large, large, large, large), {"body": b""}, headers=[])
+    said = await Connected(app).says()
+    assert [written.count(b"x") // len(large) for written in said] == [1, 2, 1]
+
+
+async def test_what_is_held_is_not_written_to_a_connection_that_is_gone(one_moment: Callable[[], None]) -> None:
+    one_moment()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await saying(*pieces(b"one", b"two"), headers=[])(scope, receive, send)
+        scope["extensions"][LINE].abort()
+
+    connected = Connected(app)
+    assert await connected.says() == [HEAD + b"3\r\none\r\n"]
+    await asyncio.sleep(0)
+    assert len(connected.wire.writes) == 1
+
+
 @pytest.mark.parametrize("connection", [b"", b"Connection: keep-alive\r\n"])
 async def test_a_client_of_http_1_0_gets_no_chunks_it_does_not_know_but_the_end_of_the_connection(
     connection: bytes,

@@ -1,7 +1,8 @@
 """One request and its answer on a connection: the ``receive`` and the ``send`` of ASGI, written for speed.
 
 The head of an answer goes out together with the first piece of its body: each write is a system call, and wakes whoever
-reads. A piece costs one write and nothing else.
+reads. A piece goes out at once, by one write; those that follow it at the same moment, since they came from an upstream
+together, go out together in the loop's next turn.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _HEADERS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00-\x08\x0a-\x1f\x7
 """Header lines of RFC 9110 §5.5, of which none can end before its own end."""
 _GONE: Message = {"type": "http.disconnect"}
 _BODILESS = frozenset({204, 304})
+_MOST_HELD = 64 << 10
+"""Bytes of pieces that wait for each other."""
 
 
 class Cycle:
@@ -38,6 +41,11 @@ class Cycle:
     _more_body = True
     _head: bytes | None = None
     _bodiless = False
+    _last_at = -1.0
+    """When a piece went out last, by the loop's clock: uvloop's stands still while it runs what is due."""
+    _held: list[bytes] | None = None
+    """Pieces that came at that same moment."""
+    _held_bytes = 0
     _owed: int | None = None
     """Bytes of the body that were promised and not sent yet; None when nobody knows how many there will be."""
 
@@ -47,6 +55,7 @@ class Cycle:
         transport: asyncio.Transport,
         flow: FlowControl,
         server: ServerState,
+        loop: asyncio.AbstractEventLoop,
         *,
         keep_alive: bool,
         wants_go_ahead: bool,
@@ -60,6 +69,7 @@ class Cycle:
         self._transport = transport
         self._flow = flow
         self._server = server
+        self._loop = loop
         self._wants_go_ahead = wants_go_ahead
         self._on_end = on_end
         self._parts: list[bytes] = []
@@ -72,6 +82,7 @@ class Cycle:
             log.error("a request ended without its guard", exc_info=error)
         finally:
             if not self.complete and not self.left:
+                self._let_go()
                 self._transport.close()
             if self.task is not None:
                 self._server.tasks.discard(self.task)
@@ -172,15 +183,44 @@ class Cycle:
         if self._head is not None:
             piece = self._head + piece
             self._head = None
-        if piece:
+        if more:
+            self._go_on(piece)
+            return
+        if self._held:
+            self._hold(piece)
+            self._let_go()
+        elif piece:
             self._transport.write(piece)
-        if not more:
-            self.complete = self.has_news = True
-            if self._waiter is not None:
-                self._wake()
-            if not self.keep_alive:
-                self._transport.close()
-            self._on_end()
+        self.complete = self.has_news = True
+        if self._waiter is not None:
+            self._wake()
+        if not self.keep_alive:
+            self._transport.close()
+        self._on_end()
+
+    def _go_on(self, piece: bytes) -> None:
+        """Send a piece after which there is more: now, or with those that have come at the same moment."""
+        now = self._loop.time()
+        if self._held or now == self._last_at:
+            self._hold(piece)
+        elif piece:
+            self._last_at = now
+            self._transport.write(piece)
+
+    def _hold(self, piece: bytes) -> None:
+        if not self._held:
+            self._held = []
+            self._loop.call_soon(self._let_go)
+        self._held.append(piece)
+        self._held_bytes += len(piece)
+        if self._held_bytes > _MOST_HELD:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Write what is held, unless the connection is gone."""
+        held, self._held, self._held_bytes = self._held, None, 0
+        if held and not self._transport.is_closing():
+            self._transport.write(b"".join(held))
 
     def _framed(self, body: bytes, *, more: bool) -> bytes:
         if self._owed is None:

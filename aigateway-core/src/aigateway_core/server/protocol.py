@@ -167,6 +167,7 @@ class Connection(asyncio.Protocol):
             self.transport,
             self._flow,
             self._server,
+            self.loop,
             keep_alive=version != "1.0" and self._parser.should_keep_alive(),
             wants_go_ahead=self._wants_go_ahead and version != "1.0",  # RFC 9110 §10.1.1
             on_end=self._answered,
