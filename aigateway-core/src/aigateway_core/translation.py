@@ -134,11 +134,8 @@ class _Passage:
         self._outcome = outcome
         self._meter = OutputMeter()
         self._begun = False
-
-    @property
-    def finished(self) -> bool:
+        self.finished = False
         """Whether the answer is complete."""
-        return self._outcome.finish_reason is not None
 
     def feed(self, event: StreamEvent) -> bytes:
         """The bytes that this event adds."""
@@ -154,7 +151,7 @@ class _Passage:
         self._meter.feed(event)
         encoded = self._encoder.encode(event)
         if isinstance(event, StreamFinish):
-            self._outcome.finish_reason = event.reason
+            self._outcome.finish_reason, self.finished = event.reason, True
         return begun + encoded
 
     def end(self) -> bytes:

@@ -64,9 +64,10 @@ class OutputMeter:
 
     def feed(self, event: StreamEvent) -> None:
         """Count one event; those without text count nothing."""
+        if type(event) is TextDelta:  # as nearly every event is
+            self._rest += _size(event.text)
+            return
         match event:
-            case TextDelta(text):
-                self._rest += _size(text)
             case ThinkingDelta(text):
                 self._thinking += _size(text)
             case GeneratedImage():

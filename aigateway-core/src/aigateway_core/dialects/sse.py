@@ -100,6 +100,8 @@ def parse_block(block: bytes) -> ServerSentEvent | None:
     A block that is bare JSON counts as the data of an event: vendors, Google above all, break a stream off with the
     body of their error as it is.
     """
+    if block.startswith(b"data: ") and b"\n" not in block:
+        return ServerSentEvent("", block[6:])  # as nearly every event is
     if block.lstrip()[:1] in _JSON:
         return ServerSentEvent("", block.strip())
     name = ""

@@ -180,7 +180,7 @@ class AnthropicStreamEncoder(StreamEncoder):
                 return self._begin() + self._conclude(event)
             case _:
                 self._meter.feed(event)
-                begun = self._begin()
+                begun = b"" if self._start else self._begin()
                 self._receive(event)
                 return begun + self._advance()
 

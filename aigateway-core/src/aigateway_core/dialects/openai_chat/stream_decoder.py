@@ -50,7 +50,10 @@ def first_choice(chunk: JsonObject) -> JsonObject | None:
     choices = chunk.get("choices")
     if type(choices) is not list:
         return None
-    return next((choice for choice in choices if type(choice) is dict and choice.get("index") in (0, None)), None)
+    for choice in choices:  # a generator would be resumed for each
+        if type(choice) is dict and choice.get("index") in (0, None):
+            return choice
+    return None
 
 
 def cut() -> UpstreamError:
@@ -78,7 +81,7 @@ class ChatStreamDecoder(StreamDecoder):
         if event.data.strip() == DONE:
             return list(self._finish())
         chunk = read_chunk(event, self._classify)
-        return () if chunk is None else list(self._chunk(chunk))
+        return () if chunk is None else self._chunk(chunk)
 
     @override
     def end(self) -> Sequence[StreamEvent]:
@@ -88,20 +91,24 @@ class ChatStreamDecoder(StreamDecoder):
             raise cut()
         return list(self._finish())
 
-    def _chunk(self, chunk: JsonObject) -> Iterator[StreamEvent]:
+    def _chunk(self, chunk: JsonObject) -> list[StreamEvent]:
         choice = first_choice(chunk)
+        found: list[StreamEvent] = []
         if choice is not None and self._id is None:
-            yield self._start(chunk)
+            found.append(self._start(chunk))
             if self._usage is not None:
-                yield UsageUpdate(self._usage)
+                found.append(UsageUpdate(self._usage))
         if choice is not None and self._reason is None:
             delta = choice.get("delta")
             if type(delta) is dict:
-                yield from self._delta(delta)
-            self._reason = self._finish_reason(choice.get("finish_reason"))
-        yield from self._count(chunk.get("usage") or (choice and choice.get("usage")))
+                self._read_delta(delta, found)
+            if word := choice.get("finish_reason"):
+                self._reason = self._finish_reason(word)
+        if usage := chunk.get("usage") or (choice and choice.get("usage")):
+            found += self._count(usage)
         if choice is None and self._reason is not None and self._usage is not None:
-            yield from self._finish()
+            found += self._finish()
+        return found
 
     def _start(self, chunk: JsonObject) -> StreamStart:
         given, model = chunk.get("id"), chunk.get("model")
@@ -111,25 +118,25 @@ class ChatStreamDecoder(StreamDecoder):
             model if type(model) is str and model else self._request.model,
         )
 
-    def _delta(self, delta: JsonObject) -> Iterator[StreamEvent]:
+    def _read_delta(self, delta: JsonObject, found: list[StreamEvent]) -> None:
         if thinking := thinking_in(delta):
-            yield ThinkingDelta(thinking, self._profile.origin)
+            found.append(ThinkingDelta(thinking, self._profile.origin))
         if text := text_in(delta.get("content")):
             self._spoke = True
-            yield TextDelta(text)
+            found.append(TextDelta(text))
         refusal = delta.get("refusal")
         if type(refusal) is str and refusal:
             self._spoke = self._refused = True
-            yield TextDelta(refusal)
-        for image in images_in(delta):
+            found.append(TextDelta(refusal))
+        for image in images_in(delta) if "images" in delta else ():
             self._spoke = True
-            yield GeneratedImage(image)
+            found.append(GeneratedImage(image))
         fragments = delta.get("tool_calls")
         if type(fragments) is list:
             for fragment in fragments:
-                yield from self._tools.feed(fragment)
+                found += self._tools.feed(fragment)
         if type(delta.get("function_call")) is dict:
-            yield from self._tools.feed({"index": 0, "function": delta["function_call"]})
+            found += self._tools.feed({"index": 0, "function": delta["function_call"]})
 
     def _count(self, value: Any) -> Iterator[StreamEvent]:
         usage = read_usage(value)
