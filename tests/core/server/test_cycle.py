@@ -25,6 +25,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.writes: list[bytes] = []
         self.closed = False
+        self.written_before_the_end = 0
 
     def write(self, data: Any) -> None:
         self.writes.append(bytes(data))
@@ -33,7 +34,7 @@ class Wire(asyncio.Transport):
         return self.closed
 
     def close(self) -> None:
-        self.closed = True
+        self.closed, self.written_before_the_end = True, len(self.writes)
 
     abort = close
 
@@ -83,11 +84,11 @@ async def test_each_chunk_is_one_write_and_the_head_goes_with_the_first() -> Non
 
 
 @pytest.fixture
-def one_moment(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Stops the loop's clock, as uvloop does while it runs what is due."""
+def one_moment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets the loop's clock stand where it is told: uvloop's goes on once a millisecond."""
 
-    def stop() -> None:
-        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 7.0)
+    def stop(at: float = 7.0) -> None:
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: at)
 
     return stop
 
@@ -100,7 +101,7 @@ def pieces(*texts: bytes) -> list[Message]:
 
 
 async def test_of_pieces_that_come_at_one_moment_the_first_goes_out_at_once_and_the_others_together(
-    one_moment: Callable[[], None],
+    one_moment: Callable[..., None],
 ) -> None:
     one_moment()
     wait = asyncio.Event()
@@ -123,7 +124,7 @@ async def test_of_pieces_that_come_at_one_moment_the_first_goes_out_at_once_and_
     assert connected.wire.writes[2:] == [b"0\r\n\r\n"]
 
 
-async def test_the_end_of_an_answer_takes_along_what_came_at_its_moment(one_moment: Callable[[], None]) -> None:
+async def test_the_end_of_an_answer_takes_along_what_came_at_its_moment(one_moment: Callable[..., None]) -> None:
     one_moment()
     app = saying(*pieces(b"one", b"two"), {"body": b"end"}, headers=[])
     said = await Connected(app).says()
@@ -132,15 +133,16 @@ async def test_the_end_of_an_answer_takes_along_what_came_at_its_moment(one_mome
 
 
 async def test_what_was_held_goes_out_before_an_answer_that_is_not_finished_ends(
-    one_moment: Callable[[], None],
+    one_moment: Callable[..., None],
 ) -> None:
     one_moment()
     connected = Connected(saying(*pieces(b"one", b"two"), headers=[]))
     assert b"".join(await connected.says()) == HEAD + b"3\r\none\r\n3\r\ntwo\r\n"
     assert connected.wire.closed
+    assert connected.wire.written_before_the_end == 2
 
 
-async def test_no_more_than_a_little_is_held(one_moment: Callable[[], None]) -> None:
+async def test_no_more_than_a_little_is_held(one_moment: Callable[..., None]) -> None:
     one_moment()
     large = b"x" * (40 << 10)
     app = saying(*pieces(large, large, large, large), {"body": b""}, headers=[])
@@ -148,12 +150,44 @@ async def test_no_more_than_a_little_is_held(one_moment: Callable[[], None]) -> 
     assert [written.count(b"x") // len(large) for written in said] == [1, 2, 1]
 
 
-async def test_what_is_held_is_not_written_to_a_connection_that_is_gone(one_moment: Callable[[], None]) -> None:
+async def test_a_piece_that_comes_later_does_not_overtake_what_is_held(one_moment: Callable[..., None]) -> None:
+    one_moment()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await saying(*pieces(b"1", b"2"), headers=[])(scope, receive, send)
+        one_moment(7.001)
+        await send({"type": "http.response.body", "body": b"3", "more_body": True})
+        await send({"type": "http.response.body", "body": b"4"})
+
+    said = b"".join(await Connected(app).says())
+    assert said == HEAD + b"1\r\n1\r\n1\r\n2\r\n1\r\n3\r\n1\r\n4\r\n0\r\n\r\n"
+
+
+async def test_a_client_that_has_ended_its_own_half_gets_what_is_held_too(one_moment: Callable[..., None]) -> None:
+    one_moment()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        connected.wire.closed = True  # a transport says so as soon as its client has ended its half
+        await saying(*pieces(b"1", b"2"), headers=[])(scope, receive, send)
+        await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b"3"})
+
+    connected = Connected(app)
+    assert b"".join(await connected.says()) == HEAD + b"1\r\n1\r\n1\r\n2\r\n1\r\n3\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_what_is_held_is_not_written_to_a_connection_that_is_gone(
+    one_moment: Callable[..., None], leaves: bool
+) -> None:
     one_moment()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await saying(*pieces(b"one", b"two"), headers=[])(scope, receive, send)
-        scope["extensions"][LINE].abort()
+        if leaves:
+            connected.connection.connection_lost(None)
+        else:
+            scope["extensions"][LINE].abort()
 
     connected = Connected(app)
     assert await connected.says() == [HEAD + b"3\r\none\r\n"]

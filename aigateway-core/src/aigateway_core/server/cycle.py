@@ -1,8 +1,8 @@
 """One request and its answer on a connection: the ``receive`` and the ``send`` of ASGI, written for speed.
 
 The head of an answer goes out together with the first piece of its body: each write is a system call, and wakes whoever
-reads. A piece goes out at once, by one write; those that follow it at the same moment, since they came from an upstream
-together, go out together in the loop's next turn.
+reads. A piece goes out at once, by one write; those that follow it within the same millisecond, mostly since one read
+from an upstream has brought them all, go out together in the loop's next turn.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Cycle:
     _head: bytes | None = None
     _bodiless = False
     _last_at = -1.0
-    """When a piece went out last, by the loop's clock: uvloop's stands still while it runs what is due."""
+    """When a piece went out by itself last, by the loop's clock, of which uvloop tells whole milliseconds."""
     _held: list[bytes] | None = None
-    """Pieces that came at that same moment."""
+    """Pieces that came within the same millisecond, and all behind them until these are out."""
     _held_bytes = 0
     _owed: int | None = None
     """Bytes of the body that were promised and not sent yet; None when nobody knows how many there will be."""
@@ -151,6 +151,7 @@ class Cycle:
 
     def abort(self) -> None:
         """Close the connection at once."""
+        self._held = None
         self._transport.abort()
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
@@ -199,7 +200,7 @@ class Cycle:
         self._on_end()
 
     def _go_on(self, piece: bytes) -> None:
-        """Send a piece after which there is more: now, or with those that have come at the same moment."""
+        """Send a piece after which there is more: now, or with those that come within a millisecond."""
         now = self._loop.time()
         if self._held or now == self._last_at:
             self._hold(piece)
@@ -219,7 +220,8 @@ class Cycle:
     def _let_go(self) -> None:
         """Write what is held, unless the connection is gone."""
         held, self._held, self._held_bytes = self._held, None, 0
-        if held and not self._transport.is_closing():
+        # A transport that is closing still takes it: that of a client that has ended its own half, above all.
+        if held and not self.left:
             self._transport.write(b"".join(held))
 
     def _framed(self, body: bytes, *, more: bool) -> bytes:
