@@ -142,6 +142,15 @@ async def test_what_was_held_goes_out_before_an_answer_that_is_not_finished_ends
     assert connected.wire.written_before_the_end == 2
 
 
+async def test_pieces_without_a_byte_are_not_written(one_moment: Callable[..., None]) -> None:
+    one_moment()
+    said = await Connected(saying(*pieces(b"1", b"2", b"3"), {"body": b""}, headers=[])).says(
+        b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
+    )
+    await asyncio.sleep(0)
+    assert said == [b"HTTP/1.1 200 OK\r\n\r\n"]
+
+
 async def test_no_more_than_a_little_is_held(one_moment: Callable[..., None]) -> None:
     one_moment()
     large = b"x" * (40 << 10)

@@ -185,7 +185,8 @@ class Cycle:
             piece = self._head + piece
             self._head = None
         if more:
-            self._go_on(piece)
+            if piece:
+                self._go_on(piece)
             return
         if self._held:
             self._hold(piece)
@@ -204,7 +205,7 @@ class Cycle:
         now = self._loop.time()
         if self._held or now == self._last_at:
             self._hold(piece)
-        elif piece:
+        else:
             self._last_at = now
             self._transport.write(piece)
 
