@@ -76,6 +76,16 @@ def test_a_paced_stream_takes_its_time(upstream: Upstream, own: OwnLoad) -> None
     assert told["first_byte_p50"] < told["first_content_p50"]
 
 
+def test_times_are_told_finer_than_by_the_sixty_fourth_of_a_power_of_two(upstream: Upstream, own: OwnLoad) -> None:
+    # What two gateways add to a first content is less than such a step where events are 10 ms apart.
+    upstream.script(chunks=11, interval_ms=10)
+    told = own.run(load(upstream, STREAM, chunks=9))
+    for name in ("p50", "p99", "first_content_p50", "first_content_p99"):
+        nanoseconds = round(told[name] * 1000)
+        step = 1 << (nanoseconds.bit_length() - 7)
+        assert abs(nanoseconds % step - step // 2) > 500, name  # a coarse step is told by its middle
+
+
 @pytest.mark.parametrize(
     "headers", [{}, {"authorization": "Bearer sk-upstream-9"}, {"authorization": "Bearer another"}]
 )
